@@ -1,0 +1,92 @@
+"""Writes the page of the ops from the registry, at build time, so that the two cannot differ.
+
+The line ``<!-- ops -->`` of ``reference.md`` is replaced by a section for each room and, in it, a
+row for each op.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+
+PAGE = "reference"
+MARK = "<!-- ops -->"
+NEEDED = ("name", "room", "formula", "domain", "rules", "__doc__")
+SIGNATURE = re.compile(r"\w+\(.*\)$")
+
+
+def registered_ops() -> Mapping[str, Any]:
+    """The registry, complete; an error that names what is missing otherwise."""
+    try:
+        import tinynet  # noqa: F401  (the ops enter the registry when the package is imported)
+        from tinynet.op import registry
+    except ImportError as error:
+        raise ExtensionError(f"the ops cannot be listed: {error}") from error
+    if not registry:
+        raise ExtensionError("the ops cannot be listed: tinynet.op.registry is empty")
+    for key, op in registry.items():
+        missing = [name for name in NEEDED if not hasattr(op, name)]
+        if missing:
+            raise ExtensionError(f"the op {key!r} has no {', '.join(missing)}")
+        if not op.room:
+            raise ExtensionError(f"the op {key!r} does not say which file holds it (room)")
+    return registry
+
+
+def summary(doc: str | None) -> str:
+    """The first paragraph of a docstring; NumPy's begin with a signature, which is skipped."""
+    paragraphs = [" ".join(part.split()) for part in (doc or "").split("\n\n")]
+    return next((text for text in paragraphs if text and not SIGNATURE.match(text)), "–")
+
+
+def derivatives(rules: Any) -> str:
+    """How many inputs have a rule."""
+    if callable(rules):
+        return "all"
+    return str(len(rules)) if rules else "none"
+
+
+def row(op: Any) -> str:
+    """One op as a row of a MyST list-table."""
+    formula = " ".join(op.formula.split())
+    shown = f"${formula}$" if formula else "–"
+    domain = f"`{op.domain}`" if op.domain else "–"
+    cells = (f"`{op.name}`", shown, domain, derivatives(op.rules), summary(op.__doc__))
+    return "* - " + "\n  - ".join(cells)
+
+
+def markdown(registry: Mapping[str, Any]) -> str:
+    """The sections of all rooms, in the order in which the registry has them."""
+    rooms: dict[str, list[Any]] = {}
+    for op in registry.values():
+        rooms.setdefault(op.room, []).append(op)
+    sections = []
+    for room, ops in rooms.items():
+        head = "* - op\n  - $y$\n  - domain\n  - rules\n  - what it is"
+        table = "\n".join([head, *map(row, ops)])
+        title = room[:1].upper() + room[1:]
+        sections.append(f"## {title}\n\n```{{list-table}}\n:header-rows: 1\n\n{table}\n```\n")
+    return "\n".join(sections)
+
+
+def fill_in(app: Sphinx, docname: str, source: list[str]) -> None:
+    if docname != PAGE:
+        return
+    if MARK not in source[0]:
+        raise ExtensionError(f"{PAGE}.md has no line {MARK}")
+    source[0] = source[0].replace(MARK, markdown(registered_ops()))
+
+
+def always_read(app: Sphinx, *_: Any) -> list[str]:
+    """The page depends on the package, which Sphinx does not watch."""
+    return [PAGE]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("source-read", fill_in)
+    app.connect("env-get-outdated", always_read)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

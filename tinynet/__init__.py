@@ -1,0 +1,77 @@
+"""tinynet: the mathematics under deep learning, derived by hand, checked, made fast, and seen.
+
+The map, in reading order. Each room holds one kind of thing.
+
+    errors arrays random files    mistakes; NumPy or CuPy; seeds; safe writing
+    op tensor autograd dispatch   what an op is; a value that remembers; walking back; the one door
+    recompute func                memory for time; gradients of functions
+    ops/                          the table of derivatives, one line each
+    derivations/                  one proof per file: definition and derived backward
+    nn/ optim/ metrics            names and state; steps; scores
+    data/ train/                  sets and loaders; the loop
+    check/ plot/                  is it right? what does it look like?
+    bench/ tour cli               what a sceptic and a visitor type
+
+>>> import tinynet as tn
+>>> x = tn.tensor([1.0, 2.0], requires_grad=True)
+>>> (x**2).sum().backward()
+>>> x.grad
+tensor([2., 4.])
+"""
+
+from typing import Any
+
+from tinynet import autograd, func
+from tinynet.arrays import bool_ as bool
+from tinynet.arrays import (
+    complex64,
+    complex128,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    int8,
+    int16,
+    int32,
+    int64,
+    promote_types,
+    set_default_dtype,
+    uint8,
+)
+from tinynet.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from tinynet.ops import exports as _exports
+from tinynet.random import Generator, get_rng_state, manual_seed, set_rng_state
+from tinynet.tensor import Tensor
+
+long, double, half = int64, float64, float16
+
+globals().update(_exports)
+
+__version__ = "0.1.0"
+
+_ROOMS = (
+    "bench",
+    "check",
+    "cli",
+    "data",
+    "metrics",
+    "nn",
+    "optim",
+    "plot",
+    "tour",
+    "train",
+    "utils",
+)
+
+
+def __getattr__(name: str) -> Any:
+    """Rooms that are opened when first used: importing tinynet loads the engine only."""
+    if name in _ROOMS:
+        import importlib
+
+        return importlib.import_module(f"tinynet.{name}")
+    raise AttributeError(f"module 'tinynet' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ROOMS})

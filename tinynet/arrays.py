@@ -1,0 +1,220 @@
+"""NumPy or CuPy: which library, which device, which dtype. The one file that knows CuPy's name.
+
+Everything above works on *arrays*: `numpy.ndarray` or `cupy.ndarray`. NumPy's own functions accept
+both (CuPy arrays answer through NumPy's dispatch protocols), so only making, moving and
+scatter-adding need to know the library.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tinynet.errors import ArgumentError, DeviceError, DTypeError, describe
+
+Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray; static types cannot tell, dispatch can
+Number: TypeAlias = bool | int | float | complex
+DTypeLike: TypeAlias = Any
+
+float16, float32, float64 = np.dtype("f2"), np.dtype("f4"), np.dtype("f8")
+complex64, complex128 = np.dtype("c8"), np.dtype("c16")
+uint8, int8, int16, int32, int64 = map(np.dtype, ("u1", "i1", "i2", "i4", "i8"))
+bool_ = np.dtype("?")
+
+_default_dtype = float32
+
+
+# -- the library -----------------------------------------------------------------------------------
+
+
+def cupy() -> Any:
+    """The CuPy module, imported when first needed; a clear error where there is none."""
+    try:
+        import cupy as module
+    except ImportError:
+        raise DeviceError(
+            "the GPU needs CuPy, and CuPy is not installed",
+            hint='pip install "tinynet[cuda12]" (or cuda13), or stay on device="cpu"',
+        ) from None
+    return module
+
+
+def on_cpu(x: Any) -> bool:
+    """Whether the array lives in the computer's own memory."""
+    return isinstance(x, np.ndarray | np.generic)
+
+
+def is_array(x: Any) -> bool:
+    """Whether x is an array of either library. CuPy is asked only if somebody has imported it."""
+    if on_cpu(x):
+        return True
+    module = sys.modules.get("cupy")
+    return module is not None and isinstance(x, module.ndarray)
+
+
+def device_of(x: Array) -> str:
+    """'cpu' or 'cuda:0', 'cuda:1', ..."""
+    return "cpu" if on_cpu(x) else f"cuda:{x.device.id}"
+
+
+def canonical_device(device: Any) -> str:
+    """PyTorch's spellings of a device, made one: 'cpu', 'cuda', 'cuda:1'.
+
+    >>> canonical_device("cuda"), canonical_device("cpu")
+    ('cuda:0', 'cpu')
+    """
+    name = str(device)
+    if name == "cpu":
+        return name
+    kind, _, number = name.partition(":")
+    if kind == "cuda" and (number or "0").isdigit():
+        return f"cuda:{int(number or 0)}"
+    raise ArgumentError(f"no such device: {name!r}", expected="'cpu', 'cuda' or 'cuda:N'")
+
+
+def to_device(x: Array, device: Any) -> Array:
+    """The array on `device`; itself if it is there already."""
+    device = canonical_device(device)
+    if device_of(x) == device:
+        return x
+    if device == "cpu":
+        return cupy().asnumpy(x)
+    with cupy().cuda.Device(int(device[5:])):
+        return cupy().asarray(x)
+
+
+def same_device(arrays: Sequence[Any], names: Sequence[str]) -> None:
+    """Raise where arrays of one operation live on several devices, naming each."""
+    found = {name: device_of(x) for name, x in zip(names, arrays, strict=True) if is_array(x)}
+    if len(set(found.values())) > 1:
+        places = ", ".join(f"{name} on {device}" for name, device in found.items())
+        raise DeviceError(f"the arrays live on different devices: {places}", hint="x.to(device)")
+
+
+# -- dtypes ----------------------------------------------------------------------------------------
+
+
+def get_default_dtype() -> np.dtype[Any]:
+    """The dtype of new floating-point tensors: float32 unless it was changed."""
+    return _default_dtype
+
+
+def set_default_dtype(dtype: DTypeLike) -> None:
+    """Make `dtype` (float16, float32 or float64) the dtype of new floating-point tensors."""
+    global _default_dtype
+    if np.dtype(dtype).kind != "f":
+        raise DTypeError("the default dtype must be a floating-point one", got=np.dtype(dtype).name)
+    _default_dtype = np.dtype(dtype)
+
+
+def is_floating(dtype: np.dtype[Any]) -> bool:
+    """Real or complex floating point: the dtypes that can carry a gradient."""
+    return dtype.kind in "fc"
+
+
+def promote_types(a: DTypeLike, b: DTypeLike) -> np.dtype[Any]:
+    """The dtype that holds both, by PyTorch's table: an integer never widens a float.
+
+    >>> promote_types("int64", "float32"), promote_types("uint8", "int8")
+    (dtype('float32'), dtype('int16'))
+    """
+    a, b = np.dtype(a), np.dtype(b)
+    if is_floating(a) != is_floating(b):
+        return a if is_floating(a) else b
+    return np.promote_types(a, b)
+
+
+def _number_dtype(x: Number) -> np.dtype[Any]:
+    if isinstance(x, bool):
+        return bool_
+    if isinstance(x, int):
+        return int64
+    if isinstance(x, float):
+        return _default_dtype
+    return np.promote_types(_default_dtype, complex64)
+
+
+def result_type(*operands: Any) -> np.dtype[Any]:
+    """PyTorch's promotion: arrays with axes decide; 0-d arrays, then numbers, only lift the *kind*
+    of dtype.
+
+    >>> result_type(np.ones(2, "f4"), np.array(1.0)), result_type(np.ones(2, "i8"), 0.5)
+    (dtype('float32'), dtype('float32'))
+    """
+    ranks: list[np.dtype[Any] | None] = [None, None, None]  # with axes, 0-d, Python numbers
+    for x in operands:
+        if is_array(x):
+            rank, dtype = (0 if x.ndim else 1), x.dtype
+        else:
+            rank, dtype = 2, _number_dtype(x)
+        known = ranks[rank]
+        ranks[rank] = dtype if known is None else promote_types(known, dtype)
+    result: np.dtype[Any] | None = None
+    for dtype in ranks:
+        if dtype is not None and (result is None or _kind(dtype) > _kind(result)):
+            result = dtype if result is None else promote_types(result, dtype)
+    assert result is not None
+    return result
+
+
+def _kind(dtype: np.dtype[Any]) -> int:
+    return {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}[dtype.kind]
+
+
+# -- making and scattering -------------------------------------------------------------------------
+
+
+def as_array(data: Any, dtype: DTypeLike = None, device: Any = None) -> Array:
+    """`data` as an array without a copy where none is needed; Python floats get the default dtype."""
+    if is_array(data):
+        array = data if dtype is None else data.astype(dtype, copy=False)
+        array = np.asarray(array) if on_cpu(array) else array  # a NumPy scalar becomes a 0-d array
+    else:
+        try:
+            array = np.asarray(data)
+        except ValueError:
+            raise ArgumentError(
+                "the nested lists are ragged: sizes differ at the same depth",
+                got=describe(data),
+            ) from None
+        if array.dtype.kind not in "biufc":
+            raise DTypeError(
+                "expected numbers (nested lists, an array)",
+                got=describe(data),
+                hint="turn texts or objects into numbers first",
+            )
+        if dtype is not None:
+            array = array.astype(dtype, copy=False)
+        elif array.dtype.kind in "fc" and not _holds_numpy(data):
+            array = array.astype(_number_dtype(0.0 if array.dtype.kind == "f" else 0j), copy=False)
+    return array if device is None else to_device(array, device)
+
+
+def _holds_numpy(data: Any) -> bool:
+    """Whether nested lists hold NumPy values, whose dtype was chosen by somebody and is kept."""
+    while isinstance(data, list | tuple) and data:
+        data = data[0]
+    return isinstance(data, np.ndarray | np.generic)
+
+
+def index_add(target: Array, index: Any, values: Array) -> None:
+    """target[index] += values, in place, where an index that occurs twice is added twice."""
+    if on_cpu(target):
+        np.add.at(target, index, values)
+    else:
+        import cupyx
+
+        cupyx.scatter_add(target, index, values)
+
+
+def repeats(index: Any) -> bool:
+    """Whether an index can name one entry twice: only integer arrays can.
+
+    >>> repeats((slice(None), 0)), repeats((np.array([0, 0]),)), repeats(np.array([True, False]))
+    (False, True, False)
+    """
+    parts: Iterable[Any] = index if isinstance(index, tuple) else (index,)
+    return any(is_array(p) and p.ndim > 0 and p.dtype.kind in "iu" for p in parts)

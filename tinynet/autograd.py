@@ -1,0 +1,507 @@
+"""Walking back through what was recorded: nodes, `backward`, `grad`, hooks, and `no_grad`.
+
+A *node* is one recorded step; its edges say where the gradient of each input goes. `backward`
+visits the nodes from the output to the leaves.
+
+Why the order matters: a node may be visited only when every node that used its output has been, or
+it passes on an incomplete sum. Take a = 1, b = a + a, c = b + b, d = c + c. Naive recursion visits
+c twice, b four times, a eight times, and 2**n times after n steps. But nodes are numbered as they
+are made, and an op can only use what exists: so *newest first* is an order in which every node
+comes after all its users. That is the topological sort.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from heapq import heappop, heappush
+from operator import attrgetter
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tinynet import arrays
+from tinynet.arrays import Array
+from tinynet.errors import GraphError, ShapeError, at_op, describe, foreseen
+from tinynet.tensor import Tensor, raw
+
+clock = itertools.count()
+
+
+# -- is it recorded? -------------------------------------------------------------------------------
+
+
+class _Mode(threading.local):
+    recording = True
+
+
+mode = _Mode()
+
+
+def is_grad_enabled() -> bool:
+    """Whether ops are recorded now, in this thread."""
+    return mode.recording
+
+
+class _Switch:
+    """A context manager and a decorator that records, or does not, until it ends."""
+
+    def __init__(self, recording: bool) -> None:
+        self._recording = recording
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(mode.recording)
+        mode.recording = self._recording
+
+    def __exit__(self, *_: object) -> None:
+        mode.recording = self._before.pop()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with _Switch(self._recording):
+                return function(*args, **kwargs)
+
+        return wrapped
+
+
+class no_grad(_Switch):
+    """Record nothing: for evaluation, and for changing parameters.
+
+    >>> import tinynet as tn
+    >>> w = tn.ones(2, requires_grad=True)
+    >>> with tn.no_grad():
+    ...     (w * 2).requires_grad
+    False
+    """
+
+    def __init__(self) -> None:
+        super().__init__(False)
+
+
+class enable_grad(_Switch):
+    """Record again inside a `no_grad` block."""
+
+    def __init__(self) -> None:
+        super().__init__(True)
+
+
+class set_grad_enabled(_Switch):
+    """Record (True) or do not (False): at once, and until the `with` block ends if it is used as
+    one.
+    """
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(mode)
+        self._initial, mode.recording = mode.recording, mode
+
+    def __enter__(self) -> None:
+        self._before.append(self._initial)
+        mode.recording = self._recording
+
+
+# -- nodes -----------------------------------------------------------------------------------------
+
+
+class Node:
+    """One recorded step. `edges` say where the gradient of each input goes: a node, a leaf Tensor,
+    or nowhere.
+    """
+
+    __slots__ = ("__weakref__", "edges", "hooks", "order")
+
+    def __init__(self, edges: Sequence[Edge | None]) -> None:
+        self.order = next(clock)
+        self.edges: Sequence[Edge | None] | None = edges
+        self.hooks: dict[int, Hook] | None = None
+
+    @property
+    def name(self) -> str:
+        """What was recorded, in PyTorch's style: `MulBackward`."""
+        return type(self).__name__.strip("_").replace("Node", "Backward")
+
+    def gradients(
+        self, g: Any, wanted: Sequence[Edge | None], create_graph: bool
+    ) -> Sequence[Any]:
+        """dL/dinput for each input, given g = dL/doutput; None where no edge in `wanted` asks for it.
+
+        Each is g itself, a view, or an array that nobody else holds.
+        """
+        return [g]
+
+    def release(self) -> None:
+        """Free what was kept. A second backward pass then says that the graph is gone."""
+        self.edges = None
+
+    def retains(self, tensor: Tensor) -> bool:
+        """Whether `retain_grad()` was called on this output."""
+        hooks = (self.hooks or {}).values()
+        return any(isinstance(hook, _Retain) and hook.owner() is tensor for hook in hooks)
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+Edge: TypeAlias = Node | Tensor
+Hook: TypeAlias = Callable[[Tensor], Tensor | None]
+
+
+class AliasNode(Node):
+    """The same value under another name: the gradient passes unchanged."""
+
+    __slots__ = ()
+
+
+def edge_of(x: Any) -> Edge | None:
+    """Where a gradient with respect to x goes."""
+    if isinstance(x, Tensor) and x._requires_grad:
+        return x if x._node is None else x._node
+    return None
+
+
+def place(array: Array, node: Node) -> Tensor:
+    """A Tensor of these values that stands as the output of `node`."""
+    tensor = Tensor(array)
+    tensor._requires_grad, tensor._node = True, node
+    return tensor
+
+
+# -- walking back ----------------------------------------------------------------------------------
+
+
+def propagate(
+    outputs: Sequence[Tensor],
+    cotangents: Sequence[Any],
+    *,
+    targets: Iterable[Edge] | None = None,
+    create_graph: bool = False,
+    keep: bool = False,
+    oldest: int = -1,
+) -> dict[Edge, Any]:
+    """The gradient at every leaf, or at the targets: arrays that nobody else holds (with
+    create_graph, Tensors). Nodes older than `oldest` are not entered.
+    """
+    sums: dict[Edge, Any] = {}  # the gradient that has arrived at each edge so far
+    borrowed: set[Edge] = set()  # where that is somebody else's array, to be copied in the end
+    heap: list[tuple[int, Node]] = []  # the nodes to be visited, the newest on top
+
+    def add(edge: Edge | None, d: Any, owned: bool) -> None:
+        if edge in sums:  # never in place: several edges may hold the same array
+            sums[edge] = sums[edge] + d
+            borrowed.discard(edge)
+        elif edge is not None:
+            sums[edge] = d
+            if not owned:
+                borrowed.add(edge)
+            if isinstance(edge, Node) and edge.order >= oldest:
+                heappush(heap, (-edge.order, edge))
+
+    for output, cotangent in zip(outputs, cotangents, strict=True):
+        add(edge_of(output), cotangent, owned=False)
+    ends = None if targets is None else set(targets)
+    useful = None if ends is None else _leading_to(ends, reachable(sums, oldest))
+    before, mode.recording = mode.recording, create_graph
+    try:
+        while heap:
+            node = heappop(heap)[1]  # the newest: all its users have been visited
+            g = sums[node] = _run_hooks(node, sums[node]) if node.hooks else sums[node]
+            if ends is None or node not in ends:
+                del sums[node]
+            edges = _open(node)
+            if useful is not None:
+                edges = [e if e in useful else None for e in edges]
+            if useful is None or node in useful:
+                for edge, d in zip(edges, node.gradients(g, edges, create_graph), strict=True):
+                    if d is not None:
+                        add(edge, d, d is not g and getattr(d, "base", None) is None)
+            if not keep:
+                node.release()
+    except foreseen as error:
+        shown = at_op(f"backward of {node.name.removesuffix('Backward')}", (g,), error)
+        raise shown from (None if shown is error else error)
+    finally:
+        mode.recording = before
+    return _delivered(sums, borrowed, ends)
+
+
+def _open(node: Node) -> Sequence[Edge | None]:
+    if node.edges is None:
+        raise GraphError(
+            f"the graph was freed by an earlier backward pass (reached again at {node.name})",
+            hint="backward(retain_graph=True) the first time, or compute the forward pass again",
+        )
+    return node.edges
+
+
+def _delivered(
+    sums: dict[Edge, Any], borrowed: set[Edge], ends: set[Edge] | None
+) -> dict[Edge, Any]:
+    """What arrived at the leaves, or at the ends: after the hooks, and nobody else's array."""
+    found = {}
+    for edge, g in sums.items():
+        if isinstance(edge, Tensor) if ends is None else edge in ends:
+            if isinstance(edge, Tensor) and edge._hooks:
+                g = _run_hooks(edge, g)
+            found[edge] = np.copy(g) if edge in borrowed else g
+    return found
+
+
+def reachable(edges: Iterable[Edge | None], oldest: int) -> set[Node]:
+    """All nodes behind these edges, found without recursion: a chain may be 100,000 long."""
+    seen: set[Node] = set()
+    stack = list(edges)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Node) and node not in seen and node.order >= oldest:
+            seen.add(node)
+            stack.extend(node.edges or ())
+    return seen
+
+
+def leaves_of(output: Tensor) -> set[Tensor]:
+    """The leaves that a value was computed from."""
+    nodes = reachable([output if output._node is None else output._node], -1)
+    found = {e for node in nodes for e in node.edges or () if isinstance(e, Tensor)}
+    return found or ({output} if output._requires_grad else set())
+
+
+def _leading_to(ends: set[Edge], nodes: Iterable[Node]) -> set[Edge]:
+    """The ends, and every node from which one can be reached. Oldest first, one look suffices."""
+    useful = set(ends)
+    for node in sorted(nodes, key=attrgetter("order")):
+        if any(e in useful for e in node.edges or ()):
+            useful.add(node)
+    return useful
+
+
+def _run_hooks(edge: Edge, g: Any) -> Any:
+    """Show a finished gradient to the hooks, each of which may replace it; what is retained is the
+    final one.
+    """
+    hooks = list(((edge._hooks if isinstance(edge, Tensor) else edge.hooks) or {}).values())
+    shown = g if isinstance(g, Tensor) else Tensor(np.copy(g))
+    for hook in sorted(hooks, key=lambda hook: isinstance(hook, _Retain)):
+        new = hook(shown)
+        if new is not None and (not isinstance(new, Tensor) or new.shape != shown.shape):
+            raise GraphError(
+                "a gradient hook must return a Tensor of the gradient's shape, or None",
+                expected=str(shown.shape),
+                got=describe(new),
+            )
+        shown = shown if new is None else new
+    return shown if isinstance(g, Tensor) else shown.array
+
+
+class _Retain:
+    """The hook behind `retain_grad`. It does not keep its tensor alive."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.owner = weakref.ref(tensor)
+
+    def __call__(self, g: Tensor) -> None:
+        tensor = self.owner()
+        if tensor is not None:
+            tensor._grad = g if g._requires_grad else Tensor(np.copy(g.array))
+
+
+# -- backward and grad -----------------------------------------------------------------------------
+
+
+def _cotangent(output: Tensor, gradient: Any, create_graph: bool) -> Any:
+    """dL/doutput: as given, or 1 where the output is the loss itself."""
+    if not output._requires_grad:
+        raise GraphError(
+            "nothing to differentiate: no input of this value requires gradients",
+            got=describe(output),
+            hint="requires_grad=True on a leaf, outside no_grad(), and no detach() or numpy() on the way",
+        )
+    if gradient is None:
+        if output.array.size != 1:
+            raise GraphError(
+                "only a scalar has a gradient of its own; this output has several entries",
+                got=describe(output),
+                hint="reduce it to a loss (.sum(), .mean()), or pass gradient=dL/doutput",
+            )
+        gradient = np.ones(output.shape, output.dtype, like=output.array)
+    elif not isinstance(gradient, Tensor):
+        gradient = arrays.as_array(gradient, output.dtype)
+    if gradient.shape != output.shape:
+        raise ShapeError(
+            "dL/doutput must have the output's shape",
+            expected=str(output.shape),
+            got=str(gradient.shape),
+        )
+    if create_graph:
+        return gradient if isinstance(gradient, Tensor) else Tensor(gradient)
+    return raw(gradient)
+
+
+def backward(
+    tensor: Tensor,
+    gradient: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Sequence[Tensor] | Tensor | None = None,
+) -> None:
+    """Add dL/dx to `x.grad` of every leaf x that this value was computed from.
+
+    gradient      dL/d(this), of its shape; may be left out where this is a scalar, the loss itself
+    retain_graph  keep the graph for another pass; by default only `create_graph` does
+    create_graph  record the pass itself, so that gradients can be differentiated again
+    inputs        only these receive gradients
+
+    >>> import tinynet as tn
+    >>> a = tn.tensor(3.0, requires_grad=True)
+    >>> (a * a + a).backward()
+    >>> a.grad
+    tensor(7.)
+    """
+    inputs = [inputs] if isinstance(inputs, Tensor) else inputs
+    found = propagate(
+        [tensor],
+        [_cotangent(tensor, gradient, create_graph)],
+        targets=None if inputs is None else [_required_edge(i, x) for i, x in enumerate(inputs)],
+        create_graph=create_graph,
+        keep=create_graph if retain_graph is None else retain_graph,
+    )
+    for edge, g in found.items():
+        if isinstance(edge, Tensor):
+            _accumulate(edge, g)
+    for x in inputs or ():
+        if x._node in found:
+            _accumulate(x, found[x._node])
+
+
+def _accumulate(owner: Tensor, g: Any) -> None:
+    """owner.grad += g, in place where nothing is recorded: the owner's gradient is its own array."""
+    old = owner._grad
+    if old is None:
+        owner._grad = g if isinstance(g, Tensor) else Tensor(g)
+    elif isinstance(g, Tensor) or old._requires_grad:
+        owner._grad = old + g  # type: ignore[operator]
+    else:
+        np.add(old.array, g, out=old.array)
+        old._counter[0] += 1
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """dL/dx for each x in `inputs`, without touching any `.grad`.
+
+    grad_outputs  dL/doutput for each output (may be left out for scalars)
+    allow_unused  None instead of an error for an input that the outputs do not depend on
+
+    >>> import tinynet as tn
+    >>> x = tn.tensor(2.0, requires_grad=True)
+    >>> (dx,) = tn.autograd.grad(x**3, x, create_graph=True)
+    >>> tn.autograd.grad(dx, x)
+    (tensor(12.),)
+    """
+    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if not isinstance(grad_outputs, list | tuple):
+        grad_outputs = [grad_outputs] * len(outputs)
+    edges = [_required_edge(i, x) for i, x in enumerate(inputs)]
+    found = propagate(
+        outputs,
+        [_cotangent(o, g, create_graph) for o, g in zip(outputs, grad_outputs, strict=True)],
+        targets=edges,
+        create_graph=create_graph,
+        keep=create_graph if retain_graph is None else retain_graph,
+        oldest=min(e.order if isinstance(e, Node) else -1 for e in edges),
+    )
+    results: list[Tensor | None] = []
+    for i, edge in enumerate(edges):
+        if edge not in found and not allow_unused:
+            raise GraphError(
+                f"the outputs do not depend on input {i}",
+                got=describe(inputs[i]),
+                hint="allow_unused=True gives None for it; if it should matter, look for a detach() or numpy()",
+            )
+        g = found.get(edge)
+        results.append(g if g is None or isinstance(g, Tensor) else Tensor(g))
+    return tuple(results)
+
+
+def _required_edge(i: int, x: Tensor) -> Edge:
+    edge = edge_of(x)
+    if edge is None:
+        raise GraphError(f"input {i} does not require gradients", got=describe(x))
+    return edge
+
+
+def differentiate(
+    function: Callable[..., Any], inputs: Sequence[Any], g: Any, wanted: Sequence[Edge | None]
+) -> list[Any]:
+    """Gradients of `function(*inputs)` by recording it, as Tensors that can be differentiated
+    again.
+
+    Each input gets a node of its own, newer than all it was computed from, where the walk ends.
+    """
+    oldest = next(clock)
+    with enable_grad():
+        edges = [edge_of(x) for x in inputs]
+        own = [
+            x if e is None else place(x.array, AliasNode([e]))
+            for x, e in zip(inputs, edges, strict=True)
+        ]
+        ends = [None if w is None else edge_of(x) for x, w in zip(own, wanted, strict=True)]
+        y = function(*own)
+        targets = [e for e in ends if e is not None]
+        found = propagate([y], [g], targets=targets, create_graph=True, keep=True, oldest=oldest)
+    return [None if e is None else found.get(e) for e in ends]
+
+
+# -- hooks --------------------------------------------------------------------
+
+
+class RemovableHandle:
+    """What `register_hook` returns: `.remove()` takes the hook away again."""
+
+    def __init__(self, hooks: dict[int, Any], key: int) -> None:
+        self._hooks, self._key = hooks, key
+
+    def remove(self) -> None:
+        """Take the hook away."""
+        self._hooks.pop(self._key, None)
+
+
+def register_hook(tensor: Tensor, hook: Hook) -> RemovableHandle:
+    """Call `hook(grad)` when the gradient of this value is complete; what it returns, if anything,
+    replaces it.
+
+    >>> import tinynet as tn
+    >>> x = tn.tensor(1.0, requires_grad=True)
+    >>> _ = x.register_hook(lambda g: g * 10)
+    >>> (2 * x).backward(); x.grad
+    tensor(20.)
+    """
+    edge = _required_edge(0, tensor)
+    if isinstance(edge, Tensor):
+        hooks = edge._hooks = edge._hooks or {}
+    else:
+        hooks = edge.hooks = edge.hooks or {}
+    key = next(clock)
+    hooks[key] = hook
+    return RemovableHandle(hooks, key)
+
+
+def retain_grad(tensor: Tensor) -> None:
+    """Keep the gradient of this computed value in `.grad`, as leaves do."""
+    edge = _required_edge(0, tensor)
+    if isinstance(edge, Node) and not edge.retains(tensor):
+        register_hook(tensor, _Retain(tensor))
+
+
+for _method in (backward, register_hook, retain_grad):
+    setattr(Tensor, _method.__name__, _method)

@@ -1,0 +1,28 @@
+"""Data sets and what brings them to a model in batches.
+
+In: the handwritten digits that ship with the package (`load_digits`), and PyTorch's tools for any data: `Dataset`,
+`TensorDataset`, `Subset`, `random_split`, `DataLoader`. `tinynet.utils.data` offers those under PyTorch's path.
+Not in: scores (`metrics.py`) and the training loop (`train/`).
+
+Start with `sets.py`, then `loading.py`; `handwriting.py` is the digits.
+"""
+
+from tinynet.data.batching import default_collate
+from tinynet.data.handwriting import Digits, load_digits
+from tinynet.data.loading import BatchSampler, DataLoader, RandomSampler, SequentialSampler
+from tinynet.data.sets import ConcatDataset, Dataset, Subset, TensorDataset, random_split
+
+__all__ = [
+    "BatchSampler",
+    "ConcatDataset",
+    "DataLoader",
+    "Dataset",
+    "Digits",
+    "RandomSampler",
+    "SequentialSampler",
+    "Subset",
+    "TensorDataset",
+    "default_collate",
+    "load_digits",
+    "random_split",
+]

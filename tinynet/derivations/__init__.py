@@ -1,0 +1,78 @@
+"""The proofs: one formula per file, derived by hand in its docstring.
+
+In: `definition` (the formula in primitives), `backward` (its derived gradient, plain NumPy),
+`forward` where the definition is not the way to compute it, `as_printed` where a document errs,
+and `op`, which ties them together for the tape. Update rules (`sgd`, `adam`) and the `perceptron`
+are plain functions. Not in: rules that the calculus table holds (`ops`), and state (`nn`,
+`optim`).
+
+Start with `softmax`; then `linear`, `cross_entropy`, `bce`, `mse`, `dropout`, `log_softmax`;
+`reduction` says what 'mean' and 'sum' do in every loss.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinynet.derivations import (
+    adam,
+    bce,
+    cross_entropy,
+    dropout,
+    linear,
+    log_softmax,
+    mse,
+    perceptron,
+    reduction,
+    sgd,
+    softmax,
+)
+from tinynet.dispatch import cast
+from tinynet.ops.public import public
+from tinynet.ops.reductions import _checked
+
+__all__ = [
+    "adam",
+    "bce",
+    "cross_entropy",
+    "dropout",
+    "linear",
+    "log_softmax",
+    "mse",
+    "perceptron",
+    "reduction",
+    "sgd",
+    "softmax",
+]
+
+
+def _softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:
+    r"""y_i = exp(x_i) / Σ_k exp(x_k) along `dim`: positive weights that sum to 1.
+
+    The result has the shape of the input. `dtype` casts the input first. Raises OutOfRangeError
+    where there is no such axis. Derived in `tinynet/derivations/softmax.py`.
+
+    >>> import tinynet as tn
+    >>> tn.softmax(tn.tensor([1.0, 2.0, 3.0]), dim=0)
+    tensor([0.0900, 0.2447, 0.6652])
+    """
+    input = input if dtype is None else cast(input, dtype)
+    return softmax.op(input, axis=_checked(input, dim))
+
+
+def _log_softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:
+    r"""y_i = x_i − log Σ_k exp(x_k) along `dim`: the logarithm of softmax, without its underflow.
+
+    The result has the shape of the input. `dtype` casts the input first. Raises OutOfRangeError
+    where there is no such axis. Derived in `tinynet/derivations/log_softmax.py`.
+
+    >>> import tinynet as tn
+    >>> tn.log_softmax(tn.tensor([0.0, -1000.0]), dim=0)
+    tensor([    0., -1000.])
+    """
+    input = input if dtype is None else cast(input, dtype)
+    return log_softmax.op(input, axis=_checked(input, dim))
+
+
+public(_softmax, name="softmax")
+public(_log_softmax, name="log_softmax")

@@ -1,0 +1,118 @@
+r"""Cross-entropy of class scores (softmax and negative log-likelihood in one), and its derivative.
+
+The model gives scores x_c; p_c = exp(x_c) / Σ_k exp(x_k) is the probability that it gives to
+class c. The loss of one sample whose class is t is the negative logarithm of the probability that
+the truth received:
+
+    ℓ = −log p_t = log Σ_k exp(x_k) − x_t.
+
+Derivation. The first term is differentiated by x_c to exp(x_c) / Σ_k exp(x_k) = p_c. The second
+gives −1 where c = t. So, with δ_ct = 1 where c = t and 0 elsewhere,
+
+    ∂ℓ/∂x_c = p_c − δ_ct:
+
+what the model says minus what is true. The gradients of softmax (a Jacobian) and of −log (1/p_t,
+which explodes as p_t → 0) have cancelled into a difference that lies between −1 and 1. Over a
+batch of n samples with the mean,
+
+    x̄_bc = g (p_bc − δ_c,t_b) / n.
+
+The collapse needs Σ_c y_c = 1. For a general target y, −Σ_c y_c log p_c has the gradient p_c Σ_k
+y_k − y_c, which is p_c − y_c only where the targets sum to 1, as one-hot and probabilities do.
+
+Shapes: x (C,), (n, C) or (n, C, d1, …); t whole numbers of x's shape without the axis C; ℓ of t's
+shape. Samples whose t is `ignore_index` count nothing, neither in the sum nor in n.
+Source: document B, 4.1 (right for one-hot y); document D, 4.2, L = −log P(y given x), there for
+one sample: the likelihood of independent samples is a product, so its −log is the sum over them,
+and maximum likelihood is minimum cross-entropy.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinynet.derivations.reduction import reduce, weight
+from tinynet.errors import DTypeError, OutOfRangeError, ShapeError
+from tinynet.op import Derivation
+from tinynet.ops.reductions import _logsumexp as logsumexp
+
+
+def definition(x: Any, t: Any, *, reduction: str = "mean", ignore_index: int = -100) -> Any:
+    """ℓ = log Σ_k exp(x_k) − x_t, reduced.
+
+    >>> float(definition(np.array([[0.0, 0.0], [0.0, np.log(3.0)]]), np.array([0, 1])))
+    0.4904
+    """
+    axis = min(1, x.ndim - 1)
+    counted, classes, n = _targets(t, ignore_index)
+    score = np.squeeze(np.take_along_axis(x, np.expand_dims(classes, axis), axis=axis), axis=axis)
+    losses = logsumexp(x, axis) - score
+    return reduce(losses if n == math.prod(t.shape) else np.where(counted, losses, 0), n, reduction)
+
+
+def forward(
+    x: Any, t: Any, *, reduction: str = "mean", ignore_index: int = -100
+) -> tuple[Any, tuple[Any, ...]]:
+    """One exponential per score serves the loss, and the probabilities for the backward pass."""
+    axis = min(1, x.ndim - 1)
+    if x.ndim == 0 or t.shape != x.shape[:axis] + x.shape[axis + 1 :]:
+        raise ShapeError(
+            "the sizes do not fit", expected="x (C,), (n, C) or (n, C, …); t has no axis C"
+        )
+    if t.dtype.kind not in "iu" or x.dtype.kind != "f":
+        raise DTypeError("floating-point scores and whole numbers for the classes are expected")
+    counted, classes, n = _targets(t, ignore_index)
+    _check_range(classes, x.shape[axis])
+    top = np.max(x, axis=axis, keepdims=True)
+    e = np.exp(x - top)
+    total = np.sum(e, axis=axis, keepdims=True)
+    score = np.take_along_axis(x, np.expand_dims(classes, axis), axis=axis)
+    losses = np.squeeze(np.log(total) + (top - score), axis=axis)
+    if n < math.prod(t.shape):
+        losses = np.where(counted, losses, 0)
+    return reduce(losses, n, reduction), (e / total, counted, classes, n)
+
+
+def backward(
+    g: Any, saved: tuple[Any, ...], *, reduction: str = "mean", ignore_index: int = -100
+) -> tuple[Any, ...]:
+    """x̄_c = g (p_c − δ_ct), over n for the mean; nothing for t, which are names and not quantities."""
+    p, counted, classes, n = saved
+    axis = min(1, p.ndim - 1)
+    names = np.reshape(np.arange(p.shape[axis], like=p), (-1, *(1,) * (p.ndim - axis - 1)))
+    scale = g * weight(n, reduction)
+    if n < math.prod(classes.shape):
+        scale = np.where(counted, scale, 0)
+    if scale.ndim:
+        scale = np.expand_dims(scale, axis)
+    return scale * (p - (np.expand_dims(classes, axis) == names)), None
+
+
+def _targets(t: Any, ignore_index: int) -> tuple[Any, Any, int]:
+    """Which samples count, their classes (0 for the others), and how many they are."""
+    counted = t != ignore_index
+    n = int(np.count_nonzero(counted))
+    return counted, t if n == math.prod(t.shape) else np.where(counted, t, 0), n
+
+
+def _check_range(classes: Any, count: int) -> None:
+    if 0 in classes.shape:
+        return
+    for found in (int(np.min(classes)), int(np.max(classes))):
+        if not 0 <= found < count:
+            raise OutOfRangeError(f"there is no class {found}", expected=f"0 … {count - 1}")
+
+
+op = Derivation(
+    "cross_entropy",
+    definition,
+    backward,
+    forward,
+    formula=r"\ln \sum_k e^{x_k} - x_t",
+    promote="none",
+    room="derivations",
+    doc="−log of the probability that softmax of the scores gives to the true class.",
+)

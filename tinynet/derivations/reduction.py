@@ -1,0 +1,46 @@
+"""From many losses to one number: what `reduction` means in every loss.
+
+    none    ℓ_1 … ℓ_n as they are
+    sum     L = Σ_i ℓ_i            ∂L/∂ℓ_i = 1
+    mean    L = (1/n) Σ_i ℓ_i      ∂L/∂ℓ_i = 1/n
+
+So a loss derives the gradient of one ℓ_i, and `weight` supplies the factor. The mean keeps the
+size of the gradient, and with it the learning rate, independent of the batch. The mean of nothing
+is NaN, as in PyTorch.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinynet.errors import ArgumentError
+
+
+def weight(n: int, reduction: str) -> float:
+    """∂L/∂ℓ_i: the factor with which each of n losses counts.
+
+    Raises ArgumentError for a reduction other than 'none', 'mean' and 'sum'.
+
+    >>> weight(4, "mean"), weight(4, "sum"), weight(0, "mean")
+    (0.25, 1.0, nan)
+    """
+    if reduction == "mean":
+        return 1 / n if n else math.nan
+    if reduction in ("none", "sum"):
+        return 1.0
+    raise ArgumentError(
+        "no such reduction", expected="'none', 'mean' or 'sum'", got=repr(reduction)
+    )
+
+
+def reduce(losses: Any, n: int, reduction: str) -> Any:
+    """The losses, their sum, or their sum over n.
+
+    >>> float(reduce(np.array([1.0, 2.0]), 2, "mean"))
+    1.5
+    """
+    factor = weight(n, reduction)
+    return losses if reduction == "none" else np.sum(losses) * factor

@@ -1,0 +1,252 @@
+"""Applying an op: the one door through which every computation on Tensors goes.
+
+Here, once for all ops: PyTorch's dtype promotion; one device for all inputs; recording with version
+checks; and the un-broadcasting of gradients. (NumPy scalars become 0-d arrays in `Tensor` itself.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinynet import arrays
+from tinynet.arrays import Array
+from tinynet.autograd import AliasNode, Edge, Node, differentiate, is_grad_enabled, place
+from tinynet.errors import DTypeError, InPlaceError, RuleError, at_op, describe, foreseen
+from tinynet.op import Derivation, Op, Spec
+from tinynet.tensor import Tensor, raw
+
+_NUMBERS = frozenset((bool, int, float))
+
+
+def apply(op: Op, *inputs: Any, **options: Any) -> Any:
+    """Call an op: compute, and record if a gradient is wanted. On plain arrays it only computes."""
+    if len(inputs) > op.arity >= 0:
+        options.update(zip(op.options, inputs[op.arity :], strict=False))
+        inputs = inputs[: op.arity]
+    if op.defaults:
+        options = {**op.defaults, **options}
+    values, tensors, tracked = [], False, False
+    for x in inputs:
+        if isinstance(x, Tensor):
+            tensors = True
+            tracked = tracked or x._requires_grad
+            values.append(x.array)
+        else:
+            values.append(x)
+    if not tensors:
+        return op.run(values, options)[0]
+    try:
+        if not _uniform(values):
+            inputs = _promote(op, inputs, values)
+            values = [raw(x) for x in inputs]
+        y, saved = op.run(values, options)
+    except foreseen as error:
+        shown = at_op(op.name, inputs, error)
+        raise shown from (None if shown is error else error)
+    output = Tensor(y)
+    if op.view:
+        _share_counter(output, inputs)
+    if tracked and op.differentiable and is_grad_enabled() and output.array.dtype.kind in "fc":
+        output._requires_grad = True
+        output._node = OpNode(op, inputs, values, options, output, saved)
+    return output
+
+
+Op.__call__ = apply  # an op is called like a function
+
+
+class OpNode(Node):
+    """A recorded op. `inputs` holds, for each, the values its rules read or else shape and dtype.
+
+    `versions` remembers how often the kept values had been changed in place when they were saved.
+    """
+
+    __slots__ = ("inputs", "op", "options", "saved", "versions", "y")
+
+    def __init__(
+        self,
+        op: Op,
+        inputs: Sequence[Any],
+        values: Sequence[Any],
+        options: dict[str, Any],
+        y: Tensor,
+        saved: Any,
+    ) -> None:
+        edges: list[Edge | None] = []
+        kept: list[Any] = []
+        versions: list[tuple[list[int], int]] = []
+        need_y, needs = op.needs
+        for i, x in enumerate(inputs):
+            if not isinstance(x, Tensor):  # copied: nobody could notice when its owner changes it
+                edges.append(None)
+                kept.append(values[i].copy() if arrays.is_array(x) else x)
+                continue
+            edges.append(None if not x._requires_grad else x if x._node is None else x._node)
+            if needs[i % len(needs)]:
+                versions.append((x._counter, x._counter[0]))
+                kept.append(x.array)
+            else:
+                kept.append(Spec(x.array))
+        if need_y:
+            versions.append((y._counter, y._counter[0]))
+        super().__init__(edges)
+        self.op, self.options, self.saved = op, options, saved
+        self.inputs, self.versions = kept, versions
+        self.y = y.array if need_y else None
+
+    @property
+    def name(self) -> str:
+        """The op's name in PyTorch's style: `MulBackward`."""
+        return "".join(part.capitalize() for part in self.op.name.split("_")) + "Backward"
+
+    def release(self) -> None:
+        """Forget values and edges."""
+        self.edges = self.y = self.saved = None
+        self.inputs = []
+
+    def gradients(self, g: Any, wanted: Sequence[Edge | None], create_graph: bool) -> Sequence[Any]:
+        """Run the rules of the inputs that are wanted: on arrays, or on Tensors to be recorded."""
+        op, y, inputs = self.op, self.y, self.inputs
+        for counter, version in self.versions:
+            if counter[0] != version:
+                self._refuse(counter[0] - version)
+        if create_graph:
+            y, inputs = self._as_tensors()
+        if isinstance(op, Derivation):
+            return self._derived(op, g, inputs, wanted, create_graph)
+        found: list[Any] = [None] * len(inputs)
+        for i, edge in enumerate(wanted):
+            if edge is not None:
+                d = op.rule(i)(g, y, *inputs, **self.options)
+                found[i] = d if d.shape == inputs[i].shape else self._fit(d, i)
+        return found
+
+    def _derived(
+        self, op: Derivation, g: Any, inputs: Any, wanted: Sequence[Edge | None], create_graph: bool
+    ) -> Sequence[Any]:
+        """The derived backward; or, to be differentiated again, the gradient of the definition."""
+        if create_graph:
+            return differentiate(lambda *x: op.definition(*x, **self.options), inputs, g, wanted)
+        needs = {"needs": tuple(e is not None for e in wanted)} if op.selective else {}
+        found: list[Any] = []
+        for i, d in enumerate(op.backward(g, self.saved, **needs, **self.options)):
+            if d is None or wanted[i] is None:
+                found.append(None)
+                continue
+            if any(d is other for other in (*self.saved, *found)):
+                d = d.copy()  # the receiver may change its gradient in place
+            found.append(d if d.shape == inputs[i].shape else self._fit(d, i))
+        return found
+
+    def _as_tensors(self) -> tuple[Any, list[Any]]:
+        """Output and inputs as Tensors at their old places in the graph."""
+        assert self.edges is not None
+        inputs = [
+            x if edge is None or isinstance(x, Spec) else _at(x, edge)
+            for x, edge in zip(self.inputs, self.edges, strict=True)
+        ]
+        return (None if self.y is None else place(self.y, self)), inputs
+
+    def _refuse(self, changes: int) -> None:
+        raise InPlaceError(
+            f"a value that {self.op.name} saved for its gradient was changed in place afterwards",
+            got=f"{changes} change(s) since it was saved",
+            hint="the out-of-place form (x = x + 1), or change x.clone()",
+        )
+
+    def _fit(self, d: Any, i: int) -> Any:
+        """What broadcasting repeated is summed; any other wrong shape is a wrong rule."""
+        shape = self.inputs[i].shape
+        if self.op.broadcasts:
+            return unbroadcast(d, shape)
+        raise RuleError(
+            f"the rule of {self.op.name} for input {i} gave a gradient of the wrong shape",
+            expected=str(shape),
+            got=str(d.shape),
+        )
+
+
+def _at(array: Array, edge: Edge) -> Tensor:
+    """A Tensor of these values whose gradient goes to `edge`."""
+    if isinstance(edge, Tensor):
+        return edge if edge.array is array else place(array, AliasNode([edge]))
+    return place(array, edge)
+
+
+def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
+    """Sum a gradient over the axes along which broadcasting repeated the input.
+
+    >>> unbroadcast(np.ones((4, 2, 3)), (2, 1))
+    array([[12.],
+           [12.]])
+    """
+    lead = g.ndim - len(shape)
+    repeated = [lead + i for i, n in enumerate(shape) if n == 1 and g.shape[lead + i] != 1]
+    return np.reshape(np.sum(g, axis=(*range(lead), *repeated)), shape)
+
+
+# -- dtypes and devices ----------------------------------------------------------------------------
+
+
+def _uniform(values: Sequence[Any]) -> bool:
+    """The common case, where nothing is to be done: CPU arrays of one float dtype, and numbers."""
+    dtype = None
+    for value in values:
+        if type(value) is np.ndarray:
+            if dtype is None:
+                dtype = value.dtype
+            elif value.dtype is not dtype:
+                return False
+        elif type(value) not in _NUMBERS:
+            return False
+    return dtype is not None and dtype.kind == "f"
+
+
+def _promote(op: Op, inputs: tuple[Any, ...], values: Sequence[Any]) -> tuple[Any, ...]:
+    """The inputs with one dtype, by PyTorch's rules, after a look at their kinds and devices."""
+    for value in values:
+        if not arrays.is_array(value) and not isinstance(value, bool | int | float | complex):
+            raise DTypeError(
+                "expected tensors, arrays or numbers",
+                got=describe(value),
+                hint="tn.tensor(...) around it",
+            )
+    arrays.same_device(values, [f"input {i}" for i in range(len(values))])
+    if op.promote == "none":
+        return inputs
+    dtype = arrays.result_type(*values[op.masks :])
+    if op.promote == "float" and not arrays.is_floating(dtype):
+        dtype = arrays.get_default_dtype()
+    return (*inputs[: op.masks], *(cast(x, dtype) for x in inputs[op.masks :]))
+
+
+def cast(x: Any, dtype: np.dtype[Any]) -> Any:
+    """x with another dtype, recorded where gradients are. Python numbers stay as they are."""
+    if not isinstance(x, Tensor) and not arrays.is_array(x):
+        return x
+    return x if x.dtype == dtype else to_dtype(x, dtype=dtype)
+
+
+def _to_dtype(x: Array, *, dtype: Any) -> Array:
+    return x.astype(dtype)
+
+
+to_dtype = Op(
+    "to_dtype",
+    _to_dtype,
+    (lambda g, _, _x, dtype: cast(g, _x.dtype),),
+    formula="u",
+    promote="none",
+    room="dispatch",
+    doc="The same values in another dtype; the gradient comes back in the old one.",
+)
+
+
+def _share_counter(output: Tensor, inputs: Iterable[Any]) -> None:
+    """Let a view count changes together with the tensor whose memory it shows."""
+    for x in inputs:
+        if isinstance(x, Tensor) and np.may_share_memory(output.array, x.array):
+            output._counter = x._counter

@@ -1,0 +1,220 @@
+"""Scores: how good are predictions? Plain numbers, no gradients.
+
+Every function takes predictions first and the true labels second, as tensors, arrays or lists. For one class called
+positive, with TP, FP, FN, TN the counts of true and false positives and negatives:
+
+    precision = TP / (TP + FP)      of those called positive, how many are
+    recall    = TP / (TP + FN)      of those that are positive, how many were called so
+    F1        = 2 · precision · recall / (precision + recall) = 2 TP / (2 TP + FP + FN)
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from tinynet import arrays
+from tinynet.arrays import Array
+from tinynet.errors import DTypeError, OutOfRangeError, ShapeError, describe
+from tinynet.tensor import raw
+
+Average = Literal["binary", "macro"] | None
+
+
+def _plain(x: Any) -> Array:
+    return arrays.to_device(arrays.as_array(raw(x)), "cpu")
+
+
+def _classes(x: Any, what: str) -> Array:
+    """Class numbers, checked: one axis, whole numbers or booleans."""
+    array = _plain(x)
+    if array.ndim != 1:
+        raise ShapeError(f"{what}: one class number for each sample", expected="(n,)", got=describe(array))
+    if array.dtype.kind not in "biu":
+        raise DTypeError(
+            f"{what}: class numbers are whole numbers",
+            got=describe(array),
+            hint="scores.argmax(1), or probabilities > 0.5",
+        )
+    return array.astype(np.int64)
+
+
+def _pair(predictions: Any, labels: Any) -> tuple[Array, Array]:
+    """Predicted and true class numbers. Scores (n, classes) become the class of the largest score."""
+    labels = _classes(labels, "labels")
+    predictions = _plain(predictions)
+    if predictions.ndim == 2 and predictions.shape[1] > 0 and predictions.dtype.kind == "f":
+        predictions = predictions.argmax(axis=1)
+    predictions = _classes(predictions, "predictions")
+    if len(predictions) != len(labels):
+        raise ShapeError(
+            "there must be as many predictions as labels", got=f"{len(predictions)} and {len(labels)}"
+        )
+    if not len(labels):
+        raise ShapeError("a score of nothing: there are no samples")
+    return predictions, labels
+
+
+def accuracy(predictions: Any, labels: Any) -> float:
+    """The share of samples whose class is right.
+
+    predictions   (n,) class numbers, or (n, classes) scores, of which the largest counts
+    labels        (n,) class numbers
+
+    >>> accuracy([0, 1, 1, 2], [0, 1, 2, 2])
+    0.75
+    """
+    predictions, labels = _pair(predictions, labels)
+    return float(np.mean(predictions == labels))
+
+
+def top_k_accuracy(scores: Any, labels: Any, k: int = 5) -> float:
+    """The share of samples whose class is among the k largest scores. Of equal scores, the first counts as larger.
+
+    scores   (n, classes)
+
+    >>> top_k_accuracy([[0.1, 0.6, 0.3], [0.5, 0.3, 0.2]], [2, 2], k=2)
+    0.5
+    """
+    scores, labels = _plain(scores), _classes(labels, "labels")
+    if scores.ndim != 2 or len(scores) != len(labels) or not len(labels):
+        raise ShapeError(
+            "top_k_accuracy: one row of scores for each label",
+            expected=f"({len(labels)}, classes), at least one row",
+            got=describe(scores),
+        )
+    if not 1 <= k <= scores.shape[1]:
+        raise OutOfRangeError(f"k = {k}", expected=f"1 … {scores.shape[1]}")
+    _in_range(labels, scores.shape[1])
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return float(np.mean((best == labels[:, None]).any(axis=1)))
+
+
+def _in_range(labels: Array, classes: int) -> None:
+    if labels.min() < 0 or labels.max() >= classes:
+        raise OutOfRangeError(
+            "a class number lies outside its range",
+            expected=f"0 … {classes - 1}",
+            got=f"{labels.min()} … {labels.max()}",
+        )
+
+
+def confusion_matrix(predictions: Any, labels: Any, classes: int | None = None) -> np.ndarray[Any, Any]:
+    """Entry (i, j) counts the samples of class i that were taken for class j; what is right stands on the diagonal.
+
+    classes   their number; by default one more than the largest that occurs
+
+    >>> confusion_matrix([0, 1, 1, 2], [0, 1, 2, 2])
+    array([[1, 0, 0],
+           [0, 1, 0],
+           [0, 1, 1]])
+    """
+    predictions, labels = _pair(predictions, labels)
+    if classes is None:
+        classes = int(max(predictions.max(), labels.max())) + 1
+    _in_range(labels, classes)
+    _in_range(predictions, classes)
+    counts = np.bincount(labels * classes + predictions, minlength=classes * classes)
+    return counts.reshape(classes, classes)
+
+
+def _counts(predictions: Any, labels: Any, average: Average, positive: int) -> tuple[Array, Array, Array]:
+    """TP, FP and FN for each class that is asked for."""
+    matrix = confusion_matrix(predictions, labels)
+    if average == "binary":
+        if len(matrix) > 2:
+            raise OutOfRangeError(
+                f"there are {len(matrix)} classes, and binary scores are for two",
+                hint='average="macro" for the mean over classes, average=None for each',
+            )
+        if positive not in (0, 1):
+            raise OutOfRangeError("the positive class of two is 0 or 1", got=repr(positive))
+        matrix = np.pad(matrix, (0, 2 - len(matrix)))
+    hits, called, real = np.diag(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
+    wanted = [positive] if average == "binary" else np.flatnonzero(called + real)
+    return hits[wanted], (called - hits)[wanted], (real - hits)[wanted]
+
+
+def _score(top: Array, bottom: Array, average: Average, zero_division: float) -> Any:
+    with np.errstate(invalid="ignore"):
+        scores = np.where(bottom == 0, zero_division, top / np.where(bottom == 0, 1, bottom))
+    return scores if average is None else float(scores.mean())
+
+
+def precision(
+    predictions: Any,
+    labels: Any,
+    *,
+    average: Average = "binary",
+    positive: int = 1,
+    zero_division: float = 0.0,
+) -> Any:
+    """TP / (TP + FP): of the samples called positive, the share that is.
+
+    average         "binary": of the class `positive`; "macro": the mean over the classes that occur; None: of each
+    zero_division   the score where nothing was called positive
+
+    >>> precision([1, 1, 1, 0], [1, 1, 0, 0])
+    0.6667
+    """
+    hits, false, _ = _counts(predictions, labels, average, positive)
+    return _score(hits, hits + false, average, zero_division)
+
+
+def recall(
+    predictions: Any,
+    labels: Any,
+    *,
+    average: Average = "binary",
+    positive: int = 1,
+    zero_division: float = 0.0,
+) -> Any:
+    """TP / (TP + FN): of the samples that are positive, the share that was found. Options as in `precision`.
+
+    >>> recall([1, 0, 0, 0], [1, 1, 0, 0])
+    0.5
+    """
+    hits, _, missed = _counts(predictions, labels, average, positive)
+    return _score(hits, hits + missed, average, zero_division)
+
+
+def f1(
+    predictions: Any,
+    labels: Any,
+    *,
+    average: Average = "binary",
+    positive: int = 1,
+    zero_division: float = 0.0,
+) -> Any:
+    """2 TP / (2 TP + FP + FN), the harmonic mean of precision and recall. Options as in `precision`.
+
+    >>> f1([1, 0, 1, 0], [1, 1, 0, 0])
+    0.5
+    """
+    hits, false, missed = _counts(predictions, labels, average, positive)
+    return _score(2 * hits, 2 * hits + false + missed, average, zero_division)
+
+
+def roc_auc(scores: Any, labels: Any) -> float:
+    """The chance that a random positive sample (label 1) scores higher than a random negative one; ties count half.
+
+    It is the area under the curve of true positives against false positives as the threshold falls, and here is found
+    from ranks: (Σ ranks of positives − p (p + 1) / 2) / (p n), for p positives and n negatives.
+
+    >>> roc_auc([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
+    0.75
+    """
+    scores, labels = _plain(scores), _classes(labels, "labels")
+    if scores.shape != labels.shape:
+        raise ShapeError("one score for each label", got=f"{describe(scores)}, {describe(labels)}")
+    if not np.isin(labels, (0, 1)).all() or len(np.unique(labels)) < 2:
+        raise OutOfRangeError("roc_auc needs both labels 0 and 1, and no other")
+    if np.isnan(scores).any():
+        raise OutOfRangeError("a score is NaN: it has no rank")
+    _, which, ties = np.unique(scores, return_inverse=True, return_counts=True)
+    ends = np.cumsum(ties)
+    ranks = (ends - (ties - 1) / 2)[which]  # equal scores share the mean of their ranks
+    p = int(labels.sum())
+    n = len(labels) - p
+    return float((ranks[labels == 1].sum() - p * (p + 1) / 2) / (p * n))

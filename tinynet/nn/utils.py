@@ -1,0 +1,92 @@
+"""All gradients, or all parameters, of a model at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from tinynet.errors import ArgumentError, ShapeError, describe
+from tinynet.tensor import Tensor
+
+
+def _with_gradients(parameters: Any) -> list[Tensor]:
+    """The gradients there are: a parameter that the loss did not reach has none."""
+    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    return [p._grad for p in given if p._grad is not None]
+
+
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+) -> Tensor:
+    """Shorten all gradients together so that their norm is at most max_norm; returns the old norm.
+
+    The norm is that of one long vector of all entries, (Σ |g|^p)^(1/p), or max |g| for
+    norm_type = inf. Every gradient is multiplied by min(1, max_norm / (norm + 1e-6)), so the
+    direction stays. Raises ArgumentError for a norm that is not finite, if asked to.
+
+    >>> import tinynet as tn
+    >>> w = tn.zeros(2, requires_grad=True)
+    >>> (w * tn.tensor([3.0, 4.0])).sum().backward()
+    >>> clip_grad_norm_(w, 1.0), w.grad
+    (tensor(5.), tensor([0.6000, 0.8000]))
+    """
+    gradients = _with_gradients(parameters)
+    p = float(norm_type)
+    sizes = [np.abs(g.array) for g in gradients]
+    if not gradients:
+        return Tensor(np.zeros((), np.float32))
+    if p == math.inf:
+        total = np.max(np.stack([np.max(s, initial=0) for s in sizes]))
+    else:
+        norms = [np.sum(s**p) ** (1 / p) for s in sizes]  # per gradient first, as PyTorch does
+        total = np.sum(np.stack(norms) ** p) ** (1 / p)
+    norm = Tensor(total)
+    if error_if_nonfinite and not math.isfinite(float(norm)):
+        raise ArgumentError("the norm of the gradients is not finite", got=str(float(norm)))
+    factor = np.minimum(max_norm / (norm.array + 1e-6), 1)
+    for g in gradients:
+        np.multiply(g.array, factor.astype(g.dtype), out=g.array)
+        g._counter[0] += 1
+    return norm
+
+
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+    """Each entry of each gradient pulled back into [−clip_value, clip_value]."""
+    for g in _with_gradients(parameters):
+        np.clip(g.array, -clip_value, clip_value, out=g.array)
+        g._counter[0] += 1
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Any:
+    """All parameters, flattened, in one vector; gradients flow through.
+
+    >>> import tinynet as tn
+    >>> parameters_to_vector([tn.ones(2, 2), tn.zeros(1)])
+    tensor([1., 1., 1., 1., 0.])
+    """
+    return np.concatenate([np.reshape(p, (-1,)) for p in parameters])  # type: ignore[call-overload]
+
+
+def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
+    """Copy the parts of a vector into the parameters: undoes `parameters_to_vector`.
+
+    Raises ShapeError unless the vector has exactly as many entries.
+    """
+    given = list(parameters)
+    total = sum(p.array.size for p in given)
+    if vec.shape != (total,):
+        raise ShapeError(
+            "the vector does not fill the parameters", expected=f"({total},)", got=describe(vec)
+        )
+    start = 0
+    for p in given:
+        n = p.array.size
+        p.array[...] = np.reshape(vec.array[start : start + n], p.shape)
+        p._counter[0] += 1
+        start += n

@@ -1,0 +1,283 @@
+r"""The inside cover of the calculus book: functions that work entry by entry, a line or two each.
+
+Inputs u, v; output y; upstream gradient g = dL/dy. A rule gives dL/du (or dL/dv). Where two inputs
+broadcast, dispatch sums each gradient back to its input's shape, so every rule reads as in one
+variable.
+
+Where the derivative does not exist, by convention: relu'(0) = 0; |u|' = sign(u), which is 0 at 0;
+`maximum` and `minimum` give each side half of a tie; `clamp` passes the gradient at its edges;
+sqrt'(0) = inf; 0 log 0 = 0 where `pow` differentiates by its exponent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinynet.arrays import Array, is_floating
+from tinynet.op import elementwise, implements, primitive
+from tinynet.ops.public import binary, operator, public, unary
+from tinynet.tensor import Tensor
+
+# fmt: off  (a table reads by its columns)
+
+# -- arithmetic
+add = elementwise("add", np.add, (lambda g, _y, _u, _v: g, lambda g, _y, _u, _v: g), r"u + v")
+sub = elementwise("sub", np.subtract, (lambda g, _y, _u, _v: g, lambda g, _y, _u, _v: -g), r"u - v")
+mul = elementwise(
+    "mul", np.multiply, (lambda g, _y, _u, v: g * v, lambda g, _y, u, _v: g * u), r"u \cdot v"
+)
+div = elementwise(
+    "div",
+    np.true_divide,
+    (lambda g, _y, _u, v: g / v, lambda g, y, _u, v: -g * y / v),
+    r"u / v",
+    promote="float",
+    domain="v != 0",
+)
+neg = elementwise("neg", np.negative, lambda g, _y, _u: -g, r"-u")
+
+# -- exponentials and roots
+exp = elementwise("exp", np.exp, lambda g, y, _u: g * y, r"e^{u}", promote="float")
+expm1 = elementwise("expm1", np.expm1, lambda g, y, _u: g * (y + 1), r"e^{u} - 1", promote="float")
+log = elementwise("log", np.log, lambda g, _y, u: g / u, r"\ln u", promote="float", domain="u > 0")
+log1p = elementwise(
+    "log1p", np.log1p, lambda g, _y, u: g / (1 + u), r"\ln(1 + u)", promote="float", domain="u > -1"
+)
+sqrt = elementwise(
+    "sqrt", np.sqrt, lambda g, y, _u: g / (2 * y), r"\sqrt{u}", promote="float", domain="u > 0"
+)
+square = elementwise("square", np.square, lambda g, _y, u: g * 2 * u, r"u^2")
+
+# -- circular and hyperbolic
+sin = elementwise("sin", np.sin, lambda g, _y, u: g * np.cos(u), r"\sin u", promote="float")
+cos = elementwise("cos", np.cos, lambda g, _y, u: -g * np.sin(u), r"\cos u", promote="float")
+tanh = elementwise("tanh", np.tanh, lambda g, y, _u: g * (1 - y * y), r"\tanh u", promote="float")
+
+# -- with corners
+sign = elementwise(
+    "sign", np.sign, lambda g, _y, _u: np.zeros_like(g), r"\operatorname{sign} u", domain="u != 0"
+)
+floor = elementwise(
+    "floor", np.floor, lambda g, _y, _u: np.zeros_like(g), r"\lfloor u \rfloor", domain="no integer"
+)
+ceil = elementwise(
+    "ceil", np.ceil, lambda g, _y, _u: np.zeros_like(g), r"\lceil u \rceil", domain="no integer"
+)
+abs = elementwise("abs", np.abs, lambda g, _y, u: g * np.sign(u), r"|u|", domain="u != 0")
+relu = elementwise(
+    "relu",
+    lambda u: np.maximum(u, 0),
+    lambda g, y, _u: np.where(y > 0, g, 0),
+    r"\max(u, 0)",
+    domain="u != 0",
+)
+maximum = elementwise(
+    "maximum",
+    np.maximum,
+    (
+        lambda g, _y, u, v: np.where(u == v, g / 2, np.where(u < v, 0, g)),
+        lambda g, _y, u, v: np.where(u == v, g / 2, np.where(v < u, 0, g)),
+    ),
+    r"\max(u, v)",
+    domain="u != v",
+)
+minimum = elementwise(
+    "minimum",
+    np.minimum,
+    (
+        lambda g, _y, u, v: np.where(u == v, g / 2, np.where(u > v, 0, g)),
+        lambda g, _y, u, v: np.where(u == v, g / 2, np.where(v > u, 0, g)),
+    ),
+    r"\min(u, v)",
+    domain="u != v",
+)
+where = elementwise(
+    "where",
+    np.where,
+    (
+        lambda g, _y, _c, _u, _v: np.zeros_like(g),
+        lambda g, _y, c, _u, _v: np.where(c, g, 0),
+        lambda g, _y, c, _u, _v: np.where(c, 0, g),
+    ),
+    r"c \mathbin{?} u : v",
+    masks=1,
+)
+
+# -- comparisons and logic: no gradient
+eq = elementwise("eq", np.equal, formula="u = v")
+ne = elementwise("ne", np.not_equal, formula=r"u \ne v")
+lt = elementwise("lt", np.less, formula="u < v")
+le = elementwise("le", np.less_equal, formula=r"u \le v")
+gt = elementwise("gt", np.greater, formula="u > v")
+ge = elementwise("ge", np.greater_equal, formula=r"u \ge v")
+logical_and = elementwise("logical_and", np.logical_and, formula=r"u \land v")
+logical_or = elementwise("logical_or", np.logical_or, formula=r"u \lor v")
+logical_not = elementwise("logical_not", np.logical_not, formula=r"\lnot u")
+bitwise_and = elementwise(
+    "bitwise_and", np.bitwise_and, formula=r"u \mathbin{\&} v", domain="integers"
+)
+bitwise_or = elementwise("bitwise_or", np.bitwise_or, formula=r"u \mathbin{|} v", domain="integers")
+bitwise_xor = elementwise("bitwise_xor", np.bitwise_xor, formula=r"u \oplus v", domain="integers")
+bitwise_not = elementwise("bitwise_not", np.invert, formula=r"\mathord{\sim} u", domain="integers")
+isnan = elementwise("isnan", np.isnan, formula=r"u \ne u")
+isinf = elementwise("isinf", np.isinf, formula=r"|u| = \infty")
+isfinite = elementwise("isfinite", np.isfinite, formula=r"|u| < \infty")
+# fmt: on
+
+
+# -- a line or two more ----------------------------------------------------------------------------
+
+
+def _sigmoid(u: Array) -> Array:
+    e = np.exp(np.where(u >= 0, -u, u))  # at most 1: no overflow on either side
+    return np.where(u >= 0, 1, e) / (1 + e)
+
+
+sigmoid = elementwise(
+    "sigmoid",
+    _sigmoid,
+    lambda g, y, _u: g * y * (1 - y),
+    r"\frac{1}{1 + e^{-u}}",
+    promote="float",
+)
+
+
+def _pow_base(g: Any, _y: Any, u: Any, v: Any) -> Any:
+    return g * v * u ** np.where(v == 0, 0, v - 1)  # the guard: 0 · u^-1 would be NaN at u = 0
+
+
+def _pow_exponent(g: Any, y: Any, u: Any, v: Any) -> Any:
+    at_zero = (u == 0) & (v >= 0)  # there u^v ln u -> 0
+    return g * np.where(at_zero, 0, y * np.log(np.where(at_zero, 1, u)))
+
+
+pow = elementwise("pow", np.power, (_pow_base, _pow_exponent), r"u^{v}", domain="u > 0")
+
+
+def _power_rule(g: Any, _y: Any, u: Any, *, exponent: float) -> Any:
+    return g * (exponent * power(u, exponent=exponent - 1)) if exponent else np.zeros_like(g)
+
+
+@primitive(name="power", formula=r"u^{n}", domain="u > 0", rules=(_power_rule,))
+def power(u: Array, *, exponent: float) -> Array:
+    """u to a fixed number: x**2 has derivative 2x, then 2, then 0, also at x = 0."""
+    return u**exponent
+
+
+def _inside(u: Any, min: Any, max: Any) -> Any:
+    """Where min <= u <= max. A bound that is None does not bind."""
+    above = u == u if min is None else u >= min
+    return above if max is None else above & (u <= max)
+
+
+@primitive(
+    name="clamp",
+    formula=r"\min(\max(u, a), b)",
+    domain="u not at a bound",
+    rules=(lambda g, _y, u, *, min, max: np.where(_inside(u, min, max), g, 0),),
+)
+def _clamp(u: Array, *, min: Any = None, max: Any = None) -> Array:
+    """u, pulled back into [min, max]."""
+    return np.clip(u, min, max)
+
+
+# -- PyTorch's names -------------------------------------------------------------------------------
+
+for _op in (exp, expm1, log, log1p, sqrt, square, sin, cos, tanh, sigmoid, relu):
+    unary(_op)
+for _op in (neg, abs, sign, floor, ceil, logical_not, bitwise_not, isnan, isinf, isfinite):
+    unary(_op)
+for _op in (mul, div, maximum, minimum, eq, ne, lt, le, gt, ge, logical_and, logical_or):
+    binary(_op)
+for _op in (bitwise_and, bitwise_or, bitwise_xor):
+    binary(_op)
+
+
+def _add(input: Any, other: Any, *, alpha: float = 1) -> Any:
+    """input + alpha · other."""
+    return add(input, other if alpha == 1 else mul(other, alpha))
+
+
+def _sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
+    """input − alpha · other."""
+    return sub(input, other if alpha == 1 else mul(other, alpha))
+
+
+def _pow(input: Any, exponent: Any) -> Any:
+    """input ** exponent, entry by entry; either may be a number.
+
+    The derivative by the base is v u^(v−1), guarded so that x**2 has second derivative 2 and third
+    0 at x = 0 too; by the exponent it is u^v ln u, taken as 0 where u = 0 and v >= 0.
+
+    >>> import tinynet as tn
+    >>> tn.pow(tn.tensor([1.0, 2.0, 3.0]), 2)
+    tensor([1., 4., 9.])
+    """
+    if isinstance(exponent, bool | int | float) and isinstance(input, Tensor):
+        if isinstance(exponent, float) and not is_floating(input.dtype):
+            input = mul(input, 1.0)  # an integer tensor becomes a float one
+        return power(input, exponent=exponent)
+    return pow(input, exponent)
+
+
+implements(np.power, np.float_power)(_pow)
+
+
+@public
+def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
+    """Each entry pulled back into [min, max]. Either bound may be missing, a number, or a Tensor
+    that broadcasts.
+
+    The gradient passes where min <= input <= max and is 0 outside.
+
+    >>> import tinynet as tn
+    >>> tn.clamp(tn.tensor([-2.0, 0.5, 7.0]), 0, 1)
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    if isinstance(min, Tensor) or isinstance(max, Tensor):
+        lower = input if min is None else maximum(input, min)
+        return lower if max is None else minimum(lower, max)
+    return _clamp(input, min=min, max=max)
+
+
+@implements(np.clip)
+def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    return clamp(a, a_min if min is None else min, a_max if max is None else max)
+
+
+@implements(np.where)
+def _where(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """input where the condition holds, other elsewhere; all three broadcast.
+
+    Without the last two, the indices of the true entries. The gradient of the side that was not
+    chosen is 0, but 0 · inf is NaN: `where(x > 0, x ** 0.5, 0)` has the gradient NaN at 0, because
+    sqrt'(0) = inf is computed and then multiplied by 0. Make the unused side harmless first:
+    `where(x > 0, where(x > 0, x, 1) ** 0.5, 0)`.
+
+    >>> import tinynet as tn
+    >>> x = tn.tensor([-1.0, 2.0])
+    >>> tn.where(x > 0, x, 0.0)
+    tensor([0., 2.])
+    """
+    if input is None or other is None:
+        return tuple(Tensor(i) for i in np.nonzero(condition.array))
+    return where(condition, input, other)
+
+
+public(_add, name="add")
+public(_sub, name="sub")
+public(_pow, name="pow")
+public(_where, name="where", as_method=False)
+
+for _name, _function in {"add": add, "sub": sub, "mul": mul, "truediv": div, "pow": _pow}.items():
+    operator(_name, _function, reverse=True)
+for _name, _function in {"and": bitwise_and, "or": bitwise_or, "xor": bitwise_xor}.items():
+    operator(_name, _function, reverse=True)
+for _op in (eq, ne, lt, le, gt, ge):
+    operator(_op.name, _op)
+Tensor.__neg__ = lambda self: neg(self)  # type: ignore[attr-defined]
+Tensor.__pos__ = lambda self: self  # type: ignore[attr-defined]
+Tensor.__abs__ = lambda self: abs(self)  # type: ignore[attr-defined]
+Tensor.__invert__ = lambda self: bitwise_not(self)  # type: ignore[attr-defined]

@@ -1,0 +1,125 @@
+r"""Taking entries out, and the gradient that puts them back.
+
+`x[index]` picks; its gradient *scatters*: zeros of x's shape, with g added at the same places. An
+entry that was picked twice receives both gradients, which is why scatter adds where assignment
+would overwrite. That is also the whole backward pass of an embedding, whose forward pass is
+`weight[ids]`.
+
+Index arrays are copied when they are recorded: a batch of ids whose memory is used again for the
+next batch must not change the gradient of the last one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinynet.arrays import Array, index_add, is_array, repeats
+from tinynet.errors import DTypeError, describe
+from tinynet.op import implements, primitive
+from tinynet.ops.public import method, public
+from tinynet.tensor import Tensor, raw
+
+# -- the table -------------------------------------------------------------------------------------
+
+
+@primitive(
+    name="getitem",
+    formula=r"y_k = u_{i(k)}",
+    promote="none",
+    view=True,
+    rules=(lambda g, _y, _u, *, index: scatter(g, index=index, shape=_u.shape),),
+)
+def getitem(u: Array, *, index: Any) -> Array:
+    """u[index], in all of NumPy's forms."""
+    return u[index]
+
+
+@primitive(
+    name="scatter",
+    formula=r"y_j = \sum_{k:\, i(k) = j} u_k",
+    promote="none",
+    rules=(lambda g, _y, _u, *, index, shape: getitem(g, index=index),),
+)
+def scatter(u: Array, *, index: Any, shape: tuple[int, ...]) -> Array:
+    """Zeros of the given shape with u added at index: the adjoint of u[index]."""
+    y = np.zeros(shape, dtype=u.dtype, like=u)
+    if repeats(index):
+        index_add(y, index, u)
+    else:
+        y[index] = u
+    return y
+
+
+@primitive(
+    name="put",
+    formula=r"y = u \text{ but } y_{i(k)} = v_k",
+    rules=(
+        lambda g, _y, _u, _v, *, index: put(g, np.zeros((), dtype=g.dtype, like=g), index=index),
+        lambda g, _y, _u, _v, *, index: getitem(g, index=index),
+    ),
+    broadcasts=True,
+)
+def put(u: Array, v: Array, *, index: Any) -> Array:
+    """A copy of u in which u[index] is v. Of an entry that is set twice the last value stays."""
+    y = u.copy()
+    y[index] = v
+    return y
+
+
+# -- what users write ------------------------------------------------------------------------------
+
+
+def plain_index(index: Any) -> Any:
+    """An index without Tensors and lists, its arrays copied."""
+    if isinstance(index, tuple):
+        return tuple(_plain(part) for part in index)
+    return _plain(index)
+
+
+def _plain(part: Any) -> Any:
+    if isinstance(part, Tensor) or is_array(part):
+        array = raw(part)
+        if array.dtype.kind not in "biu":
+            raise DTypeError(
+                "an index is made of whole numbers or booleans",
+                got=describe(part),
+                hint="index.long() if the values are whole numbers",
+            )
+        return array.copy()
+    if isinstance(part, list):
+        return np.asarray(part, dtype=None if part else np.intp)
+    return part
+
+
+def _getitem(self: Any, index: Any) -> Any:
+    return getitem(self, index=plain_index(index))
+
+
+@public
+def take_along_dim(input: Any, indices: Any, dim: int) -> Any:
+    """y[.., k, ..] = input[.., indices[.., k, ..], ..] along `dim`; the other axes go together, and
+    broadcast.
+
+    >>> import tinynet as tn
+    >>> tn.tensor([[1.0, 2.0], [3.0, 4.0]]).take_along_dim(tn.tensor([[1], [0]]), dim=1)
+    tensor([[2.],
+            [3.]])
+    """
+    indices = raw(indices)
+    axis = dim % input.ndim
+    grid = [
+        np.arange(n, like=indices).reshape([-1 if i == j else 1 for j in range(input.ndim)])
+        for i, n in enumerate(input.shape)
+    ]
+    grid[axis] = indices
+    return _getitem(input, tuple(grid))
+
+
+@implements(np.take_along_axis)
+def _take_along_axis(arr: Any, indices: Any, axis: int = -1) -> Any:
+    return take_along_dim(arr, indices, axis)
+
+
+method("__getitem__", _getitem)

@@ -1,0 +1,151 @@
+"""Changing a Tensor's own memory: `x += y`, `x[i] = y`, `x.zero_()`.
+
+An in-place op is the ordinary op, its result written over the old values: the version counter goes
+up, and the Tensor takes over the result's place in the graph. Whoever saved the old values notices
+by the counter.
+
+A leaf that requires gradients refuses outside `no_grad()`: afterwards nobody could say which of its
+two values the gradient belongs to. A view of a recorded value refuses too, because the value it
+shows would not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinynet.autograd import is_grad_enabled
+from tinynet.errors import InPlaceError, ShapeError, describe
+from tinynet.ops.creation import as_tensor
+from tinynet.ops.indexing import plain_index, put
+from tinynet.ops.public import exports, method
+from tinynet.random import Generator, default_generator
+from tinynet.tensor import Tensor, raw
+
+
+def overwrite(x: Tensor, result: Any) -> Tensor:
+    """Write `result` over x and let x take its place in the graph."""
+    values = raw(result)
+    if np.shape(values) not in (x.shape, ()):
+        raise ShapeError(
+            "an in-place change cannot change the shape",
+            expected=str(x.shape),
+            got=str(np.shape(values)),
+        )
+    if is_grad_enabled():
+        _refuse(x, isinstance(result, Tensor) and result.requires_grad)
+    x.array[...] = values
+    x._counter[0] += 1
+    if isinstance(result, Tensor) and result.requires_grad:
+        x._requires_grad, x._node = True, result._node
+    elif is_grad_enabled() and x._node is not None:
+        x._requires_grad, x._node = False, None
+    return x
+
+
+def _refuse(x: Tensor, recorded: bool) -> None:
+    if x.is_leaf and x.requires_grad:
+        raise InPlaceError(
+            "a leaf that requires gradients is being used in an in-place operation",
+            got=describe(x),
+            hint="with tn.no_grad(): ... to change a parameter, or x = x + 1 for a new value",
+        )
+    if (recorded or x.requires_grad) and x.array.base is not None and np.size(x.array):
+        raise InPlaceError(
+            "a view of a recorded value cannot be changed in place: the value that it shows would not know",
+            got=describe(x),
+            hint="base[index] = values on the value itself, or x.clone() first",
+        )
+
+
+def _with(function: Callable[..., Any]) -> Callable[..., Tensor]:
+    def changed(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return overwrite(self, function(self, *args, **kwargs))
+
+    return changed
+
+
+_IN_PLACE = (
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "pow",
+    "neg",
+    "abs",
+    "exp",
+    "log",
+    "sqrt",
+    "square",
+    "sin",
+    "cos",
+    "tanh",
+)
+for _name in (*_IN_PLACE, "sigmoid", "relu", "clamp"):
+    _function = _with(exports[_name])
+    _function.__doc__ = f"`{_name}`, written over this Tensor's own values."
+    method(f"{_name}_", _function)
+for _name, _op in {
+    "iadd": "add",
+    "isub": "sub",
+    "imul": "mul",
+    "itruediv": "div",
+    "ipow": "pow",
+}.items():
+    method(f"__{_name}__", _with(exports[_op]))
+
+
+def _setitem(self: Tensor, index: Any, value: Any) -> None:
+    """self[index] = value."""
+    index = plain_index(index)
+    value = (
+        value
+        if isinstance(value, Tensor)
+        else as_tensor(value, dtype=self.dtype, device=self.device)
+    )
+    if is_grad_enabled() and (self.requires_grad or value.requires_grad):
+        overwrite(self, put(self, value.to(self.dtype), index=index))
+    else:
+        self.array[index] = value.array
+        self._counter[0] += 1
+
+
+def zero_(self: Tensor) -> Tensor:
+    """All entries 0."""
+    return overwrite(self, 0)
+
+
+def fill_(self: Tensor, value: float) -> Tensor:
+    """All entries `value`."""
+    return overwrite(self, value)
+
+
+def copy_(self: Tensor, src: Any) -> Tensor:
+    """The values of `src`, cast and broadcast to this Tensor's dtype and shape; gradients flow to
+    `src`.
+    """
+    src = as_tensor(src).to(self.dtype).to(self.device)
+    return overwrite(self, src if src.shape == self.shape else src.broadcast_to(self.shape))
+
+
+def uniform_(
+    self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None
+) -> Tensor:
+    """Entries drawn uniformly from [a, b)."""
+    source = generator or default_generator(self.device)
+    return overwrite(self, a + (b - a) * source.random(self.shape, self.dtype))
+
+
+def normal_(
+    self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
+) -> Tensor:
+    """Entries drawn from the normal distribution."""
+    source = generator or default_generator(self.device)
+    return overwrite(self, mean + std * source.standard_normal(self.shape, self.dtype))
+
+
+for _function in (zero_, fill_, copy_, uniform_, normal_):
+    method(_function.__name__, _function)
+method("__setitem__", _setitem)

@@ -1,0 +1,130 @@
+"""Seeds and generators: every random number in tinynet comes from here.
+
+`tn.manual_seed(0)` makes a run repeatable; `generator=tn.Generator().manual_seed(0)` does so for
+one call. The stream is NumPy's PCG64 (CuPy's on a GPU), so the numbers differ from PyTorch's for
+the same seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from tinynet import arrays
+from tinynet.arrays import Array
+from tinynet.errors import ArgumentError
+
+
+class Generator:
+    """A source of random numbers on one device.
+
+    >>> a, b = Generator().manual_seed(7), Generator().manual_seed(7)
+    >>> bool((a.random((3,)) == b.random((3,))).all())
+    True
+    """
+
+    def __init__(self, device: Any = "cpu") -> None:
+        self.device = arrays.canonical_device(device)
+        self._source: Any = None
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start the stream that belongs to `seed`, and return the generator."""
+        if not isinstance(seed, int | np.integer) or seed < 0:
+            raise ArgumentError("a seed is a whole number, 0 or larger", got=repr(seed))
+        module = np if self.device == "cpu" else arrays.cupy()
+        self._source = module.random.default_rng(int(seed))
+        return self
+
+    @property
+    def source(self) -> Any:
+        """The NumPy or CuPy generator itself; seeded from the system when first used without a
+        seed.
+        """
+        if self._source is None:
+            import secrets
+
+            self.manual_seed(secrets.randbits(63))
+        return self._source
+
+    def get_state(self) -> Any:
+        """The position in the stream, to be given back to `set_state`."""
+        return self.source.bit_generator.state
+
+    def set_state(self, state: Any) -> None:
+        """Continue from a position that `get_state` gave."""
+        self.source.bit_generator.state = state
+
+    def random(self, shape: tuple[int, ...], dtype: Any = None) -> Array:
+        """Uniform on [0, 1)."""
+        dtype = np.dtype(dtype or arrays.get_default_dtype())
+        if dtype == arrays.float16:
+            return self.source.random(shape, dtype=arrays.float32).astype(dtype)
+        return self.source.random(shape, dtype=dtype)
+
+    def standard_normal(self, shape: tuple[int, ...], dtype: Any = None) -> Array:
+        """Mean 0, variance 1."""
+        dtype = np.dtype(dtype or arrays.get_default_dtype())
+        if dtype == arrays.float16:
+            return self.source.standard_normal(shape, dtype=arrays.float32).astype(dtype)
+        return self.source.standard_normal(shape, dtype=dtype)
+
+    def integers(self, low: int, high: int, shape: tuple[int, ...], dtype: Any = None) -> Array:
+        """Whole numbers from low up to, and without, high."""
+        return self.source.integers(low, high, shape).astype(dtype or arrays.int64, copy=False)
+
+    def permutation(self, n: int) -> Array:
+        """0 … n − 1 in random order: the order of n random keys, which both libraries can draw."""
+        return np.argsort(self.random((n,), arrays.float64))
+
+
+_default: dict[str, Generator] = {}
+_seed: int | None = None
+
+
+def default_generator(device: Any = "cpu") -> Generator:
+    """The generator that is used where none is given."""
+    name = arrays.canonical_device(device)
+    if name not in _default:
+        _default[name] = Generator(name)
+        if _seed is not None:
+            _default[name].manual_seed(_seed)
+    return _default[name]
+
+
+def manual_seed(seed: int) -> Generator:
+    """Make everything random in tinynet repeatable, on every device.
+
+    >>> import tinynet as tn
+    >>> _ = tn.manual_seed(0); a = tn.rand(3)
+    >>> _ = tn.manual_seed(0); bool((tn.rand(3) == a).all())
+    True
+    """
+    global _seed
+    _seed = seed
+    for generator in _default.values():
+        generator.manual_seed(seed)
+    return default_generator("cpu")
+
+
+def get_rng_state() -> Any:
+    """Where the CPU's default generator stands."""
+    return default_generator().get_state()
+
+
+def set_rng_state(state: Any) -> None:
+    """Put the CPU's default generator back to where it stood."""
+    default_generator().set_state(state)
+
+
+@contextmanager
+def replay(state: Any) -> Iterator[None]:
+    """Draw the numbers that followed `state` once more, then go on as if nothing had been drawn."""
+    now = get_rng_state()
+    set_rng_state(state)
+    try:
+        yield
+    finally:
+        set_rng_state(now)

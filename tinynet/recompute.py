@@ -1,0 +1,76 @@
+"""Memory for time: forget a stretch of the computation, and compute it again when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tinynet import random
+from tinynet.autograd import (
+    Edge,
+    Node,
+    clock,
+    enable_grad,
+    is_grad_enabled,
+    place,
+    propagate,
+    reachable,
+)
+from tinynet.errors import ArgumentError, describe
+from tinynet.tensor import Tensor
+
+
+class CheckpointNode(Node):
+    """A stretch of the computation that was forgotten, and is computed again in the backward pass."""
+
+    __slots__ = ("function", "rng")
+
+    def __init__(self, edges: Sequence[Edge], function: Callable[[], Tensor], rng: Any) -> None:
+        super().__init__(edges)
+        self.function: Callable[[], Tensor] | None = function
+        self.rng = rng
+
+    def gradients(self, g: Any, wanted: Sequence[Edge | None], create_graph: bool) -> Sequence[Any]:
+        assert self.function is not None
+        oldest = next(clock)
+        with enable_grad(), random.replay(self.rng):
+            y = self.function()
+        ends = [e for e in wanted if e is not None]
+        found = propagate(
+            [y], [g], targets=ends, create_graph=create_graph, keep=create_graph, oldest=oldest
+        )
+        return [None if e is None else found.get(e) for e in wanted]
+
+    def release(self) -> None:
+        super().release()
+        self.function = None
+
+
+def checkpoint(function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+    """`function(*args, **kwargs)`, keeping none of its intermediate values: backward computes them
+    once more.
+
+    Memory falls from the whole stretch to its inputs, for one more forward pass of time. Random
+    numbers (dropout) are drawn again from the same state, so both passes agree.
+
+    >>> import tinynet as tn
+    >>> x = tn.tensor(0.5, requires_grad=True)
+    >>> tn.utils.checkpoint.checkpoint(lambda x: x.exp().exp(), x).backward()
+    >>> x.grad
+    tensor(8.5743)
+    """
+    if not is_grad_enabled():
+        return function(*args, **kwargs)
+    oldest, rng = next(clock), random.get_rng_state()
+    y = function(*args, **kwargs)
+    if not isinstance(y, Tensor):
+        raise ArgumentError(
+            "checkpoint() needs a function that returns one Tensor", got=describe(y)
+        )
+    if y._node is None or y._node.order < oldest:
+        return y  # nothing was recorded inside
+    inside = reachable([y._node], oldest)
+    outside = {
+        e: None for node in inside for e in node.edges or () if e is not None and e not in inside
+    }
+    return place(y.array, CheckpointNode(list(outside), lambda: function(*args, **kwargs), rng))
