@@ -217,4 +217,6 @@ def repeats(index: Any) -> bool:
     (False, True, False)
     """
     parts: Iterable[Any] = index if isinstance(index, tuple) else (index,)
-    return any(is_array(p) and p.ndim > 0 and p.dtype.kind in "iu" for p in parts)
+    return any(
+        isinstance(p, list) or (is_array(p) and p.ndim > 0 and p.dtype.kind in "iu") for p in parts
+    )

@@ -38,12 +38,12 @@ class _Mode(threading.local):
     recording = True
 
 
-mode = _Mode()
+_mode = _Mode()
 
 
 def is_grad_enabled() -> bool:
     """Whether ops are recorded now, in this thread."""
-    return mode.recording
+    return _mode.recording
 
 
 class _Switch:
@@ -54,11 +54,11 @@ class _Switch:
         self._before: list[bool] = []
 
     def __enter__(self) -> None:
-        self._before.append(mode.recording)
-        mode.recording = self._recording
+        self._before.append(_mode.recording)
+        _mode.recording = self._recording
 
     def __exit__(self, *_: object) -> None:
-        mode.recording = self._before.pop()
+        _mode.recording = self._before.pop()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
@@ -97,11 +97,11 @@ class set_grad_enabled(_Switch):
 
     def __init__(self, mode: bool) -> None:
         super().__init__(mode)
-        self._initial, mode.recording = mode.recording, mode
+        self._initial, _mode.recording = _mode.recording, mode
 
     def __enter__(self) -> None:
         self._before.append(self._initial)
-        mode.recording = self._recording
+        _mode.recording = self._recording
 
 
 # -- nodes -----------------------------------------------------------------------------------------
@@ -124,9 +124,7 @@ class Node:
         """What was recorded, in PyTorch's style: `MulBackward`."""
         return type(self).__name__.strip("_").replace("Node", "Backward")
 
-    def gradients(
-        self, g: Any, wanted: Sequence[Edge | None], create_graph: bool
-    ) -> Sequence[Any]:
+    def gradients(self, g: Any, wanted: Sequence[Edge | None], create_graph: bool) -> Sequence[Any]:
         """dL/dinput for each input, given g = dL/doutput; None where no edge in `wanted` asks for it.
 
         Each is g itself, a view, or an array that nobody else holds.
@@ -204,11 +202,16 @@ def propagate(
         add(edge_of(output), cotangent, owned=False)
     ends = None if targets is None else set(targets)
     useful = None if ends is None else _leading_to(ends, reachable(sums, oldest))
-    before, mode.recording = mode.recording, create_graph
+    before, _mode.recording = _mode.recording, create_graph
     try:
         while heap:
             node = heappop(heap)[1]  # the newest: all its users have been visited
-            g = sums[node] = _run_hooks(node, sums[node]) if node.hooks else sums[node]
+            g = sums[node]
+            if isinstance(g, np.generic):  # NumPy makes scalars of 0-d arrays; rules see arrays
+                g = np.asarray(g)
+            if node.hooks:
+                g = _run_hooks(node, g)
+            sums[node] = g
             if ends is None or node not in ends:
                 del sums[node]
             edges = _open(node)
@@ -224,7 +227,7 @@ def propagate(
         shown = at_op(f"backward of {node.name.removesuffix('Backward')}", (g,), error)
         raise shown from (None if shown is error else error)
     finally:
-        mode.recording = before
+        _mode.recording = before
     return _delivered(sums, borrowed, ends)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinynet import arrays
 from tinynet.arrays import Array
-from tinynet.autograd import AliasNode, Edge, Node, differentiate, is_grad_enabled, place
+from tinynet.autograd import AliasNode, Edge, Node, differentiate, edge_of, is_grad_enabled, place
 from tinynet.errors import DTypeError, InPlaceError, RuleError, at_op, describe, foreseen
 from tinynet.op import Derivation, Op, Spec
 from tinynet.tensor import Tensor, raw
@@ -75,27 +75,27 @@ class OpNode(Node):
         y: Tensor,
         saved: Any,
     ) -> None:
-        edges: list[Edge | None] = []
+        super().__init__([edge_of(x) for x in inputs])
+        reads, last = op.reads, len(op.reads) - 1
+        needed = 0  # what the rules that may run will read
+        for i, edge in enumerate(self.edges):
+            if edge is not None:
+                needed |= reads[i if i < last else last]
         kept: list[Any] = []
         versions: list[tuple[list[int], int]] = []
-        need_y, needs = op.needs
         for i, x in enumerate(inputs):
-            if not isinstance(x, Tensor):  # copied: nobody could notice when its owner changes it
-                edges.append(None)
-                kept.append(values[i].copy() if arrays.is_array(x) else x)
-                continue
-            edges.append(None if not x._requires_grad else x if x._node is None else x._node)
-            if needs[i % len(needs)]:
+            if not needed >> (i + 1) & 1:
+                kept.append(Spec(values[i]) if hasattr(x, "shape") else x)
+            elif isinstance(x, Tensor):
                 versions.append((x._counter, x._counter[0]))
                 kept.append(x.array)
-            else:
-                kept.append(Spec(x.array))
-        if need_y:
+            else:  # copied: nobody could notice when the owner of a plain array changes it
+                kept.append(values[i].copy() if arrays.is_array(x) else x)
+        if needed & 1:
             versions.append((y._counter, y._counter[0]))
-        super().__init__(edges)
         self.op, self.options, self.saved = op, options, saved
         self.inputs, self.versions = kept, versions
-        self.y = y.array if need_y else None
+        self.y = y.array if needed & 1 else None
 
     @property
     def name(self) -> str:

@@ -251,23 +251,18 @@ def jacfwd(func: Function, argnums: int = 0) -> Function:
     """
 
     def transformed(*args: Any) -> Tensor:
-        with _inside():
-            x = (
-                args[argnums]
-                if isinstance(args[argnums], Tensor)
-                else Tensor(arrays.as_array(args[argnums]))
-            )
+        x = args[argnums]
+        x = x if isinstance(x, Tensor) else Tensor(arrays.as_array(x))
 
-            def of_x(v: Tensor) -> Any:
-                return func(*args[:argnums], v, *args[argnums + 1 :])
+        def of_x(v: Tensor) -> Any:
+            return func(*args[:argnums], v, *args[argnums + 1 :])
 
-            columns = [jvp(of_x, (x,), (unit,))[1] for unit in _basis(x)]
-            if not columns:
-                return _stack([], (*_tensor_output(of_x(x)).shape, *x.shape))
-            y_shape = columns[0].shape
-            table = _stack(columns, (x.array.size, *y_shape))
-            moved = np.moveaxis(table, 0, -1)  # type: ignore[arg-type]
-            return np.reshape(moved, (*y_shape, *x.shape))  # type: ignore[return-value]
+        columns = [jvp(of_x, (x,), (unit,))[1] for unit in _basis(x)]
+        if not columns:
+            return _stack([], (*_tensor_output(of_x(x)).shape, *x.shape))
+        y_shape = columns[0].shape
+        table = np.moveaxis(_stack(columns, (x.array.size, *y_shape)), 0, -1)
+        return np.reshape(table, (*y_shape, *x.shape))
 
     return transformed
 

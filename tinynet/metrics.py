@@ -30,7 +30,9 @@ def _classes(x: Any, what: str) -> Array:
     """Class numbers, checked: one axis, whole numbers or booleans."""
     array = _plain(x)
     if array.ndim != 1:
-        raise ShapeError(f"{what}: one class number for each sample", expected="(n,)", got=describe(array))
+        raise ShapeError(
+            f"{what}: one class number for each sample", expected="(n,)", got=describe(array)
+        )
     if array.dtype.kind not in "biu":
         raise DTypeError(
             f"{what}: class numbers are whole numbers",
@@ -49,7 +51,8 @@ def _pair(predictions: Any, labels: Any) -> tuple[Array, Array]:
     predictions = _classes(predictions, "predictions")
     if len(predictions) != len(labels):
         raise ShapeError(
-            "there must be as many predictions as labels", got=f"{len(predictions)} and {len(labels)}"
+            "there must be as many predictions as labels",
+            got=f"{len(predictions)} and {len(labels)}",
         )
     if not len(labels):
         raise ShapeError("a score of nothing: there are no samples")
@@ -100,7 +103,9 @@ def _in_range(labels: Array, classes: int) -> None:
         )
 
 
-def confusion_matrix(predictions: Any, labels: Any, classes: int | None = None) -> np.ndarray[Any, Any]:
+def confusion_matrix(
+    predictions: Any, labels: Any, classes: int | None = None
+) -> np.ndarray[Any, Any]:
     """Entry (i, j) counts the samples of class i that were taken for class j; what is right stands on the diagonal.
 
     classes   their number; by default one more than the largest that occurs
@@ -119,7 +124,9 @@ def confusion_matrix(predictions: Any, labels: Any, classes: int | None = None) 
     return counts.reshape(classes, classes)
 
 
-def _counts(predictions: Any, labels: Any, average: Average, positive: int) -> tuple[Array, Array, Array]:
+def _counts(
+    predictions: Any, labels: Any, average: Average, positive: int
+) -> tuple[Array, Array, Array]:
     """TP, FP and FN for each class that is asked for."""
     matrix = confusion_matrix(predictions, labels)
     if average == "binary":

@@ -84,7 +84,7 @@ class Op:
         self.variadic = variadic
         self.arity = _arity(forward, variadic) if callable(rules) or not rules else len(rules)
         self.options, self.defaults = _options(forward, self.arity)
-        self.needs = self._needs()
+        self.reads = self._reads()
         self.differentiable = callable(rules) or bool(rules)
         # rule(i) is the rule of input number i
         self.rule: Callable[[int], Rule] = (
@@ -100,21 +100,23 @@ class Op:
         """The output, and whatever the backward pass wants kept besides inputs and output."""
         return self.forward(*arrays, **options), None
 
-    def _needs(self) -> tuple[bool, Sequence[bool]]:
-        """Whether the rules read the values of the output, and of each input."""
-        if callable(self.rules):  # variadic: rule(i, g, y, *inputs, **options)
+    def _reads(self) -> Sequence[int]:
+        """For each rule, the values that it reads, as bits: 1 for the output, 2 for the first
+        input, 4 for the second, and so on.
+        """
+        if callable(self.rules):  # variadic: one rule(i, g, y, *inputs, **options) for all
             code = self.rules.__code__
-            y, inputs = (
-                code.co_varnames[2],
-                code.co_varnames[code.co_argcount + code.co_kwonlyargcount],
+            inputs = code.co_varnames[code.co_argcount + code.co_kwonlyargcount]
+            output = int(not code.co_varnames[2].startswith("_"))
+            return [output if inputs.startswith("_") else output | -2]
+        return [
+            sum(
+                1 << bit
+                for bit, name in enumerate(rule.__code__.co_varnames[1 : self.arity + 2])
+                if not name.startswith("_")
             )
-            return not y.startswith("_"), [not inputs.startswith("_")]
-        read = [
-            [not name.startswith("_") for name in rule.__code__.co_varnames[1 : self.arity + 2]]
             for rule in self.rules
         ]
-        needs = [any(column) for column in zip(*read, strict=True)]
-        return (needs[0], needs[1:]) if needs else (False, [])
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
@@ -151,8 +153,8 @@ class Derivation(Op):
         y = self.definition(*arrays, **options)
         return y, (y, *arrays)
 
-    def _needs(self) -> tuple[bool, Sequence[bool]]:
-        return True, [True]
+    def _reads(self) -> Sequence[int]:
+        return [-1]
 
 
 def _arity(forward: Callable[..., Any], variadic: bool) -> int:

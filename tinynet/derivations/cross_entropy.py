@@ -56,7 +56,7 @@ def definition(x: Any, t: Any, *, reduction: str = "mean", ignore_index: int = -
 def forward(
     x: Any, t: Any, *, reduction: str = "mean", ignore_index: int = -100
 ) -> tuple[Any, tuple[Any, ...]]:
-    """One exponential per score serves the loss, and the probabilities for the backward pass."""
+    """The definition, x read as (n, C, d). e = exp(x − max x) serves the loss and p = e / Σ e."""
     axis = min(1, x.ndim - 1)
     if x.ndim == 0 or t.shape != x.shape[:axis] + x.shape[axis + 1 :]:
         raise ShapeError(
@@ -64,44 +64,45 @@ def forward(
         )
     if t.dtype.kind not in "iu" or x.dtype.kind != "f":
         raise DTypeError("floating-point scores and whole numbers for the classes are expected")
-    counted, classes, n = _targets(t, ignore_index)
-    _check_range(classes, x.shape[axis])
-    top = np.max(x, axis=axis, keepdims=True)
-    e = np.exp(x - top)
-    total = np.sum(e, axis=axis, keepdims=True)
-    score = np.take_along_axis(x, np.expand_dims(classes, axis), axis=axis)
-    losses = np.squeeze(np.log(total) + (top - score), axis=axis)
-    if n < math.prod(t.shape):
-        losses = np.where(counted, losses, 0)
-    return reduce(losses, n, reduction), (e / total, counted, classes, n)
+    sizes = (math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
+    counted, classes, n = _targets(np.reshape(t, (sizes[0], sizes[2])), ignore_index)
+    _check_range(classes, sizes[1])
+    scores = np.reshape(x, sizes)
+    top = np.maximum.reduce(scores, axis=1, keepdims=True)
+    e = np.exp(scores - top)
+    total = np.add.reduce(e, axis=1, keepdims=True)
+    rows, columns = np.arange(sizes[0], like=t)[:, None], np.arange(sizes[2], like=t)
+    losses = np.log(total[:, 0]) + (top[:, 0] - scores[rows, classes, columns])
+    losses = np.reshape(losses if counted is None else np.where(counted, losses, 0), t.shape)
+    return reduce(losses, n, reduction), (x.shape, e, total, counted, classes, n)
 
 
 def backward(
     g: Any, saved: tuple[Any, ...], *, reduction: str = "mean", ignore_index: int = -100
 ) -> tuple[Any, ...]:
-    """x̄_c = g (p_c − δ_ct), over n for the mean; nothing for t, which are names and not quantities."""
-    p, counted, classes, n = saved
-    axis = min(1, p.ndim - 1)
-    names = np.reshape(np.arange(p.shape[axis], like=p), (-1, *(1,) * (p.ndim - axis - 1)))
+    """x̄_c = g (p_c − δ_ct), over n for the mean; nothing for t, which are names, not quantities."""
+    shape, e, total, counted, classes, n = saved
+    names = np.arange(e.shape[1], like=classes)[:, None]
     scale = g * weight(n, reduction)
-    if n < math.prod(classes.shape):
-        scale = np.where(counted, scale, 0)
+    if counted is not None:
+        scale = np.where(counted, np.reshape(scale, classes.shape if g.ndim else ()), 0)
     if scale.ndim:
-        scale = np.expand_dims(scale, axis)
-    return scale * (p - (np.expand_dims(classes, axis) == names)), None
+        scale = np.reshape(scale, total.shape)
+    return np.reshape(scale * (e / total - (classes[:, None] == names)), shape), None
 
 
 def _targets(t: Any, ignore_index: int) -> tuple[Any, Any, int]:
-    """Which samples count, their classes (0 for the others), and how many they are."""
+    """Which samples count (None: all), their classes (0 for the others), and how many they are."""
     counted = t != ignore_index
-    n = int(np.count_nonzero(counted))
-    return counted, t if n == math.prod(t.shape) else np.where(counted, t, 0), n
+    n, size = int(np.count_nonzero(counted)), math.prod(t.shape)
+    return (None, t, n) if n == size else (counted, np.where(counted, t, 0), n)
 
 
 def _check_range(classes: Any, count: int) -> None:
     if 0 in classes.shape:
         return
-    for found in (int(np.min(classes)), int(np.max(classes))):
+    for extreme in (np.minimum, np.maximum):
+        found = int(extreme.reduce(classes, axis=None))
         if not 0 <= found < count:
             raise OutOfRangeError(f"there is no class {found}", expected=f"0 … {count - 1}")
 

@@ -1,4 +1,4 @@
-"""Layers without memory: each takes its weights as arguments. The formulas stand in `derivations` and `ops`."""
+"""Layers without memory: weights are arguments. The formulas stand in `derivations` and `ops`."""
 
 from __future__ import annotations
 

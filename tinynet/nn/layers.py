@@ -172,7 +172,7 @@ class _Row(Module):
         return self._modules[self._named_index(index)]
 
     def _sliced(self, index: slice) -> Any:
-        return type(self)(list(self._modules.values())[index])
+        raise NotImplementedError
 
     def __setitem__(self, index: int, module: Module) -> None:
         self.register_module(self._named_index(index), module)
@@ -236,6 +236,9 @@ class ModuleList(_Row):
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         super().__init__()
         self.extend(modules)
+
+    def _sliced(self, index: slice) -> ModuleList:
+        return ModuleList([*self][index])
 
     def insert(self, index: int, module: Module) -> None:
         """Put one before number `index`."""

@@ -84,7 +84,7 @@ class Module:
         if "_modules" not in own:
             if isinstance(value, Tensor | Module):
                 raise ArgumentError(
-                    f"{type(self).__name__}.{name} is assigned before super().__init__() was called",
+                    f"{type(self).__name__}.{name} is assigned before super().__init__() ran",
                     hint="super().__init__() as the first line of __init__",
                 )
             own[name] = value

@@ -70,7 +70,7 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Any:
     >>> parameters_to_vector([tn.ones(2, 2), tn.zeros(1)])
     tensor([1., 1., 1., 1., 0.])
     """
-    return np.concatenate([np.reshape(p, (-1,)) for p in parameters])  # type: ignore[call-overload]
+    return np.concatenate([np.reshape(p, (-1,)) for p in parameters])
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:

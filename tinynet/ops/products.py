@@ -10,6 +10,7 @@ label that occurs in one input alone was summed away; its gradient is repeated a
 
 from __future__ import annotations
 
+import math
 import string
 from typing import Any
 
@@ -38,12 +39,13 @@ def _matmul(u: Array, v: Array) -> Array:
 
 def _einsum_rule(i: int, g: Any, _y: Any, *inputs: Any, subscripts: str) -> Any:
     labels, output = _split(subscripts)
-    others = [x for j, x in enumerate(inputs) if j != i]
-    theirs = [label for j, label in enumerate(labels) if j != i]
-    alone = [c for c in labels[i] if c not in output and not any(c in label for label in theirs)]
+    terms = [(output, g), *((labels[j], x) for j, x in enumerate(inputs) if j != i)]
     sizes = dict(zip(labels[i], inputs[i].shape, strict=True))
-    ones = [np.ones(sizes[c], dtype=g.dtype, like=g) for c in alone]
-    return np.einsum(f"{','.join([output, *theirs, *alone])}->{labels[i]}", g, *others, *ones)
+    for c, n in sizes.items():  # a label that was summed here alone: the gradient repeats along it
+        if not any(x.shape[label.index(c)] == n for label, x in terms if c in label):
+            terms.append((c, np.ones(n, dtype=g.dtype, like=g)))
+    left = ",".join(label for label, _ in terms)
+    return np.einsum(f"{left}->{labels[i]}", *(x for _, x in terms))
 
 
 @primitive(
@@ -86,15 +88,16 @@ def matmul(input: Any, other: Any) -> Any:
     row, column = input.ndim == 1, other.ndim == 1
     u = np.reshape(input, (1, -1)) if row else input
     v = np.reshape(other, (-1, 1)) if column else other
-    k, rows = u.shape[-1], v.shape[-2]
-    if k != rows:
+    k = u.shape[-1]
+    if k != v.shape[-2]:
         raise ShapeError(
-            f"matmul: the inner sizes differ: {k} columns meet {rows} rows",
+            f"matmul: the inner sizes differ: {k} columns meet {v.shape[-2]} rows",
             expected="(…, n, k) @ (…, k, m)",
             got=f"{describe(input)}, {describe(other)}",
         )
     if u.ndim > 2 and v.ndim == 2:  # one large product instead of many small ones
-        y = np.reshape(_matmul(np.reshape(u, (-1, k)), v), (*u.shape[:-1], v.shape[-1]))
+        rows = np.reshape(u, (math.prod(u.shape[:-1]), k))
+        y = np.reshape(_matmul(rows, v), (*u.shape[:-1], v.shape[-1]))
     else:
         y = _matmul(u, v)
     if row or column:

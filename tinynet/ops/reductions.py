@@ -37,9 +37,10 @@ def _restore(g: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
     return np.reshape(g, tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
 
 
-def _spread(g: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
-    """A reduced value, repeated to x's shape."""
-    return np.zeros(x.shape, dtype=g.dtype, like=g) + _restore(g, x, axis, keepdims)
+def _spread(g: Any, x: Any, axis: Axis, keepdims: bool, n: int = 1) -> Any:
+    """A reduced value, divided by n and repeated to x's shape."""
+    restored = _restore(g if n == 1 else g / n, x, axis, keepdims)
+    return np.zeros(x.shape, dtype=g.dtype, like=g) + restored
 
 
 def _count(x: Any, axis: Axis) -> int:
@@ -69,11 +70,13 @@ def _sum(u: Array, axis: Axis = None, dtype: Any = None, keepdims: bool = False)
     promote="none",
     rules=(
         lambda g, _y, _u, *, axis, keepdims, dtype: _spread(
-            g / _count(_u, axis), _u, axis, keepdims
+            g, _u, axis, keepdims, _count(_u, axis) or 1
         ),
     ),
 )
 def _mean(u: Array, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Array:
+    if _count(u, axis) == 0:  # the mean of nothing is NaN; NumPy would also warn
+        return u.sum(axis=axis, dtype=dtype, keepdims=keepdims) / math.nan
     return u.mean(axis=axis, dtype=dtype, keepdims=keepdims)
 
 

@@ -169,7 +169,7 @@ class Optimizer:
 
 
 def _fitted(key: str, value: Any, p: Tensor) -> Any:
-    """A saved value as this optimizer keeps it: a count as int, an array as a copy on p's device."""
+    """A saved value as it is kept here: a count as int, an array as a copy on p's device."""
     if key == "step":
         return int(value)
     if value is None or isinstance(value, bool | int | float | str):

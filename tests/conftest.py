@@ -1,0 +1,40 @@
+"""What all tests share: a quiet matplotlib, Hypothesis profiles, and skips where a machine lacks a GPU or PyTorch."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+_SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("quick", max_examples=20, derandomize=True, database=None, **_SHARED)
+settings.register_profile("thorough", max_examples=400, **_SHARED)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def _gpu() -> bool:
+    if importlib.util.find_spec("cupy") is None:
+        return False
+    import cupy
+
+    try:
+        return bool(cupy.cuda.runtime.getDeviceCount())
+    except cupy.cuda.runtime.CUDARuntimeError:
+        return False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need what this machine has not are skipped, with the reason."""
+    missing = {}
+    if importlib.util.find_spec("torch") is None:
+        missing["peers"] = "PyTorch is not installed"
+    if any(item.get_closest_marker("gpu") for item in items) and not _gpu():
+        missing["gpu"] = "no GPU that CuPy can use"
+    for item in items:
+        for marker, reason in missing.items():
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))

@@ -1,0 +1,279 @@
+"""What each op should give, written a second time and differently: Python loops and `math`, no NumPy functions.
+
+An oracle takes the op's inputs and options and returns nested values that `np.asarray` understands. Differences can
+check a derivative against the forward pass; only an oracle can see that the forward pass itself is wrong.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def _entrywise(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Apply a function of numbers to each entry; shapes broadcast, by counting axes from the right."""
+
+    def oracle(*inputs: Any) -> Any:
+        shapes = [np.shape(x) for x in inputs]
+        ndim = max(map(len, shapes))
+        padded = [(1,) * (ndim - len(s)) + s for s in shapes]
+        shape = tuple(next((n for n in sizes if n != 1), 1) for sizes in zip(*padded, strict=True))
+        y = np.empty(shape, dtype=object)
+        for k in np.ndindex(shape):
+            entries = []
+            for x, s in zip(inputs, padded, strict=True):
+                place = tuple(0 if n == 1 else i for i, n in zip(k, s, strict=True))
+                value = np.asarray(x).reshape(s)[place]
+                entries.append(value.item() if isinstance(value, np.generic) else value)
+            y[k] = f(*entries)
+        return y
+
+    return oracle
+
+
+def _reduce(
+    f: Callable[[list[float]], float], x: Any, axis: Any = None, keepdims: bool = False, **_: Any
+) -> Any:
+    """Apply a function of a list of numbers to all entries that differ only in the reduced axes."""
+    ndim = np.ndim(x)
+    if axis is None:
+        axes = set(range(ndim))
+    else:
+        axes = {a % ndim if ndim else 0 for a in (axis if isinstance(axis, tuple) else (axis,))}
+    groups: dict[tuple[int, ...], list[float]] = {}
+    kept = tuple(1 if i in axes else n for i, n in enumerate(np.shape(x)))
+    for k in np.ndindex(kept):
+        groups[k] = []
+    for k in np.ndindex(np.shape(x)):
+        groups[tuple(0 if i in axes else n for i, n in enumerate(k))].append(x[k].item())
+    y = np.empty(kept, dtype=object)
+    for k, values in groups.items():
+        y[k] = f(values)
+    return y if keepdims else y.reshape([n for i, n in enumerate(np.shape(x)) if i not in axes])
+
+
+def _var(values: list[float], ddof: int) -> float:
+    mean = math.fsum(values) / len(values)
+    return math.fsum((v - mean) ** 2 for v in values) / (len(values) - ddof)
+
+
+def _logsumexp(values: list[float]) -> float:
+    return math.log(math.fsum(math.exp(v) for v in values))
+
+
+def _first(best: Callable[[list[float]], float]) -> Callable[..., Any]:
+    return lambda x, **options: _reduce(lambda values: values.index(best(values)), x, **options)
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+def _matmul(u: Any, v: Any) -> Any:
+    batch = np.broadcast_shapes(u.shape[:-2], v.shape[:-2])
+    n, k, m = u.shape[-2], u.shape[-1], v.shape[-1]
+    y = np.empty((*batch, n, m), dtype=object)
+    u, v = np.broadcast_to(u, (*batch, n, k)), np.broadcast_to(v, (*batch, k, m))
+    for b in np.ndindex(batch):
+        for i, j in itertools.product(range(n), range(m)):
+            y[(*b, i, j)] = math.fsum(u[(*b, i, t)] * v[(*b, t, j)] for t in range(k))
+    return y
+
+
+def _einsum(*inputs: Any, subscripts: str) -> Any:
+    left, _, right = subscripts.partition("->")
+    labels = left.split(",")
+    sizes: dict[str, int] = {}
+    for label, x in zip(labels, inputs, strict=True):
+        for c, n in zip(label, x.shape, strict=True):
+            sizes[c] = max(sizes.get(c, 1), n)
+    y = np.zeros([sizes[c] for c in right])
+    for values in itertools.product(*(range(n) for n in sizes.values())):
+        at = dict(zip(sizes, values, strict=True))
+        term = 1.0
+        for label, x in zip(labels, inputs, strict=True):
+            term *= x[tuple(min(at[c], n - 1) for c, n in zip(label, x.shape, strict=True))]
+        y[tuple(at[c] for c in right)] += term
+    return y
+
+
+def _places(index: Any, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """For each entry that the index picks, its number in row-major order."""
+    return np.arange(math.prod(shape)).reshape(shape)[index]
+
+
+def _getitem(x: Any, index: Any) -> Any:
+    places = _places(index, x.shape)
+    flat = [v.item() for v in x.flatten()]
+    y = np.empty(places.shape, dtype=object)
+    for k in np.ndindex(places.shape):
+        y[k] = flat[places[k]]
+    return y
+
+
+def _scatter(u: Any, index: Any, shape: tuple[int, ...]) -> Any:
+    places = _places(index, shape)
+    flat = [0.0] * math.prod(shape)
+    for k in np.ndindex(places.shape):
+        flat[places[k]] += u[k].item()
+    return np.array(flat, dtype=object).reshape(shape)
+
+
+def _put(u: Any, v: Any, index: Any) -> Any:
+    places = _places(index, u.shape)
+    flat = [x.item() for x in u.flatten()]
+    values = np.broadcast_to(v, places.shape)
+    for k in np.ndindex(places.shape):
+        flat[places[k]] = values[k].item()
+    return np.array(flat, dtype=object).reshape(u.shape)
+
+
+def _permute(x: Any, axes: Any) -> Any:
+    order = list(range(x.ndim))[::-1] if axes is None else [a % x.ndim for a in axes]
+    y = np.empty([x.shape[a] for a in order], dtype=object)
+    for k in np.ndindex(x.shape):
+        y[tuple(k[a] for a in order)] = x[k]
+    return y
+
+
+def _cat(*inputs: Any, axis: int) -> Any:
+    axis %= inputs[0].ndim
+    shape = list(inputs[0].shape)
+    shape[axis] = sum(x.shape[axis] for x in inputs)
+    y, start = np.empty(shape, dtype=object), 0
+    for x in inputs:
+        for k in np.ndindex(x.shape):
+            y[(*k[:axis], k[axis] + start, *k[axis + 1 :])] = x[k]
+        start += x.shape[axis]
+    return y
+
+
+def _softmax(x: Any, axis: int) -> Any:
+    total = _reduce(lambda values: math.fsum(map(math.exp, values)), x, axis, True)
+    return _entrywise(lambda v, s: math.exp(v) / s)(x, total)
+
+
+def _cross_entropy(x: Any, t: Any, reduction: str) -> Any:
+    axis = min(1, x.ndim - 1)
+    losses = np.empty(t.shape, dtype=object)
+    for k in np.ndindex(t.shape):
+        scores = [x[(*k[:axis], c, *k[axis:])] for c in range(x.shape[axis])]
+        losses[k] = math.log(math.fsum(map(math.exp, scores))) - scores[int(t[k])]
+    return _reduced(losses, reduction)
+
+
+def _reduced(losses: Any, reduction: str) -> Any:
+    if reduction == "none":
+        return losses
+    values = [float(v) for v in np.asarray(losses, dtype=object).flatten()]
+    return math.fsum(values) / (len(values) if reduction == "mean" else 1)
+
+
+def _bce(z: Any, y: Any, reduction: str) -> Any:
+    def loss(z: float, y: float) -> float:
+        p = 1 / (1 + math.exp(-z))
+        return -(y * math.log(p) + (1 - y) * math.log(1 - p))
+
+    return _reduced(_entrywise(loss)(z, y), reduction)
+
+
+def _linear(x: Any, W: Any, b: Any = None) -> Any:
+    y = np.empty((*x.shape[:-1], W.shape[0]), dtype=object)
+    for k in np.ndindex(y.shape):
+        terms = [x[(*k[:-1], i)] * W[k[-1], i] for i in range(W.shape[1])]
+        y[k] = math.fsum(terms) + (0.0 if b is None else b[k[-1]])
+    return y
+
+
+def _clamp(x: Any, min: Any, max: Any) -> Any:
+    low = -math.inf if min is None else min
+    high = math.inf if max is None else max
+    return _entrywise(lambda v: low if v < low else high if v > high else v)(x)
+
+
+ORACLES: dict[str, Callable[..., Any]] = {
+    "add": _entrywise(lambda u, v: u + v),
+    "sub": _entrywise(lambda u, v: u - v),
+    "mul": _entrywise(lambda u, v: u * v),
+    "div": _entrywise(lambda u, v: u / v),
+    "neg": _entrywise(lambda u: 0 - u),
+    "exp": _entrywise(math.exp),
+    "expm1": _entrywise(math.expm1),
+    "log": _entrywise(math.log),
+    "log1p": _entrywise(math.log1p),
+    "sqrt": _entrywise(math.sqrt),
+    "square": _entrywise(lambda u: u * u),
+    "sin": _entrywise(math.sin),
+    "cos": _entrywise(math.cos),
+    "tanh": _entrywise(math.tanh),
+    "sign": _entrywise(lambda u: (u > 0) - (u < 0)),
+    "floor": _entrywise(math.floor),
+    "ceil": _entrywise(math.ceil),
+    "abs": _entrywise(lambda u: u if u > 0 else -u),
+    "relu": _entrywise(lambda u: u if u > 0 else 0),
+    "maximum": _entrywise(max),
+    "minimum": _entrywise(min),
+    "where": _entrywise(lambda c, u, v: u if c else v),
+    "eq": _entrywise(lambda u, v: u == v),
+    "ne": _entrywise(lambda u, v: u != v),
+    "lt": _entrywise(lambda u, v: u < v),
+    "le": _entrywise(lambda u, v: u <= v),
+    "gt": _entrywise(lambda u, v: u > v),
+    "ge": _entrywise(lambda u, v: u >= v),
+    "logical_and": _entrywise(lambda u, v: bool(u) and bool(v)),
+    "logical_or": _entrywise(lambda u, v: bool(u) or bool(v)),
+    "logical_not": _entrywise(lambda u: not u),
+    "bitwise_and": _entrywise(lambda u, v: u & v),
+    "bitwise_or": _entrywise(lambda u, v: u | v),
+    "bitwise_xor": _entrywise(lambda u, v: u ^ v),
+    "bitwise_not": _entrywise(lambda u: ~u),
+    "isnan": _entrywise(math.isnan),
+    "isinf": _entrywise(math.isinf),
+    "isfinite": _entrywise(math.isfinite),
+    "sigmoid": _entrywise(lambda u: 1 / (1 + math.exp(-u))),
+    "pow": _entrywise(math.pow),
+    "power": lambda u, exponent: _entrywise(lambda v: math.pow(v, exponent))(u),
+    "clamp": _clamp,
+    "sum": lambda x, dtype, **options: _reduce(math.fsum, x, **options),
+    "mean": lambda x, dtype, **options: _reduce(_mean, x, **options),
+    "var": lambda x, ddof, **options: _reduce(lambda values: _var(values, ddof), x, **options),
+    "amax": lambda x, **options: _reduce(max, x, **options),
+    "amin": lambda x, **options: _reduce(min, x, **options),
+    "logsumexp": lambda x, **options: _reduce(_logsumexp, x, **options),
+    "any": lambda x, **options: _reduce(lambda values: any(v != 0 for v in values), x, **options),
+    "all": lambda x, **options: _reduce(lambda values: all(v != 0 for v in values), x, **options),
+    "argmax": _first(max),
+    "argmin": _first(min),
+    "reshape": lambda x, shape: np.array([v.item() for v in x.flatten()], dtype=object).reshape(
+        shape
+    ),
+    "permute": _permute,
+    "broadcast_to": lambda x, shape: _entrywise(lambda u, _: u)(x, np.zeros(shape)),
+    "cat": _cat,
+    "clone": _entrywise(lambda u: u),
+    "to_dtype": lambda x, dtype: _entrywise(lambda u: u)(x),
+    "to_device": lambda x, device, source: _entrywise(lambda u: u)(x),
+    "getitem": _getitem,
+    "scatter": _scatter,
+    "put": _put,
+    "matmul": _matmul,
+    "einsum": _einsum,
+    "softmax": _softmax,
+    "log_softmax": lambda x, axis: _entrywise(math.log)(_softmax(x, axis)),
+    "cross_entropy": _cross_entropy,
+    "bce": _bce,
+    "mse": lambda p, t, reduction: _reduced(_entrywise(lambda u, v: (u - v) ** 2)(p, t), reduction),
+    "linear": _linear,
+    "dropout": lambda x, mask, p: _entrywise(lambda u, m: u / (1 - p) if m else 0)(x, mask),
+}
+
+# Analytic functions whose forward pass accepts complex arrays: their derivatives are also checked by the complex step.
+ANALYTIC = (
+    ["add", "sub", "mul", "div", "neg", "exp", "expm1", "log", "log1p", "sqrt", "square", "sin"]
+    + ["cos", "tanh", "sigmoid", "pow", "power", "sum", "mean", "var", "reshape", "permute", "cat"]
+    + ["broadcast_to", "clone", "getitem", "scatter", "put", "matmul", "einsum", "where"]
+)

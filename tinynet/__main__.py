@@ -1,0 +1,8 @@
+"""`python -m tinynet`: see `cli.py`."""
+
+import sys
+
+from tinynet.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,13 @@
+"""Is it right? Derivatives judged by differences, independently of every rule.
+
+In: differences with an error estimate (`numeric.py`), random arguments for every op (`samples.py`),
+and the sweep over the whole registry (`sweep.py`). Not in: anything of `nn`; the checks serve code
+that never heard of it.
+
+Start with `numeric.py`, then run `python -m tinynet check`.
+"""
+
+from tinynet.check.numeric import complex_step, numeric_vjp, relative_error
+from tinynet.check.sweep import OpReport, check_ops
+
+__all__ = ["OpReport", "check_ops", "complex_step", "numeric_vjp", "relative_error"]

@@ -1,0 +1,334 @@
+"""Arguments for every op: drawn at random, inside its domain, over all the forms that its options
+take.
+
+One description of each op's arguments serves the gradient table (`check_ops`, drawn by NumPy) and
+the property tests (drawn and shrunk by Hypothesis): both hand a `Draw` to `sample`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from tinynet.op import Op
+
+T = TypeVar("T")
+Sample = tuple[list[Any], dict[str, Any]]  # inputs, options
+Shape = tuple[int, ...]
+
+
+class Draw:
+    """Choices made by a NumPy generator. The property tests replace `integer` and `choice`."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.rng = np.random.default_rng(seed)
+
+    def integer(self, low: int, high: int) -> int:
+        """A whole number from low to high, both included."""
+        return int(self.rng.integers(low, high + 1))
+
+    def choice(self, options: Sequence[T]) -> T:
+        """One of the options."""
+        return options[self.integer(0, len(options) - 1)]
+
+    def shape(self, least: int = 0, most: int = 3) -> Shape:
+        """A small shape; a size may be 0 or 1."""
+        sizes = (1, 2, 3, 4, 0)
+        return tuple(self.choice(sizes) for _ in range(self.integer(least, most)))
+
+    def uniform(self, shape: Shape, low: float = -2.0, high: float = 2.0) -> np.ndarray[Any, Any]:
+        """Numbers between low and high."""
+        return np.asarray(self.rng.uniform(low, high, shape))
+
+    def spread(self, shape: Shape) -> np.ndarray[Any, Any]:
+        """Numbers no two of which are close: no ties, and none near 0."""
+        n = int(np.prod(shape))
+        steps = self.rng.permutation(n) - n // 2 + 0.5
+        return np.asarray(steps * 0.3 + self.rng.uniform(-0.05, 0.05, n)).reshape(shape)
+
+    def broadcastable(self, shape: Shape) -> Shape:
+        """A shape that broadcasts to the given one: leading axes may be missing, sizes may be 1."""
+        kept = shape[self.integer(0, len(shape)) :] if shape else shape
+        return tuple(self.choice((n, n, 1)) for n in kept)
+
+    def axis(self, ndim: int) -> Any:
+        """None, one axis, or several; counted from either end."""
+        if not ndim or self.choice((True, False, False, False)):
+            return None
+        if self.choice((True, False)):
+            return self.integer(-ndim, ndim - 1)
+        axes = [a for a in range(ndim) if self.choice((True, False))] or [0]
+        return tuple(a - ndim if self.choice((True, False)) else a for a in axes)
+
+
+# -- where an op is defined and smooth
+# -----------------------------------------------------------------------------
+
+
+def _away_from_zero(draw: Draw, shape: Shape) -> np.ndarray[Any, Any]:
+    u = draw.uniform(shape)
+    return u + 0.3 * np.where(u < 0, -1, 1)
+
+
+def _between_integers(draw: Draw, shape: Shape) -> np.ndarray[Any, Any]:
+    return np.floor(draw.uniform(shape, -3, 3)) + draw.uniform(shape, 0.2, 0.8)
+
+
+_ONE_INPUT: dict[str, Callable[[Draw, Shape], np.ndarray[Any, Any]]] = {
+    "real": lambda draw, shape: draw.uniform(shape),
+    "u > 0": lambda draw, shape: draw.uniform(shape, 0.4, 2.5),
+    "u > -1": lambda draw, shape: draw.uniform(shape, -0.6, 2.0),
+    "u != 0": _away_from_zero,
+    "no integer": _between_integers,
+    "integers": lambda draw, shape: draw.rng.integers(0, 8, shape),
+}
+
+
+def _elementwise(op: Op, draw: Draw) -> Sample:
+    """Inputs that broadcast against each other, in either direction."""
+    shape = draw.shape()
+    shapes = [shape, *(draw.broadcastable(shape) for _ in range(op.arity - op.masks - 1))]
+    if draw.choice((True, False)):
+        shapes.reverse()
+    inputs: list[Any] = [draw.uniform(draw.broadcastable(shape)) > 0 for _ in range(op.masks)]
+    if op.domain == "u != v":  # two sets of numbers that have none in common
+        first, second = _between_integers(draw, shapes[0]), np.round(draw.uniform(shapes[1], -3, 3))
+        return [first, second], {}
+    rules = {"v != 0": ("real", "u != 0")}.get(op.domain, (op.domain,) * len(shapes))
+    inputs += [_ONE_INPUT[rule](draw, s) for rule, s in zip(rules, shapes, strict=True)]
+    return inputs, {}
+
+
+# -- ops with options
+# ----------------------------------------------------------------------------------------------
+
+
+def _reduction(draw: Draw, nonempty: bool = False, **more: Any) -> Sample:
+    shape = draw.shape()
+    if nonempty:
+        shape = tuple(max(n, 1) for n in shape)
+    axis = draw.axis(len(shape))
+    return [draw.spread(shape)], {"axis": axis, "keepdims": draw.choice((False, True)), **more}
+
+
+def _arg(draw: Draw) -> Sample:
+    shape = tuple(max(n, 1) for n in draw.shape())
+    axis = (
+        draw.integer(-len(shape), len(shape) - 1) if shape and draw.choice((True, False)) else None
+    )
+    return [draw.spread(shape)], {"axis": axis, "keepdims": draw.choice((False, True))}
+
+
+def _variance(draw: Draw) -> Sample:
+    shape = tuple(max(n, 2) for n in draw.shape(1))
+    options = {"axis": draw.axis(len(shape)), "keepdims": draw.choice((False, True))}
+    return [draw.uniform(shape)], {**options, "ddof": draw.choice((0, 1))}
+
+
+def _reshape(draw: Draw) -> Sample:
+    shape = draw.shape()
+    n = int(np.prod(shape))
+    new = draw.choice([shape, (n,), (1, n), shape[::-1], (*shape, 1)])
+    return [draw.uniform(shape)], {"shape": new}
+
+
+def _permute(draw: Draw) -> Sample:
+    shape = draw.shape()
+    axes = [int(a) for a in draw.rng.permutation(len(shape))]
+    signed = tuple(a - len(shape) if draw.choice((True, False)) else a for a in axes)
+    return [draw.uniform(shape)], {"axes": draw.choice((None, signed))}
+
+
+def _broadcast_to(draw: Draw) -> Sample:
+    shape = draw.shape()
+    return [draw.uniform(draw.broadcastable(shape))], {"shape": shape}
+
+
+def _cat(draw: Draw) -> Sample:
+    shape = draw.shape(1)
+    axis = draw.integer(-len(shape), len(shape) - 1)
+    sizes = [draw.integer(0, 3) for _ in range(draw.integer(1, 3))]
+    at = axis % len(shape)
+    inputs = [draw.uniform((*shape[:at], n, *shape[at + 1 :])) for n in sizes]
+    return inputs, {"axis": axis}
+
+
+def index(draw: Draw, shape: Shape) -> Any:
+    """An index into an array of this shape, in one of NumPy's forms. An entry may be named twice."""
+    forms = ["slice", "ellipsis", "new axis", "mask"]
+    if shape and shape[0]:
+        forms += ["integer", "step", "list", "ids", "rows and columns", "mask of rows"]
+    form = draw.choice(forms)
+    n = shape[0] if shape else 0
+    ids = draw.rng.integers(-n, n, draw.integer(1, 5)) if n else None
+    if form == "integer":
+        return draw.integer(-n, n - 1)
+    if form == "slice":
+        return (slice(None),) * draw.integer(0, len(shape))
+    if form == "step":
+        return slice(None, None, draw.choice((2, -1)))
+    if form == "ellipsis":
+        return (
+            (Ellipsis, draw.integer(-shape[-1], shape[-1] - 1)) if shape and shape[-1] else Ellipsis
+        )
+    if form == "new axis":
+        return (None, Ellipsis, None)
+    if form == "list":
+        return [int(k) for k in ids]  # type: ignore[union-attr]
+    if form == "ids":
+        return ids if draw.choice((True, False)) else np.stack([ids, ids])  # type: ignore[list-item]
+    if form == "rows and columns" and len(shape) > 1 and shape[1]:
+        return ids, draw.rng.integers(0, shape[1], len(ids))  # type: ignore[arg-type]
+    if form == "mask of rows":
+        return draw.uniform((n,)) > 0
+    return draw.uniform(shape) > 0
+
+
+def _getitem(draw: Draw) -> Sample:
+    shape = draw.shape()
+    return [draw.uniform(shape)], {"index": index(draw, shape)}
+
+
+def _scatter(draw: Draw) -> Sample:
+    shape = draw.shape()
+    where = index(draw, shape)
+    return [draw.uniform(np.zeros(shape)[where].shape)], {"index": where, "shape": shape}
+
+
+def _put(draw: Draw) -> Sample:
+    shape = draw.shape()
+    where = draw.uniform(shape) > 0 if draw.choice((True, False)) else index(draw, shape)
+    picked = np.zeros(shape)[where].shape
+    if np.unique(np.arange(int(np.prod(shape))).reshape(shape)[where]).size < int(np.prod(picked)):
+        where, picked = Ellipsis, shape  # an entry that is set twice has no gradient of its own
+    return [draw.uniform(shape), draw.uniform(draw.broadcastable(picked))], {"index": where}
+
+
+def _matmul(draw: Draw) -> Sample:
+    n, k, m = (draw.choice((2, 3, 1, 0)) for _ in range(3))
+    batch = draw.shape(0, 2)
+    return [
+        draw.uniform((*draw.broadcastable(batch), n, k)),
+        draw.uniform((*draw.broadcastable(batch), k, m)),
+    ], {}
+
+
+_EQUATIONS = (
+    "ij,jk->ik",
+    "ij->ji",
+    "ij->",
+    "ij,j->i",
+    "ij,ik,il->jkl",
+    "i,j->ij",
+    "bij,bjk->bik",
+    "ij,ij->",
+    "ij->j",
+    "ij,kl->il",
+)
+
+
+def _einsum(draw: Draw) -> Sample:
+    equation = draw.choice(_EQUATIONS)
+    sizes = {c: draw.integer(1, 3) for c in "bijkl"}
+    labels = equation.partition("->")[0].split(",")
+    inputs = [
+        draw.uniform(tuple(draw.choice((sizes[c], sizes[c], 1)) for c in label)) for label in labels
+    ]
+    for c in sizes:  # a label whose axes are all 1 has size 1
+        if not any(
+            x.shape[label.index(c)] > 1
+            for x, label in zip(inputs, labels, strict=True)
+            if c in label
+        ):
+            sizes[c] = 1
+    return inputs, {"subscripts": equation}
+
+
+def _clamp(draw: Draw) -> Sample:
+    bounds = draw.choice(((0.0, 1.0), (None, 1.0), (0.0, None)))
+    return [_between_integers(draw, draw.shape())], {"min": bounds[0], "max": bounds[1]}
+
+
+def _power(draw: Draw) -> Sample:
+    exponent = draw.choice((2, 3, 0.5, -1, 1, 0, 2.0))
+    return [draw.uniform(draw.shape(), 0.4, 2.0)], {"exponent": exponent}
+
+
+def _plain(draw: Draw) -> Sample:
+    return [draw.uniform(draw.shape())], {}
+
+
+# -- derivations ---------------------------------------------------------------------------------
+
+
+def _softmax(draw: Draw) -> Sample:
+    shape = tuple(max(n, 1) for n in draw.shape(1))
+    return [draw.uniform(shape)], {"axis": draw.integer(-len(shape), len(shape) - 1)}
+
+
+_REDUCTIONS = ("mean", "sum", "none")
+
+
+def _cross_entropy(draw: Draw) -> Sample:
+    classes, rest = draw.integer(1, 4), tuple(max(n, 1) for n in draw.shape(0, 2))
+    names = np.asarray(draw.rng.integers(0, classes, rest))
+    scores = draw.uniform((*rest[:1], classes, *rest[1:]))
+    return [scores, names], {"reduction": draw.choice(_REDUCTIONS)}
+
+
+def _pair_loss(draw: Draw) -> Sample:
+    shape = tuple(max(n, 1) for n in draw.shape())
+    inputs = [draw.uniform(shape), draw.uniform(shape, 0, 1)]
+    return list(inputs), {"reduction": draw.choice(_REDUCTIONS)}
+
+
+def _linear(draw: Draw) -> Sample:
+    n_in, n_out = draw.integer(1, 3), draw.integer(1, 3)
+    inputs = [draw.uniform((*draw.shape(0, 2), n_in)), draw.uniform((n_out, n_in))]
+    return inputs + ([draw.uniform((n_out,))] if draw.choice((True, False)) else []), {}
+
+
+def _dropout(draw: Draw) -> Sample:
+    shape = draw.shape()
+    return [draw.uniform(shape), draw.uniform(shape) > 0], {"p": draw.choice((0.5, 0.1, 0.0))}
+
+
+SAMPLERS: dict[str, Callable[[Draw], Sample]] = {
+    **dict.fromkeys(("sum", "mean"), lambda draw: _reduction(draw, dtype=None)),
+    **dict.fromkeys(("amax", "amin", "logsumexp"), lambda draw: _reduction(draw, nonempty=True)),
+    **dict.fromkeys(("any", "all"), _reduction),
+    **dict.fromkeys(("argmax", "argmin"), _arg),
+    "var": _variance,
+    "reshape": _reshape,
+    "permute": _permute,
+    "broadcast_to": _broadcast_to,
+    "cat": _cat,
+    "clone": _plain,
+    "getitem": _getitem,
+    "scatter": _scatter,
+    "put": _put,
+    "matmul": _matmul,
+    "einsum": _einsum,
+    "clamp": _clamp,
+    "power": _power,
+    **dict.fromkeys(("softmax", "log_softmax"), _softmax),
+    **dict.fromkeys(("bce", "mse"), _pair_loss),
+    "cross_entropy": _cross_entropy,
+    "linear": _linear,
+    "dropout": _dropout,
+    "to_dtype": lambda draw: ([draw.uniform(draw.shape())], {"dtype": np.dtype("f8")}),
+    "to_device": lambda draw: ([draw.uniform(draw.shape())], {"device": "cpu", "source": "cpu"}),
+}
+
+
+def sample(op: Op, draw: Draw) -> Sample:
+    """Inputs (float64, or what the op takes) and options for one call of the op."""
+    if op.name in SAMPLERS:
+        inputs, options = SAMPLERS[op.name](draw)
+    elif op.room == "elementwise":
+        inputs, options = _elementwise(op, draw)
+    else:
+        raise KeyError(f"no arguments are known for the op {op.name!r}: add them to SAMPLERS")
+    return [np.asarray(x) if isinstance(x, np.generic) else x for x in inputs], options

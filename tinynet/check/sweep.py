@@ -1,0 +1,126 @@
+"""Every op against differences: first and second derivatives, at random arguments, with random
+cotangents.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinynet.autograd import grad
+from tinynet.check.numeric import numeric_vjp, relative_error
+from tinynet.check.samples import Draw, sample
+from tinynet.op import Op, registry
+from tinynet.tensor import Tensor
+
+TOLERANCE = 1e-6  # relative; differences in float64 are good to about 1e-9 on these arguments
+
+
+class OpReport(NamedTuple):
+    """What the sweep found for one op: the worst relative error of each derivative (NaN: it has
+    none).
+    """
+
+    name: str
+    room: str
+    formula: str
+    cases: int
+    first: float
+    second: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether no derivative was off by more than the tolerance."""
+        return not (self.first > TOLERANCE or self.second > TOLERANCE)
+
+
+def differentiable(inputs: Sequence[Any]) -> list[int]:
+    """Which inputs carry gradients: the floating-point arrays."""
+    return [i for i, x in enumerate(inputs) if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
+
+
+def op_vjp(
+    op: Op, inputs: Sequence[Any], options: dict[str, Any], g: np.ndarray[Any, Any]
+) -> tuple[np.ndarray[Any, Any], list[np.ndarray[Any, Any]]]:
+    """The op's output, and its gradients with respect to the floating-point inputs, by its own
+    rules.
+    """
+    tensors = [Tensor(x.copy()) if isinstance(x, np.ndarray) else x for x in inputs]
+    own = [tensors[i].requires_grad_() for i in differentiable(inputs)]
+    y = op(*tensors, **options)
+    if not y.requires_grad:
+        return y.array, [np.zeros_like(x.array) for x in own]
+    found = grad(y, own, Tensor(g), allow_unused=True)
+    return y.array, [
+        np.zeros_like(x.array) if d is None else d.array for d, x in zip(found, own, strict=True)
+    ]
+
+
+def first_error(op: Op, inputs: Sequence[Any], options: dict[str, Any], rng: Any) -> float:
+    """The worst relative error of the op's gradients, contracted with a random cotangent."""
+    g = np.asarray(rng.standard_normal(np.shape(op(*inputs, **options))))
+    _, gradients = op_vjp(op, inputs, options, g)
+    worst = 0.0
+    for i, d in zip(differentiable(inputs), gradients, strict=True):
+        expected = numeric_vjp(lambda *x: op(*x, **options), inputs, i, g).value
+        worst = max(worst, relative_error(d, expected))
+    return worst
+
+
+def second_error(op: Op, inputs: Sequence[Any], options: dict[str, Any], rng: Any) -> float:
+    """The same for the derivative of ⟨v, gradient⟩ by the inputs and by the cotangent itself."""
+    places = differentiable(inputs)
+    g = np.asarray(rng.standard_normal(np.shape(op(*inputs, **options))))
+    vs = [np.asarray(rng.standard_normal(inputs[i].shape)) for i in places]
+
+    def contracted(*args: Any) -> np.ndarray[Any, Any]:
+        _, gradients = op_vjp(op, args[:-1], options, args[-1])
+        return np.asarray(
+            math.fsum(float(np.sum(v * d)) for v, d in zip(vs, gradients, strict=True))
+        )
+
+    tensors = [Tensor(x.copy()) if isinstance(x, np.ndarray) else x for x in inputs]
+    own = [tensors[i].requires_grad_() for i in places]
+    cotangent = Tensor(g.copy(), requires_grad=True)
+    y = op(*tensors, **options)
+    if not y.requires_grad or not y.array.size:
+        return 0.0
+    firsts = grad(y, own, cotangent, create_graph=True, allow_unused=True)
+    pairs = [
+        (d, Tensor(v)) for d, v in zip(firsts, vs, strict=True) if d is not None and d.requires_grad
+    ]
+    ends = [*own, cotangent]
+    if not pairs:
+        return 0.0
+    seconds = grad([d for d, _ in pairs], ends, [v for _, v in pairs], allow_unused=True)
+    worst = 0.0
+    for i, d in zip([*places, len(inputs)], seconds, strict=True):
+        expected = numeric_vjp(contracted, [*inputs, g], i, np.asarray(1.0)).value
+        worst = max(
+            worst, relative_error(np.zeros_like(expected) if d is None else d.array, expected)
+        )
+    return worst
+
+
+def check_ops(names: Sequence[str] = (), *, seed: int = 0, cases: int = 4) -> Iterator[OpReport]:
+    """A report for each op of the registry, or for those named: worst error over `cases` random
+    arguments.
+
+    >>> [r] = check_ops(["tanh"])
+    >>> r.name, r.ok
+    ('tanh', True)
+    """
+    for name in names or sorted(registry, key=lambda n: (registry[n].room, n)):
+        op = registry[name]
+        first = second = math.nan
+        if op.differentiable:
+            first = second = 0.0
+            for case in range(cases):
+                draw = Draw(seed * 1000 + case)
+                inputs, options = sample(op, draw)
+                first = max(first, first_error(op, inputs, options, draw.rng))
+                second = max(second, second_error(op, inputs, options, draw.rng))
+        yield OpReport(name, op.room, op.formula, cases if op.differentiable else 0, first, second)
