@@ -21,7 +21,7 @@ tensor([2., 4.])
 
 from typing import Any
 
-from tinynet import autograd, func
+from tinynet import autograd, derivations, func
 from tinynet.arrays import bool_ as bool
 from tinynet.arrays import (
     complex64,
@@ -43,9 +43,8 @@ from tinynet.ops import exports as _exports
 from tinynet.random import Generator, get_rng_state, manual_seed, set_rng_state
 from tinynet.tensor import Tensor
 
-long, double, half = int64, float64, float16
-
 globals().update(_exports)
+half, float, double, int, long = float16, float32, float64, int32, int64
 
 __version__ = "0.1.0"
 

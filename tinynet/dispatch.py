@@ -6,6 +6,7 @@ checks; and the un-broadcasting of gradients. (NumPy scalars become 0-d arrays i
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -246,7 +247,9 @@ to_dtype = Op(
 
 
 def _share_counter(output: Tensor, inputs: Iterable[Any]) -> None:
-    """Let a view count changes together with the tensor whose memory it shows."""
+    """Let a view know the tensor whose memory it shows, and count changes together with it."""
     for x in inputs:
         if isinstance(x, Tensor) and np.may_share_memory(output.array, x.array):
             output._counter = x._counter
+            root = None if x._base is None else x._base()
+            output._base = weakref.ref(x if root is None else root)

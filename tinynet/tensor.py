@@ -42,6 +42,7 @@ class Tensor:
     # share memory share it.
     __slots__ = (
         "__weakref__",
+        "_base",
         "_counter",
         "_grad",
         "_hooks",
@@ -69,6 +70,7 @@ class Tensor:
         self._node: Any = None
         self._grad: Tensor | None = None
         self._hooks: dict[int, Callable[..., Any]] | None = None
+        self._base: Any = None  # weak reference to the value whose memory this one shows
         self._counter = [0]
         self._requires_grad = False
         if requires_grad:

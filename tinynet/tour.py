@@ -272,7 +272,7 @@ def _draw(folder: Path, model: Any, test: Digits) -> None:
 _PICTURES = {
     "tape.png": "the tape of the expression in 1",
     "neuron.png": "the weights of the logistic neuron",
-    "learning_curves.png": "loss and accuracy of the network, epoch by epoch",
+    "learning_curves.png": "loss and accuracy by epoch (in training, dropout makes it harder)",
     "confusion_matrix.png": "which digits of other hands it confuses",
     "misread.png": "some that it misread",
     "weights.png": "the 32 hidden neurons with the most influence",

@@ -33,7 +33,9 @@ def _collate(batch: list[Any], path: str) -> Any:
     first = batch[0]
     kinds = {_kind(x) for x in batch}
     if len(kinds) > 1:
-        raise DataError(f"{path} is of different kinds within one batch", got=", ".join(sorted(kinds)))
+        raise DataError(
+            f"{path} is of different kinds within one batch", got=", ".join(sorted(kinds))
+        )
     kind = kinds.pop()
     if kind == "array":
         return _stacked(batch, path)
@@ -43,12 +45,18 @@ def _collate(batch: list[Any], path: str) -> Any:
         return batch
     if kind == "dict":
         if any(x.keys() != first.keys() for x in batch):
-            raise DataError(f"{path}: the samples have different keys", got=str([list(x) for x in batch][:3]))
+            raise DataError(
+                f"{path}: the samples have different keys", got=str([list(x) for x in batch][:3])
+            )
         return {key: _collate([x[key] for x in batch], f"{path}[{key!r}]") for key in first}
     if kind in ("tuple", "list"):
         if len({len(x) for x in batch}) > 1:
-            raise DataError(f"{path}: the samples have different lengths", got=str([len(x) for x in batch][:8]))
-        parts = [_collate(list(part), f"{path}[{i}]") for i, part in enumerate(zip(*batch, strict=True))]
+            raise DataError(
+                f"{path}: the samples have different lengths", got=str([len(x) for x in batch][:8])
+            )
+        parts = [
+            _collate(list(part), f"{path}[{i}]") for i, part in enumerate(zip(*batch, strict=True))
+        ]
         if kind == "list":
             return parts
         return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
@@ -64,7 +72,9 @@ def _kind(x: Any) -> str:
         return "array"
     named = {(bool, int, float, complex): "number", (str, bytes): "text", dict: "dict"}
     named |= {tuple: "tuple", list: "list"}
-    return next((name for kinds, name in named.items() if isinstance(x, kinds)), f"a {type(x).__name__}")
+    return next(
+        (name for kinds, name in named.items() if isinstance(x, kinds)), f"a {type(x).__name__}"
+    )
 
 
 def _stacked(batch: list[Any], path: str) -> Tensor:
@@ -87,5 +97,3 @@ def gather(dataset: Any, indices: Sequence[int]) -> Any:
     if type(dataset) is TensorDataset and indices:
         return dataset[np.asarray(indices)]
     return default_collate([dataset[i] for i in indices])
-
-

@@ -54,7 +54,9 @@ class Digits:
         """
         return self.take(np.flatnonzero(np.isin(self.labels.array, digits)))
 
-    def split(self, test: float = 0.2, *, seed: int = 0, stratify: bool = False) -> tuple[Digits, Digits]:
+    def split(
+        self, test: float = 0.2, *, seed: int = 0, stratify: bool = False
+    ) -> tuple[Digits, Digits]:
         """(train, test) at random. With `stratify`, each digit has the same share in both, up to rounding.
 
         >>> train, test = load_digits().split(0.2, seed=0)
@@ -62,7 +64,9 @@ class Digits:
         (1438, 359)
         """
         if not 0 < test < 1:
-            raise ArgumentError("test is the share that is held out", expected="0 < test < 1", got=str(test))
+            raise ArgumentError(
+                "test is the share that is held out", expected="0 < test < 1", got=str(test)
+            )
         order = Generator().manual_seed(seed).permutation(len(self))
         if stratify:
             labels = self.labels.array[order]
@@ -85,7 +89,9 @@ class Digits:
         tensor([3, 4, 5, 6, 7])
         """
         if not 0 < test < 1:
-            raise ArgumentError("test is the share that is held out", expected="0 < test < 1", got=str(test))
+            raise ArgumentError(
+                "test is the share that is held out", expected="0 < test < 1", got=str(test)
+            )
         first = len(self) - round(test * len(self))
         return self.take(np.arange(first)), self.take(np.arange(first, len(self)))
 
@@ -100,7 +106,9 @@ def load_digits(*, scaled: bool = False) -> Digits:
     (Digits(1797 images of 8 × 8), (1797, 8, 8), tensor([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]))
     """
     packed = files("tinynet.data").joinpath("digits.csv.gz").read_bytes()
-    table = np.array(gzip.decompress(packed).replace(b"\n", b",").rstrip(b",").split(b","), dtype=np.float32)
+    table = np.array(
+        gzip.decompress(packed).replace(b"\n", b",").rstrip(b",").split(b","), dtype=np.float32
+    )
     table = table.reshape(-1, 65)
     images = table[:, :64].reshape(-1, 8, 8) / (16 if scaled else 1)
     return Digits(Tensor(np.ascontiguousarray(images)), Tensor(table[:, 64].astype(np.int64)))

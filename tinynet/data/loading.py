@@ -113,8 +113,12 @@ class DataLoader:
             )
         if shuffle and sampler is not None:
             raise ArgumentError("shuffle and sampler both say the order: give one")
-        if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):
-            raise ArgumentError("batch_sampler stands for batch_size, shuffle, sampler and drop_last")
+        if batch_sampler is not None and (
+            batch_size != 1 or shuffle or sampler is not None or drop_last
+        ):
+            raise ArgumentError(
+                "batch_sampler stands for batch_size, shuffle, sampler and drop_last"
+            )
         if num_workers < 0 or prefetch_factor < 1:
             raise ArgumentError(
                 "num_workers is 0 or more, prefetch_factor 1 or more",
@@ -128,7 +132,11 @@ class DataLoader:
             raise ArgumentError("without batches (batch_size=None) there is no last one to drop")
         self.dataset, self.batch_size, self.drop_last = dataset, batch_size, drop_last
         self.sampler, self.batch_sampler, self.generator = sampler, batch_sampler, generator
-        self.collate_fn, self.num_workers, self.prefetch_factor = collate_fn, num_workers, prefetch_factor
+        self.collate_fn, self.num_workers, self.prefetch_factor = (
+            collate_fn,
+            num_workers,
+            prefetch_factor,
+        )
 
     def __len__(self) -> int:
         order: Any = self.sampler if self.batch_sampler is None else self.batch_sampler

@@ -118,4 +118,6 @@ def random_split(
         )
     order = (generator or default_generator()).permutation(n).tolist()
     ends = np.cumsum(counts).tolist()
-    return [Subset(dataset, order[end - count : end]) for count, end in zip(counts, ends, strict=True)]
+    return [
+        Subset(dataset, order[end - count : end]) for count, end in zip(counts, ends, strict=True)
+    ]

@@ -49,20 +49,20 @@ def forward(x: Any, W: Any, *b: Any) -> tuple[Any, tuple[Any, ...]]:
     y = np.matmul(_rows(x), np.swapaxes(W, 0, 1))
     if b:
         y = y + b[0]
-    return np.reshape(y, (*x.shape[:-1], W.shape[0])), (x, W)
+    return np.reshape(y, (*x.shape[:-1], W.shape[0])), (x, W, *b)
 
 
 def backward(
     g: Any, saved: tuple[Any, ...], *, needs: tuple[bool, ...] = (True, True, True)
 ) -> tuple[Any, ...]:
     """X̄ = G W, W̄ = Gᵀ X, b̄_o = Σ_b g_bo; each only where it is needed."""
-    x, W = saved
+    x, W, *b = saved
     rows = _rows(g)
     dx = np.reshape(np.matmul(rows, W), x.shape) if needs[0] else None
     dW = np.matmul(np.swapaxes(rows, 0, 1), _rows(x)) if needs[1] else None
-    if len(needs) == 2:
+    if not b:
         return dx, dW
-    return dx, dW, np.sum(rows, axis=0) if needs[2] else None
+    return dx, dW, np.add.reduce(rows, axis=0) if needs[2] else None
 
 
 def _rows(x: Any) -> Any:

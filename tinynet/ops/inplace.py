@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.autograd import is_grad_enabled
+from tinynet.autograd import is_grad_enabled, place
 from tinynet.errors import InPlaceError, ShapeError, describe
 from tinynet.ops.creation import as_tensor
 from tinynet.ops.indexing import plain_index, put
@@ -34,14 +34,12 @@ def overwrite(x: Tensor, result: Any) -> Tensor:
             expected=str(x.shape),
             got=str(np.shape(values)),
         )
+    recorded = isinstance(result, Tensor) and result.requires_grad
     if is_grad_enabled():
-        _refuse(x, isinstance(result, Tensor) and result.requires_grad)
+        _refuse(x, recorded)
+        x._requires_grad, x._node = recorded, result._node if recorded else None
     x.array[...] = values
     x._counter[0] += 1
-    if isinstance(result, Tensor) and result.requires_grad:
-        x._requires_grad, x._node = True, result._node
-    elif is_grad_enabled() and x._node is not None:
-        x._requires_grad, x._node = False, None
     return x
 
 
@@ -52,17 +50,25 @@ def _refuse(x: Tensor, recorded: bool) -> None:
             got=describe(x),
             hint="with tn.no_grad(): ... to change a parameter, or x = x + 1 for a new value",
         )
-    if (recorded or x.requires_grad) and x.array.base is not None and np.size(x.array):
+    shown = None if x._base is None else x._base()
+    if shown is not None and (recorded or shown.requires_grad):
         raise InPlaceError(
-            "a view of a recorded value cannot be changed in place: the value that it shows would not know",
+            "a view of a recorded value cannot be changed in place: that value would not know",
             got=describe(x),
             hint="base[index] = values on the value itself, or x.clone() first",
         )
 
 
+def _before(x: Tensor) -> Tensor:
+    """x as it is now, for the op to save: a copy at the same place in the graph."""
+    if x._node is None or not is_grad_enabled():
+        return x
+    return place(x.array.copy(), x._node)
+
+
 def _with(function: Callable[..., Any]) -> Callable[..., Tensor]:
     def changed(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return overwrite(self, function(self, *args, **kwargs))
+        return overwrite(self, function(_before(self), *args, **kwargs))
 
     return changed
 
@@ -106,7 +112,7 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         else as_tensor(value, dtype=self.dtype, device=self.device)
     )
     if is_grad_enabled() and (self.requires_grad or value.requires_grad):
-        overwrite(self, put(self, value.to(self.dtype), index=index))
+        overwrite(self, put(_before(self), value.to(self.dtype), index=index))
     else:
         self.array[index] = value.array
         self._counter[0] += 1

@@ -11,7 +11,7 @@ from tinynet.arrays import Array
 from tinynet.dispatch import cast
 from tinynet.errors import ArgumentError
 from tinynet.op import primitive
-from tinynet.ops.public import public
+from tinynet.ops.public import method, public
 from tinynet.tensor import Tensor
 
 
@@ -78,7 +78,7 @@ def _shorthand(name: str, dtype: np.dtype[Any]) -> None:
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"The same values as {dtype}."
-    public(function)
+    method(name, function)
 
 
 for _name, _dtype in {

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinynet.arrays import Array, is_floating
+from tinynet.arrays import Array, int64, is_floating
 from tinynet.dispatch import cast
 from tinynet.errors import ArgumentError, OutOfRangeError, ShapeError
 from tinynet.op import primitive
@@ -191,7 +191,7 @@ def _checked(input: Any, dim: Any) -> Axis:
     if dim is None or (isinstance(dim, list | tuple) and not dim):
         return None
     dims = tuple(dim) if isinstance(dim, list | tuple) else (dim,)
-    ndim = max(input.ndim, 1)
+    ndim = input.ndim or 1
     for d in dims:
         if not -ndim <= int(d) < ndim:
             raise OutOfRangeError(
@@ -224,6 +224,8 @@ def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
     >>> tn.tensor([[1.0, 2.0], [3.0, 4.0]]).sum(dim=0)
     tensor([4., 6.])
     """
+    if dtype is None and not is_floating(input.dtype):
+        dtype = int64
     input = input if dtype is None else cast(input, np.dtype(dtype))
     return _sum(input, axis=_checked(input, dim), keepdims=keepdim)
 

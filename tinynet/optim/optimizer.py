@@ -125,7 +125,7 @@ class Optimizer:
         order = self._order()
         number = {id(p): i for i, p in enumerate(order)}
         return {
-            "state": {number[id(p)]: dict(self.state[p]) for p in order if p in self.state},
+            "state": {number[id(p)]: dict(self.state[p]) for p in order if self.state.get(p)},
             "param_groups": [
                 {
                     **{k: v for k, v in group.items() if k != "params"},

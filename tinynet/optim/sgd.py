@@ -58,7 +58,7 @@ class SGD(Optimizer):
         velocity, first = state.get("momentum_buffer"), False
         if velocity is None and group["momentum"]:
             velocity, first = Tensor(np.empty_like(p.array)), True
-        state["momentum_buffer"] = velocity
+            state["momentum_buffer"] = velocity
         rule.step(
             p.array,
             g,

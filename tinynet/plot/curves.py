@@ -59,11 +59,15 @@ def confusion_matrix(matrix: Any, labels: Sequence[Any] | None = None, *, ax: An
         for j in range(n):
             if counts[i, j]:
                 colour = "white" if shares[i, j] > 0.5 else "black"
-                ax.text(j, i, f"{counts[i, j]:g}", ha="center", va="center", color=colour, fontsize=9)
+                ax.text(
+                    j, i, f"{counts[i, j]:g}", ha="center", va="center", color=colour, fontsize=9
+                )
     turn = 45 if max(map(len, names)) > 3 else 0
     ax.set_xticks(range(n), names, rotation=turn, ha="right" if turn else "center")
     ax.set_yticks(range(n), names)
     right = counts.trace() / max(math.fsum(counts.ravel()), 1)
-    ax.set(xlabel="predicted class", ylabel="true class", title=f"{100 * right:.1f} % on the diagonal")
+    ax.set(
+        xlabel="predicted class", ylabel="true class", title=f"{100 * right:.1f} % on the diagonal"
+    )
     figure.colorbar(image, ax=ax, label="share of the row", shrink=0.85)
     return figure

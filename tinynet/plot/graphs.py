@@ -40,14 +40,18 @@ def steps(tensor: Tensor) -> list[Step]:
     """
     root = tensor.grad_fn
     if root is None:
-        raise GraphError("nothing was recorded: this value is a leaf, or no input requires gradients")
+        raise GraphError(
+            "nothing was recorded: this value is a leaf, or no input requires gradients"
+        )
     nodes = _nodes(root)
     made: dict[Any, Step] = {}
     result: list[Step] = []
     for node in nodes:
         op = getattr(node, "op", None)
         step = made[node] = Step(
-            op.name if op else node.name.removesuffix("Backward"), "op", formula=getattr(op, "formula", "")
+            op.name if op else node.name.removesuffix("Backward"),
+            "op",
+            formula=getattr(op, "formula", ""),
         )
         kept = getattr(node, "inputs", None) or [None] * len(node.edges)
         for edge, value in zip(node.edges, kept, strict=True):
@@ -74,7 +78,9 @@ def _nodes(root: Any) -> list[Any]:
     while stack:
         node = stack.pop()
         if node.edges is None:
-            raise GraphError("the tape was freed by backward()", hint="look at it before, or retain_graph=True")
+            raise GraphError(
+                "the tape was freed by backward()", hint="look at it before, or retain_graph=True"
+            )
         for edge in node.edges:
             if edge is not None and not isinstance(edge, Tensor) and edge not in seen:
                 seen.add(edge)
@@ -92,7 +98,9 @@ def tape(tensor: Tensor, *, ax: Any = None) -> Any:
     """
     found = steps(tensor)
     if len(found) > _LIMIT:
-        raise ArgumentError(f"{len(found)} steps are too many for a picture", expected=f"at most {_LIMIT}")
+        raise ArgumentError(
+            f"{len(found)} steps are too many for a picture", expected=f"at most {_LIMIT}"
+        )
     column = _columns(found)
     rows, routes = _rows(found, column)
     place = {step: (column[step], rows[step]) for step in found}
@@ -172,7 +180,12 @@ def _draw_box(ax: Any, step: Step, x: float, y: float) -> None:
 
     colour = _COLOURS[step.kind]
     box = FancyBboxPatch(
-        (x - 0.34, y - 0.33), 0.68, 0.66, boxstyle="round,pad=0,rounding_size=0.08", lw=1.6, zorder=3
+        (x - 0.34, y - 0.33),
+        0.68,
+        0.66,
+        boxstyle="round,pad=0,rounding_size=0.08",
+        lw=1.6,
+        zorder=3,
     )
     box.set(facecolor="white", edgecolor=colour)
     ax.add_patch(box)
@@ -210,7 +223,9 @@ def _draw_arrow(ax: Any, points: list[tuple[float, float]], shift: float) -> Non
         vertices += [(middle, ya + shift), (middle, yb), (xb, yb)]
         codes += [Path.CURVE4] * 3
     path = Path(vertices, codes)
-    arrow = FancyArrowPatch(path=path, arrowstyle="-|>", mutation_scale=11, lw=1.2, color=GREY, zorder=2)
+    arrow = FancyArrowPatch(
+        path=path, arrowstyle="-|>", mutation_scale=11, lw=1.2, color=GREY, zorder=2
+    )
     ax.add_patch(arrow)
 
 
@@ -218,10 +233,15 @@ def _draw_legend(ax: Any, found: list[Step]) -> None:
     from matplotlib.lines import Line2D
 
     kinds = [kind for kind in _MEANING if any(step.kind == kind for step in found)]
-    marks = [Line2D([], [], marker="s", ls="", mfc="white", mec=_COLOURS[k], mew=1.6, ms=9) for k in kinds]
+    marks = [
+        Line2D([], [], marker="s", ls="", mfc="white", mec=_COLOURS[k], mew=1.6, ms=9)
+        for k in kinds
+    ]
     texts = [_MEANING[kind] for kind in kinds]
     if len(ax.figure.axes) == 1:
         options = {"loc": "outside lower center"}
         ax.figure.legend(marks, texts, ncols=len(kinds), frameon=False, fontsize=8, **options)
     else:
-        ax.legend(marks, texts, loc="upper center", bbox_to_anchor=(0.5, 0), frameon=False, fontsize=8)
+        ax.legend(
+            marks, texts, loc="upper center", bbox_to_anchor=(0.5, 0), frameon=False, fontsize=8
+        )

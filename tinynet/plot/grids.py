@@ -85,11 +85,16 @@ def _text(x: Any) -> str:
     return str(x.item() if hasattr(x, "item") else x)
 
 
-def _grid(n: int, columns: int, side: float, *, titled: bool, right: float = 0.1) -> tuple[Any, list[Any]]:
+def _grid(
+    n: int, columns: int, side: float, *, titled: bool, right: float = 0.1
+) -> tuple[Any, list[Any]]:
     """A figure with n empty frames of this side in inches, and the frames. `right` is room for a colour bar."""
     columns = min(columns, n)
+    side = max(side, 2.4 / columns)
     rows = -(-n // columns)
-    figure = new_figure(max(columns * side + right, 2.0), rows * (side + (0.2 if titled else 0)) + 0.1)
+    figure = new_figure(
+        max(columns * side + right, 2.0), rows * (side + (0.2 if titled else 0)) + 0.1
+    )
     axes = list(figure.subplots(rows, columns, squeeze=False).ravel())
     for ax in axes:
         ax.set_xticks([])

@@ -58,7 +58,9 @@ class History:
     def from_dict(cls, data: Mapping[str, Any]) -> History:
         """The inverse of `to_dict`."""
         if set(data) != {"curves", "ended"}:
-            raise ArgumentError("not a saved history", expected="curves, ended", got=", ".join(map(str, data)))
+            raise ArgumentError(
+                "not a saved history", expected="curves, ended", got=", ".join(map(str, data))
+            )
         return cls({name: list(values) for name, values in data["curves"].items()}, data["ended"])
 
     def plot(self) -> Any:

@@ -167,7 +167,9 @@ class _Sums:
 
     def result(self) -> dict[str, float]:
         if not self.samples:
-            raise DataError("there was not a single batch", hint="drop_last with fewer samples than batch_size?")
+            raise DataError(
+                "there was not a single batch", hint="drop_last with fewer samples than batch_size?"
+            )
         numbers = {"loss": self.loss / self.losses} if self.losses else {}
         if self.metrics:
             predictions, labels = np.concatenate(self.predictions), np.concatenate(self.labels)
@@ -180,10 +182,14 @@ def as_loader(data: Any, batch_size: int, shuffle: bool = False) -> Any:
     """Data as batches: (x, y) and data sets are wrapped, a loader (any iterable of batches) stays as it is."""
     if isinstance(data, tuple):
         if len(data) != 2:
-            raise DataError("data is a pair (x, y), a data set or a loader", got=f"a tuple of {len(data)}")
+            raise DataError(
+                "data is a pair (x, y), a data set or a loader", got=f"a tuple of {len(data)}"
+            )
         data = TensorDataset(*data)
     if isinstance(data, Iterator):
-        raise DataError("an iterator gives one pass only", hint="a DataLoader, or a list of batches")
+        raise DataError(
+            "an iterator gives one pass only", hint="a DataLoader, or a list of batches"
+        )
     if isinstance(data, DataLoader | list) or not hasattr(data, "__getitem__"):
         return data
     return DataLoader(data, batch_size=batch_size, shuffle=shuffle)
@@ -197,7 +203,9 @@ def _pairs(loader: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _named(metrics: Mapping[str, Metric] | Sequence[Metric]) -> Mapping[str, Metric]:
-    named = metrics if isinstance(metrics, Mapping) else {metric.__name__: metric for metric in metrics}
+    named = (
+        metrics if isinstance(metrics, Mapping) else {metric.__name__: metric for metric in metrics}
+    )
     if "loss" in named:
         raise ArgumentError("a metric cannot be called 'loss': that name is taken by the loss")
     return named

@@ -1,0 +1,276 @@
+"""PyTorch's face: the same call on `tinynet` and on `torch` gives the same values, dtypes, shapes and gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinynet as tn
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.peers
+
+rng = np.random.default_rng(0)
+A, B, C = rng.standard_normal((3, 4)), rng.standard_normal((3, 4)), rng.standard_normal((4, 2))
+V, S, T3 = rng.standard_normal(4), rng.standard_normal(()), rng.standard_normal((2, 3, 4))
+P = rng.uniform(0.3, 2.0, (3, 4))
+
+# Each call gets the module (tn or torch) and its inputs as tensors that require gradients.
+CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+    "operators": (
+        lambda m, x, y: (2 - x) * y / (3 + y * y) - -x + x**2 - (1 / (y * y + 1)),
+        (A, B),
+    ),
+    "broadcast": (lambda m, x, v: x * v + v, (A, V)),
+    "0-d": (lambda m, x, s: x * s + s, (A, S)),
+    "rpow": (lambda m, x: 2.0**x, (A,)),
+    "pow tensor": (lambda m, x, y: x**y, (P, A)),
+    "add alpha": (lambda m, x, y: m.add(x, y, alpha=3), (A, B)),
+    "sub alpha": (lambda m, x, y: x.sub(y, alpha=0.5), (A, B)),
+    "functions": (
+        lambda m, x: (
+            m.exp(x) + m.log(x) + m.sqrt(x) + m.tanh(x) + m.sin(x) * m.cos(x) + m.square(x)
+        ),
+        (P,),
+    ),
+    "sigmoid relu abs": (lambda m, x: x.sigmoid() + x.relu() + x.abs() + m.neg(x), (A,)),
+    "expm1 log1p": (lambda m, x: m.expm1(x) + m.log1p(x), (P,)),
+    "maximum": (lambda m, x, y: m.maximum(x, y) * m.minimum(x, y), (A, B)),
+    "maximum tie": (lambda m, x: m.maximum(x, x * 1), (A,)),
+    "where": (lambda m, x, y: m.where(x > y, x, y * 2), (A, B)),
+    "where scalar": (lambda m, x: m.where(x > 0, x, 0.5), (A,)),
+    "clamp": (lambda m, x: m.clamp(x, -0.5, 0.5) + x.clamp(min=0) + x.clamp(max=0.1), (A,)),
+    "clamp tensors": (lambda m, x, y: m.clamp(x, min=y - 0.3, max=y + 0.3), (A, B)),
+    "clamp at its edge": (lambda m, x: m.clamp(x * 0, 0, 1), (A,)),
+    "relu at 0": (lambda m, x: m.relu(x * 0), (A,)),
+    "abs at 0": (lambda m, x: m.abs(x * 0), (A,)),
+    "sum": (
+        lambda m, x: (
+            x.sum() + x.sum(0).sum(0) + m.sum(x, dim=(0, 1)) + x.sum(-1, keepdim=True).sum()
+        ),
+        (A,),
+    ),
+    "sum axis": (lambda m, x: x.sum(axis=1), (A,)),
+    "sum keepdim": (lambda m, x: x.sum((0, -1), keepdim=True), (T3,)),
+    "sum of nothing": (lambda m, x: m.sum(x[:, :0], 1), (A,)),
+    "mean": (lambda m, x: m.mean(x, 1) + x.mean() + x.mean(dim=[0, 1], keepdim=True)[0], (A,)),
+    "var": (
+        lambda m, x: m.var(x) + x.var(1, unbiased=False)[0] + x.var(dim=0, correction=2)[1],
+        (A,),
+    ),
+    "var keepdim": (lambda m, x: x.var((0, 2), keepdim=True), (T3,)),
+    "amax amin": (
+        lambda m, x: m.amax(x, 1) - x.amin((0, 1)) + x.amax(dim=-1, keepdim=True)[0],
+        (A,),
+    ),
+    "amax ties": (lambda m, x: m.amax(m.stack([x, x, x * 1]), 0), (A,)),
+    "max": (lambda m, x: x.max() + x.min(), (A,)),
+    "max dim": (
+        lambda m, x: x.max(dim=1).values + m.min(x, 1)[0] + m.max(x, -1, keepdim=True)[0][0],
+        (A,),
+    ),
+    "max dim ties": (lambda m, x: m.stack([x, x], 0).max(0).values, (A,)),
+    "max indices": (lambda m, x: m.max(x, 0).indices, (A,)),
+    "max of two": (lambda m, x, y: m.max(x, y) + m.min(x, y), (A, B)),
+    "argmax": (lambda m, x: x.argmax() + m.argmax(x, dim=1, keepdim=True) + x.argmin(0), (A,)),
+    "logsumexp": (
+        lambda m, x: m.logsumexp(x, 1) + x.logsumexp((0, 1)) + m.logsumexp(x, -1, keepdim=True)[0],
+        (A,),
+    ),
+    "softmax": (lambda m, x: m.softmax(x, 1) + x.softmax(dim=0) * m.log_softmax(x, -1), (A,)),
+    "any all": (lambda m, x: (x > 0).any(1) & (x > -9).all(dim=1), (A,)),
+    "reshape": (lambda m, x: x.reshape(2, 6) + m.reshape(x, (2, -1)) + x.view(2, 6), (A,)),
+    "flatten": (lambda m, x: x.flatten(1) + m.flatten(x, 1, -1) + x.flatten(-2), (T3,)),
+    "permute": (
+        lambda m, x: (
+            x.permute(2, 0, 1) + m.permute(x, (-1, 0, 1)) + x.transpose(0, 2).transpose(1, -1)
+        ),
+        (T3,),
+    ),
+    "T mT t": (lambda m, x, y: x.T + y[0].mT + x.t() + m.swapaxes(x, 0, 1), (A, T3)),
+    "movedim": (
+        lambda m, x: m.movedim(x, 0, -1) + x.movedim((0, 1), (2, 0)),
+        (rng.standard_normal((3, 3, 3)),),
+    ),
+    "squeeze": (
+        lambda m, x: (
+            x.unsqueeze(0).squeeze(0) + x.unsqueeze(-1).squeeze() + m.unsqueeze(x, 1).squeeze(1)
+        ),
+        (A,),
+    ),
+    "expand": (lambda m, v: v.expand(3, 4) + v.expand(3, -1) + m.broadcast_to(v, (3, 4)), (V,)),
+    "cat": (lambda m, x, y: m.cat([x, y, x], dim=-1), (A, B)),
+    "stack": (lambda m, x, y: m.stack((x, y), dim=1) + m.stack([y, x], -2), (A, B)),
+    "clone": (lambda m, x: x.clone() * x.contiguous(), (A,)),
+    "index": (lambda m, x: x[1] + x[-1] + x[:, 1].sum() + x[..., 0].sum() + x[0, 1], (A,)),
+    "index step": (lambda m, x: x[::2] * x[1:3, None][:, 0], (A,)),
+    "index ids": (
+        lambda m, x: x[[0, 0, 2]] + x[m.tensor([1, 1, 0])] + x[np.array([2, 0, 0])],
+        (A,),
+    ),
+    "index pairs": (lambda m, x: x[[0, 2], [1, 3]] + x[m.tensor([0, 0]), 1], (A,)),
+    "index mask": (lambda m, x: x[x > 0], (A,)),
+    "index rows": (lambda m, x: x[m.tensor([True, False, True])], (A,)),
+    "take_along_dim": (lambda m, x: m.take_along_dim(x, m.tensor([[0, 0, 1, 2]]), 0), (A,)),
+    "matmul": (lambda m, x, y: x @ y + m.matmul(x, y) + m.mm(x, y), (A, C)),
+    "matmul vectors": (lambda m, x, v: (x @ v).sum() + (v @ x.T).sum() + v @ v, (A, V)),
+    "matmul batch": (lambda m, x, y: x @ y, (T3, C)),
+    "matmul batches": (lambda m, x, y: m.matmul(x, y), (T3, rng.standard_normal((5, 1, 4, 2)))),
+    "matmul batch vector": (lambda m, x, v: x @ v, (T3, V)),
+    "einsum": (lambda m, x, y: m.einsum("ij,ij->i", x, y) + m.einsum("ij,kj->i", x, y), (A, B)),
+    "einsum implicit": (lambda m, x, y: m.einsum("ij,jk", x, y), (A, C)),
+    "einsum dots": (lambda m, x, y: m.einsum("...ij,jk->...ki", x, y), (T3, C)),
+    "einsum trace": (
+        lambda m, x: m.einsum("ii", x[:, :3]) + m.einsum("ii->i", x[:, :3]).sum(),
+        (A,),
+    ),
+    "in place": (lambda m, x: (x * 1).add_(2).mul_(3).clamp_(max=7).tanh_(), (A,)),
+    "setitem": (lambda m, x, y: _assigned(x, y), (A, B)),
+    "double dtype": (lambda m, x: x.float().double() * x, (A,)),
+    "to": (lambda m, x: x.to(m.float64) + x.to("cpu") + x.type_as(x), (A,)),
+}
+
+
+def _assigned(x: Any, y: Any) -> Any:
+    h = x * 1
+    h[1:, ::2] = y[1:, 0:2]
+    h[0] = 2.5
+    h[0, 1:3] = h[0, 1:3] * 4
+    return h
+
+
+def _run(m: Any, call: Callable[..., Any], inputs: tuple[Any, ...]) -> tuple[Any, Any, list[Any]]:
+    own = [m.tensor(x, requires_grad=True) for x in inputs]
+    y = call(m, *own)
+    gradients = [np.zeros(x.shape) for x in inputs]
+    if y.requires_grad:
+        g = np.random.default_rng(1).standard_normal(tuple(y.shape))
+        y.backward(m.tensor(g))
+        gradients = [np.zeros(x.shape) if x.grad is None else x.grad.numpy() for x in own]
+    return y.detach().numpy(), str(y.dtype).removeprefix("torch."), gradients
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_values_and_gradients_are_pytorchs(name: str) -> None:
+    call, inputs = CALLS[name]
+    y, dtype, gradients = _run(tn, call, inputs)
+    z, wanted, others = _run(torch, call, inputs)
+    assert y.shape == z.shape
+    assert dtype == wanted
+    np.testing.assert_allclose(y, z, rtol=1e-6, atol=1e-12)
+    for d, e in zip(gradients, others, strict=True):
+        np.testing.assert_allclose(d, e, rtol=1e-6, atol=1e-9)
+
+
+# -- dtypes --------------------------------------------------------------------------------------------------------
+
+DTYPES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"]
+operands = st.one_of(
+    st.sampled_from([True, 3, 2.5]),
+    st.tuples(st.sampled_from(DTYPES), st.sampled_from([(), (2,)])),
+)
+
+
+def _operand(m: Any, spec: Any) -> Any:
+    if isinstance(spec, tuple):
+        return m.ones(spec[1], dtype=getattr(m, spec[0]))
+    return spec
+
+
+@given(operands, operands, st.sampled_from(["add", "mul", "truediv", "maximum", "pow", "lt"]))
+def test_promotion_is_pytorchs(a: Any, b: Any, op: str) -> None:
+    if not isinstance(a, tuple) and not isinstance(b, tuple):
+        return
+    if op == "maximum" and not (isinstance(a, tuple) and isinstance(b, tuple)):
+        return
+
+    def result(m: Any) -> str:
+        u, v = _operand(m, a), _operand(m, b)
+        calls = {
+            "add": lambda: u + v,
+            "mul": lambda: u * v,
+            "truediv": lambda: u / v,
+            "maximum": lambda: m.maximum(u, v),
+            "pow": lambda: u**v,
+            "lt": lambda: u < v,
+        }
+        return str(calls[op]().dtype).removeprefix("torch.")
+
+    try:
+        expected = result(torch)
+    except (RuntimeError, TypeError):
+        return  # PyTorch refuses the combination
+    if op == "pow" and expected == "bool":
+        return
+    assert result(tn) == expected
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "name", ["exp", "sqrt", "sigmoid", "tanh", "sum", "relu", "abs", "square", "argmax"]
+)
+def test_result_dtypes_are_pytorchs(name: str, dtype: str) -> None:
+    if (name, dtype) == ("square", "bool"):
+        return  # NumPy has no square of truth values; PyTorch counts them as integers
+    x = torch.ones(2, dtype=getattr(torch, dtype))
+    try:
+        expected = str(getattr(torch, name)(x).dtype).removeprefix("torch.")
+    except (RuntimeError, TypeError):
+        return
+    assert str(getattr(tn, name)(tn.ones(2, dtype=dtype)).dtype) == expected
+
+
+@pytest.mark.parametrize(
+    "data", [1, 1.5, True, [1, 2.0], [[True]], [], np.float32(2), np.arange(3), [np.float64(1)]]
+)
+def test_tensor_infers_pytorchs_dtype(data: Any) -> None:
+    assert str(tn.tensor(data).dtype) == str(torch.tensor(data).dtype).removeprefix("torch.")
+    assert tn.tensor(data).shape == tuple(torch.tensor(data).shape)
+
+
+CREATIONS = [
+    lambda m: m.zeros(2, 3),
+    lambda m: m.ones((2,), dtype=m.int64),
+    lambda m: m.full((2, 2), 7),
+    lambda m: m.full((1,), 2.5),
+    lambda m: m.eye(3),
+    lambda m: m.eye(2, 3),
+    lambda m: m.arange(5),
+    lambda m: m.arange(1, 2, 0.25),
+    lambda m: m.arange(5, 0, -2),
+    lambda m: m.linspace(0, 1, 5),
+    lambda m: m.zeros_like(m.ones(2, dtype=m.int32)),
+    lambda m: m.ones_like(m.zeros(2, 2)),
+    lambda m: m.full_like(m.zeros(2), 3),
+    lambda m: m.tensor([[1, 2], [3, 4]]).float().mean(0),
+]
+
+
+@pytest.mark.parametrize("number", range(len(CREATIONS)))
+def test_creation_is_pytorchs(number: int) -> None:
+    ours, theirs = CREATIONS[number](tn), CREATIONS[number](torch)
+    assert str(ours.dtype) == str(theirs.dtype).removeprefix("torch.")
+    np.testing.assert_allclose(ours, theirs.numpy())
+
+
+SPECIAL = {
+    "amax of NaN": lambda m, x: m.amax(x * float("nan")),
+    "maximum with NaN": lambda m, x: m.maximum(x, x * float("nan")),
+    "sqrt at 0": lambda m, x: m.sqrt(x * 0),
+    "pow 0 ** 0": lambda m, x: (x * 0) ** 0,
+    "var of one": lambda m, x: x[:1].var(unbiased=False),
+}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", SPECIAL)
+def test_edges_are_pytorchs(name: str) -> None:
+    y, _, (d,) = _run(tn, SPECIAL[name], (V,))
+    z, _, (e,) = _run(torch, SPECIAL[name], (V,))
+    np.testing.assert_allclose(y, z)
+    np.testing.assert_allclose(d, e)
