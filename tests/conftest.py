@@ -1,4 +1,6 @@
-"""What all tests share: a quiet matplotlib, Hypothesis profiles, and skips where a machine lacks a GPU or PyTorch."""
+"""What all tests share: a quiet matplotlib, Hypothesis profiles, and skips where a machine lacks a
+GPU or PyTorch.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""What each op should give, written a second time and differently: Python loops and `math`, no NumPy functions.
+"""What each op should give, written a second time and differently: Python loops and `math`, no
+NumPy functions.
 
-An oracle takes the op's inputs and options and returns nested values that `np.asarray` understands. Differences can
-check a derivative against the forward pass; only an oracle can see that the forward pass itself is wrong.
+An oracle takes the op's inputs and options and returns nested values that `np.asarray` understands.
+Differences can check a derivative against the forward pass; only an oracle can see that the forward
+pass itself is wrong.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import numpy as np
 
 
 def _entrywise(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Apply a function of numbers to each entry; shapes broadcast, by counting axes from the right."""
+    """Apply a function of numbers to each entry; shapes broadcast from the right."""
 
     def oracle(*inputs: Any) -> Any:
         shapes = [np.shape(x) for x in inputs]
@@ -271,9 +273,10 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "dropout": lambda x, mask, p: _entrywise(lambda u, m: u / (1 - p) if m else 0)(x, mask),
 }
 
-# Analytic functions whose forward pass accepts complex arrays: their derivatives are also checked by the complex step.
-ANALYTIC = (
-    ["add", "sub", "mul", "div", "neg", "exp", "expm1", "log", "log1p", "sqrt", "square", "sin"]
-    + ["cos", "tanh", "sigmoid", "pow", "power", "sum", "mean", "var", "reshape", "permute", "cat"]
-    + ["broadcast_to", "clone", "getitem", "scatter", "put", "matmul", "einsum", "where"]
-)
+# Analytic functions whose forward pass accepts complex arrays: their derivatives are also checked
+# by the complex step.
+ANALYTIC = [
+    *("add", "sub", "mul", "div", "neg", "exp", "expm1", "log", "log1p", "sqrt", "square", "sin"),
+    *("cos", "tanh", "sigmoid", "pow", "power", "sum", "mean", "var", "reshape", "permute", "cat"),
+    *("broadcast_to", "clone", "getitem", "scatter", "put", "matmul", "einsum", "where"),
+]

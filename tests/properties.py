@@ -1,5 +1,5 @@
-"""The properties that every op must have, as functions that raise. `test_ops.py` applies them to the whole registry;
-`test_wrong_rules.py` sees that a wrong rule is caught by them.
+"""The properties that every op must have, as functions that raise. `test_ops.py` applies them to
+the whole registry; `test_wrong_rules.py` sees that a wrong rule is caught by them.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ def check_complex_step(op: Op, inputs: Sequence[Any], options: dict[str, Any], d
 def contraction(
     op: Op, tensors: Sequence[Any], options: dict[str, Any], weights: Sequence[Any]
 ) -> Tensor | None:
-    """⟨w_n, ∇⟨w_{n−1}, … ∇⟨w_0, op⟩⟩⟩: a number that depends on n derivatives. None where they vanish."""
+    """⟨w_n, ∇⟨w_{n−1}, … ∇⟨w_0, op⟩⟩⟩: a number that depends on n derivatives. None where they
+    vanish.
+    """
     own = [x for x in tensors if isinstance(x, Tensor) and x.requires_grad]
     value = (op(*tensors, **options) * weights[0]).sum()
     for w in weights[1:]:
@@ -184,7 +186,9 @@ def _laid_out(x: np.ndarray[Any, Any], kind: str) -> np.ndarray[Any, Any]:
 
 
 def check_ownership(op: Op, inputs: Sequence[Any], options: dict[str, Any], draw: Draw) -> None:
-    """Inputs and cotangent are not changed; each leaf's gradient is an array of its own, writable, of its dtype."""
+    """Inputs and cotangent are not changed; each leaf's gradient is an array of its own, writable,
+    of its dtype.
+    """
     tensors = [Tensor(x.copy()) if isinstance(x, np.ndarray) else x for x in inputs]
     own = [tensors[i].requires_grad_() for i in differentiable(inputs)]
     y = op(*tensors, **options)

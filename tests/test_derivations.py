@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinynet as tn
+from tinynet import func
 from tinynet.derivations import (
     adam,
     bce,
@@ -178,8 +179,8 @@ def test_second_order(proof: Any, inputs: Any, options: Any) -> None:
             return (proof.op(*args, **options) * g).sum()
 
         x = tn.tensor(inputs[i])
-        _, found = tn.func.hvp(value, x, tn.tensor(v))
-        gradient = tn.func.grad(value)
+        _, found = func.hvp(value, x, tn.tensor(v))
+        gradient = func.grad(value)
         h = 1e-5
         ahead = gradient(tn.tensor(inputs[i] + h * v)).numpy()
         behind = gradient(tn.tensor(inputs[i] - h * v)).numpy()

@@ -24,7 +24,7 @@ def leaf(*values: float) -> tn.Tensor:
     return tn.tensor(list(values), dtype=tn.float64, requires_grad=True)
 
 
-# -- order ---------------------------------------------------------------------------------------------------------
+# -- order -----------------------------------------------------------------------------------------
 
 
 def test_every_node_is_visited_once_and_after_all_its_users() -> None:
@@ -79,7 +79,7 @@ def test_a_chain_of_100_000_ops_runs_forward_backward_and_is_freed() -> None:
     assert x.grad.item() == 1.0
 
 
-# -- memory --------------------------------------------------------------------------------------------------------
+# -- memory ----------------------------------------------------------------------------------------
 
 
 def test_graphs_are_freed_without_the_garbage_collector() -> None:
@@ -148,7 +148,7 @@ def test_retain_graph_allows_another_pass() -> None:
     assert x.grad.item() == 12.0
 
 
-# -- owned gradients -----------------------------------------------------------------------------------------------
+# -- owned gradients -------------------------------------------------------------------------------
 
 
 def test_two_leaves_never_share_a_gradient() -> None:
@@ -206,7 +206,7 @@ def test_a_plain_array_that_changes_after_the_forward_pass_does_not_change_the_g
     np.testing.assert_array_equal(w.grad, [3.0, 4.0])
 
 
-# -- versions ------------------------------------------------------------------------------------------------------
+# -- versions --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("change", ["itself", "detached", "data", "view", "numpy out"])
@@ -280,7 +280,7 @@ def test_an_in_place_change_of_a_recorded_view_refuses() -> None:
         h[:1].mul_(2)
 
 
-# -- switches ------------------------------------------------------------------------------------------------------
+# -- switches --------------------------------------------------------------------------------------
 
 
 def test_no_grad_enable_grad_and_set_grad_enabled() -> None:
@@ -320,7 +320,7 @@ def test_recording_is_switched_per_thread() -> None:
     assert seen == [True]
 
 
-# -- grad, hooks ---------------------------------------------------------------------------------------------------
+# -- grad, hooks -----------------------------------------------------------------------------------
 
 
 def test_grad_touches_no_leaf_and_walks_only_where_it_must() -> None:
@@ -391,7 +391,7 @@ def test_backward_with_inputs_leaves_the_others_alone() -> None:
     assert w.grad is None
 
 
-# -- errors --------------------------------------------------------------------------------------------------------
+# -- errors ----------------------------------------------------------------------------------------
 
 
 def test_what_cannot_be_differentiated_says_why() -> None:
@@ -428,7 +428,7 @@ def test_an_error_names_the_users_line() -> None:
         tn.ones(2) + tn.ones(3)
 
 
-# -- checkpoint ----------------------------------------------------------------------------------------------------
+# -- checkpoint ------------------------------------------------------------------------------------
 
 
 def test_checkpoint_gives_the_same_gradients_for_inputs_and_captured_weights() -> None:
@@ -474,7 +474,7 @@ def test_checkpoint_can_be_differentiated_twice() -> None:
     np.testing.assert_allclose(ddx, [np.exp(s) * (c * c - s)], rtol=1e-12)
 
 
-# -- copies --------------------------------------------------------------------------------------------------------
+# -- copies ----------------------------------------------------------------------------------------
 
 
 def test_deepcopy_of_leaves_and_refusal_of_computed_values() -> None:

@@ -1,4 +1,6 @@
-"""Every op of the registry has every property. No op can opt out; the exceptions stand in one list, with reasons."""
+"""Every op of the registry has every property. No op can opt out; the exceptions stand in one list,
+with reasons.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,6 @@ from hypothesis import strategies as st
 from oracles import ANALYTIC, ORACLES
 
 import tinynet as tn
-import tinynet.derivations  # noqa: F401  (enters its ops into the registry)
 from tinynet.check.samples import Draw, sample
 from tinynet.op import Derivation, Op, registry
 
@@ -109,7 +110,7 @@ def test_float32(name: str, data: st.DataObject) -> None:
     _apply(properties.check_float32, name, data)
 
 
-# -- nobody is left out --------------------------------------------------------------------------------------------
+# -- nobody is left out ----------------------------------------------------------------------------
 
 
 def test_every_op_has_an_oracle_a_formula_and_a_sample() -> None:
@@ -171,7 +172,7 @@ def test_the_samples_cover_all_forms(name: str) -> None:
     assert needed <= set(seen), f"never seen: {needed - set(seen)}"
 
 
-# -- the rule contract ---------------------------------------------------------------------------------------------
+# -- the rule contract -----------------------------------------------------------------------------
 
 ATTRIBUTES = {"shape", "ndim", "dtype"}
 ATTRIBUTES |= {"items", "index", "join", "append"}  # of dicts, strings and lists; arrays have none
@@ -184,7 +185,7 @@ def _rules(op: Op) -> list[Any]:
 
 
 def _syntax(rule: Any) -> ast.AST:
-    """The syntax tree of a rule: the smallest function or lambda around the rule's compiled code."""
+    """The syntax tree of a rule: the smallest function around the rule's compiled code."""
     with open(inspect.getsourcefile(rule)) as file:
         module = ast.parse(file.read())
     spots = [p for p in rule.__code__.co_positions() if None not in p and p[2] < p[3]]

@@ -1,4 +1,6 @@
-"""PyTorch's face: the same call on `tinynet` and on `torch` gives the same values, dtypes, shapes and gradients."""
+"""PyTorch's face: the same call on `tinynet` and on `torch` gives the same values, dtypes, shapes
+and gradients.
+"""
 
 from __future__ import annotations
 
@@ -167,7 +169,7 @@ def test_values_and_gradients_are_pytorchs(name: str) -> None:
         np.testing.assert_allclose(d, e, rtol=1e-6, atol=1e-9)
 
 
-# -- dtypes --------------------------------------------------------------------------------------------------------
+# -- dtypes ----------------------------------------------------------------------------------------
 
 DTYPES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"]
 operands = st.one_of(

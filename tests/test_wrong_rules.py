@@ -1,4 +1,6 @@
-"""Tests of the tests: every planted mistake in a rule must be caught by the properties that right rules pass."""
+"""Tests of the tests: every planted mistake in a rule must be caught by the properties that right
+rules pass.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,6 @@ import numpy as np
 import properties
 import pytest
 
-import tinynet.derivations  # noqa: F401
 from tinynet.check.samples import Draw, sample
 from tinynet.errors import TinynetError
 from tinynet.op import Derivation, Op, registry

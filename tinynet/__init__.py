@@ -21,7 +21,7 @@ tensor([2., 4.])
 
 from typing import Any
 
-from tinynet import autograd, derivations, func
+from tinynet import autograd, derivations
 from tinynet.arrays import bool_ as bool
 from tinynet.arrays import (
     complex64,

@@ -24,7 +24,7 @@ complex64, complex128 = np.dtype("c8"), np.dtype("c16")
 uint8, int8, int16, int32, int64 = map(np.dtype, ("u1", "i1", "i2", "i4", "i8"))
 bool_ = np.dtype("?")
 
-_default_dtype = float32
+_default_dtype: np.dtype[Any] = float32
 
 
 # -- the library -----------------------------------------------------------------------------------
@@ -110,9 +110,9 @@ def set_default_dtype(dtype: DTypeLike) -> None:
     _default_dtype = np.dtype(dtype)
 
 
-def is_floating(dtype: np.dtype[Any]) -> bool:
+def is_floating(dtype: Any) -> bool:
     """Real or complex floating point: the dtypes that can carry a gradient."""
-    return dtype.kind in "fc"
+    return bool(dtype.kind in "fc")
 
 
 def promote_types(a: DTypeLike, b: DTypeLike) -> np.dtype[Any]:
@@ -121,10 +121,10 @@ def promote_types(a: DTypeLike, b: DTypeLike) -> np.dtype[Any]:
     >>> promote_types("int64", "float32"), promote_types("uint8", "int8")
     (dtype('float32'), dtype('int16'))
     """
-    a, b = np.dtype(a), np.dtype(b)
-    if is_floating(a) != is_floating(b):
-        return a if is_floating(a) else b
-    return np.promote_types(a, b)
+    first, second = np.dtype(a), np.dtype(b)
+    if is_floating(first) != is_floating(second):
+        return first if is_floating(first) else second
+    return np.promote_types(first, second)
 
 
 def _number_dtype(x: Number) -> np.dtype[Any]:
@@ -168,7 +168,7 @@ def _kind(dtype: np.dtype[Any]) -> int:
 
 
 def as_array(data: Any, dtype: DTypeLike = None, device: Any = None) -> Array:
-    """`data` as an array without a copy where none is needed; Python floats get the default dtype."""
+    """`data` as an array, copied only if it must be; Python floats get the default dtype."""
     if is_array(data):
         array = data if dtype is None else data.astype(dtype, copy=False)
         array = np.asarray(array) if on_cpu(array) else array  # a NumPy scalar becomes a 0-d array

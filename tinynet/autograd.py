@@ -13,9 +13,9 @@ comes after all its users. That is the topological sort.
 from __future__ import annotations
 
 import itertools
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
 from functools import wraps
 from heapq import heappop, heappush
 from operator import attrgetter
@@ -34,36 +34,32 @@ clock = itertools.count()
 # -- is it recorded? -------------------------------------------------------------------------------
 
 
-class _Mode(threading.local):
-    recording = True
-
-
-_mode = _Mode()
+_recording = ContextVar("recording", default=True)  # of its own in every thread
 
 
 def is_grad_enabled() -> bool:
     """Whether ops are recorded now, in this thread."""
-    return _mode.recording
+    return _recording.get()
 
 
 class _Switch:
     """A context manager and a decorator that records, or does not, until it ends."""
 
-    def __init__(self, recording: bool) -> None:
-        self._recording = recording
+    def __init__(self, wanted: bool) -> None:
+        self._wanted = wanted
         self._before: list[bool] = []
 
     def __enter__(self) -> None:
-        self._before.append(_mode.recording)
-        _mode.recording = self._recording
+        self._before.append(_recording.get())
+        _recording.set(self._wanted)
 
     def __exit__(self, *_: object) -> None:
-        _mode.recording = self._before.pop()
+        _recording.set(self._before.pop())
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with _Switch(self._recording):
+            with _Switch(self._wanted):
                 return function(*args, **kwargs)
 
         return wrapped
@@ -97,11 +93,12 @@ class set_grad_enabled(_Switch):
 
     def __init__(self, mode: bool) -> None:
         super().__init__(mode)
-        self._initial, _mode.recording = _mode.recording, mode
+        self._initial = _recording.get()
+        _recording.set(mode)
 
     def __enter__(self) -> None:
         self._before.append(self._initial)
-        _mode.recording = self._recording
+        _recording.set(self._wanted)
 
 
 # -- nodes -----------------------------------------------------------------------------------------
@@ -125,7 +122,8 @@ class Node:
         return type(self).__name__.strip("_").replace("Node", "Backward")
 
     def gradients(self, g: Any, wanted: Sequence[Edge | None], create_graph: bool) -> Sequence[Any]:
-        """dL/dinput for each input, given g = dL/doutput; None where no edge in `wanted` asks for it.
+        """dL/dinput for each input, given g = dL/doutput; None where no edge in `wanted` asks for
+        it.
 
         Each is g itself, a view, or an array that nobody else holds.
         """
@@ -202,19 +200,21 @@ def propagate(
         add(edge_of(output), cotangent, owned=False)
     ends = None if targets is None else set(targets)
     useful = None if ends is None else _leading_to(ends, reachable(sums, oldest))
-    before, _mode.recording = _mode.recording, create_graph
+    before = _recording.get()
+    _recording.set(create_graph)
     try:
         while heap:
             node = heappop(heap)[1]  # the newest: all its users have been visited
-            g = sums[node]
+            g = sums.pop(node)
             if isinstance(g, np.generic):  # NumPy makes scalars of 0-d arrays; rules see arrays
                 g = np.asarray(g)
             if node.hooks:
                 g = _run_hooks(node, g)
-            sums[node] = g
-            if ends is None or node not in ends:
-                del sums[node]
-            edges = _open(node)
+            if ends is not None and node in ends:
+                sums[node] = g
+            edges = node.edges
+            if edges is None:
+                raise _freed(node)
             if useful is not None:
                 edges = [e if e in useful else None for e in edges]
             if useful is None or node in useful:
@@ -227,17 +227,15 @@ def propagate(
         shown = at_op(f"backward of {node.name.removesuffix('Backward')}", (g,), error)
         raise shown from (None if shown is error else error)
     finally:
-        _mode.recording = before
+        _recording.set(before)
     return _delivered(sums, borrowed, ends)
 
 
-def _open(node: Node) -> Sequence[Edge | None]:
-    if node.edges is None:
-        raise GraphError(
-            f"the graph was freed by an earlier backward pass (reached again at {node.name})",
-            hint="backward(retain_graph=True) the first time, or compute the forward pass again",
-        )
-    return node.edges
+def _freed(node: Node) -> GraphError:
+    return GraphError(
+        f"the graph was freed by an earlier backward pass (reached again at {node.name})",
+        hint="backward(retain_graph=True) the first time, or compute the forward pass again",
+    )
 
 
 def _delivered(
@@ -320,7 +318,7 @@ def _cotangent(output: Tensor, gradient: Any, create_graph: bool) -> Any:
         raise GraphError(
             "nothing to differentiate: no input of this value requires gradients",
             got=describe(output),
-            hint="requires_grad=True on a leaf, outside no_grad(), and no detach() or numpy() on the way",
+            hint="requires_grad=True on a leaf, no no_grad() around it, no detach() on the way",
         )
     if gradient is None:
         if output.array.size != 1:
@@ -329,7 +327,7 @@ def _cotangent(output: Tensor, gradient: Any, create_graph: bool) -> Any:
                 got=describe(output),
                 hint="reduce it to a loss (.sum(), .mean()), or pass gradient=dL/doutput",
             )
-        gradient = np.ones(output.shape, output.dtype, like=output.array)
+        gradient = np.array(1, output.dtype, ndmin=output.ndim, like=output.array)
     elif not isinstance(gradient, Tensor):
         gradient = arrays.as_array(gradient, output.dtype)
     if gradient.shape != output.shape:
@@ -380,12 +378,12 @@ def backward(
 
 
 def _accumulate(owner: Tensor, g: Any) -> None:
-    """owner.grad += g, in place where nothing is recorded: the owner's gradient is its own array."""
+    """owner.grad += g, in place where nothing is recorded: the gradient is the owner's array."""
     old = owner._grad
     if old is None:
         owner._grad = g if isinstance(g, Tensor) else Tensor(g)
     elif isinstance(g, Tensor) or old._requires_grad:
-        owner._grad = old + g  # type: ignore[operator]
+        owner._grad = old + g
     else:
         np.add(old.array, g, out=old.array)
         old._counter[0] += 1
@@ -429,7 +427,7 @@ def grad(
             raise GraphError(
                 f"the outputs do not depend on input {i}",
                 got=describe(inputs[i]),
-                hint="allow_unused=True gives None for it; if it should matter, look for a detach() or numpy()",
+                hint="allow_unused=True gives None; if it should matter, look for a detach()",
             )
         g = found.get(edge)
         results.append(g if g is None or isinstance(g, Tensor) else Tensor(g))
@@ -465,7 +463,7 @@ def differentiate(
     return [None if e is None else found.get(e) for e in ends]
 
 
-# -- hooks --------------------------------------------------------------------
+# -- hooks -----------------------------------------------------------------------------------------
 
 
 class RemovableHandle:

@@ -1,4 +1,6 @@
-"""What is typed: `python -m tinynet COMMAND`. Each command is a function here, and does its work elsewhere."""
+"""What is typed: `python -m tinynet COMMAND`. Each command is a function here, and does its work
+elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-
 from tinynet.errors import ArgumentError, TinynetError
 
 _EXAMPLES = """\
@@ -30,7 +31,9 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0, or 1 where a check fails, or 2 for a mistake in what was asked."""
+    """Run one command; the exit status is 0, or 1 where a check fails, or 2 for a mistake in what
+    was asked.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
             errors="replace"
@@ -110,7 +113,7 @@ def _at_least_one(text: str) -> int:
     return int(text)
 
 
-# -- the short commands -----------------------------------------------------------------------------------------------
+# -- the short commands ----------------------------------------------------------------------------
 
 
 def _tour(args: Any) -> int:
@@ -216,7 +219,7 @@ def _info(args: Any) -> int:
     return 0
 
 
-# -- where ------------------------------------------------------------------------------------------------------------
+# -- where -----------------------------------------------------------------------------------------
 
 
 class Entry(NamedTuple):
@@ -261,8 +264,8 @@ def _index() -> dict[str, list[Entry]]:
         kind = "derivation" if isinstance(op, Derivation) else "op"
         add(op.name, "ops", Entry(f"{op.name}   ({kind})", _shower(_show_op, op)))
     for name in derivations.__all__:
-        module = importlib.import_module(f"tinynet.derivations.{name}")
-        if inspect.ismodule(module) and name not in registry:
+        module = getattr(derivations, name)
+        if name not in registry:
             title = f"derivations.{name}   (derivation)"
             add(name, "derivations", Entry(title, _shower(_show_module, module)))
     seen: set[int] = set()

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinynet import arrays
 from tinynet.arrays import Array
-from tinynet.autograd import AliasNode, Edge, Node, differentiate, edge_of, is_grad_enabled, place
+from tinynet.autograd import AliasNode, Edge, Node, differentiate, is_grad_enabled, place
 from tinynet.errors import DTypeError, InPlaceError, RuleError, at_op, describe, foreseen
 from tinynet.op import Derivation, Op, Spec
 from tinynet.tensor import Tensor, raw
@@ -29,20 +29,13 @@ def apply(op: Op, *inputs: Any, **options: Any) -> Any:
         inputs = inputs[: op.arity]
     if op.defaults:
         options = {**op.defaults, **options}
-    values, tensors, tracked = [], False, False
-    for x in inputs:
-        if isinstance(x, Tensor):
-            tensors = True
-            tracked = tracked or x._requires_grad
-            values.append(x.array)
-        else:
-            values.append(x)
+    values, edges, tensors = _taken_apart(inputs)
     if not tensors:
         return op.run(values, options)[0]
     try:
         if not _uniform(values):
             inputs = _promote(op, inputs, values)
-            values = [raw(x) for x in inputs]
+            values, edges, _ = _taken_apart(inputs)
         y, saved = op.run(values, options)
     except foreseen as error:
         shown = at_op(op.name, inputs, error)
@@ -50,13 +43,30 @@ def apply(op: Op, *inputs: Any, **options: Any) -> Any:
     output = Tensor(y)
     if op.view:
         _share_counter(output, inputs)
-    if tracked and op.differentiable and is_grad_enabled() and output.array.dtype.kind in "fc":
-        output._requires_grad = True
-        output._node = OpNode(op, inputs, values, options, output, saved)
+    if op.differentiable and is_grad_enabled() and output.array.dtype.kind in "fc":
+        if edges.count(None) < len(edges):
+            output._requires_grad = True
+            output._node = OpNode(op, edges, inputs, options, output, saved)
     return output
 
 
-Op.__call__ = apply  # an op is called like a function
+def _taken_apart(inputs: Sequence[Any]) -> tuple[list[Any], list[Edge | None], bool]:
+    """The arrays of the inputs, where their gradients go, and whether there is a Tensor at all."""
+    values: list[Any] = []
+    edges: list[Edge | None] = []
+    tensors = False
+    for x in inputs:
+        if isinstance(x, Tensor):
+            tensors = True
+            values.append(x.array)
+            edges.append((x._node or x) if x._requires_grad else None)
+        else:
+            values.append(x)
+            edges.append(None)
+    return values, edges, tensors
+
+
+setattr(Op, "__call__", apply)  # noqa: B010  an op is called like a function; op.py cannot know how
 
 
 class OpNode(Node):
@@ -70,33 +80,35 @@ class OpNode(Node):
     def __init__(
         self,
         op: Op,
+        edges: Sequence[Edge | None],
         inputs: Sequence[Any],
-        values: Sequence[Any],
         options: dict[str, Any],
         y: Tensor,
         saved: Any,
     ) -> None:
-        super().__init__([edge_of(x) for x in inputs])
-        reads, last = op.reads, len(op.reads) - 1
-        needed = 0  # what the rules that may run will read
-        for i, edge in enumerate(self.edges):
+        super().__init__(edges)
+        self.op, self.options, self.saved = op, options, saved
+        needed = 0  # the values that the rules read, of those inputs whose gradient is wanted
+        for edge, bits in zip(edges, op.reads, strict=False):
             if edge is not None:
-                needed |= reads[i if i < last else last]
+                needed |= bits
         kept: list[Any] = []
         versions: list[tuple[list[int], int]] = []
-        for i, x in enumerate(inputs):
-            if not needed >> (i + 1) & 1:
-                kept.append(Spec(values[i]) if hasattr(x, "shape") else x)
-            elif isinstance(x, Tensor):
-                versions.append((x._counter, x._counter[0]))
-                kept.append(x.array)
+        bit = 1
+        for x in inputs:
+            bit <<= 1
+            if isinstance(x, Tensor):
+                if needed & bit:
+                    kept.append(x.array)
+                    versions.append((x._counter, x._counter[0]))
+                else:
+                    kept.append(Spec(x.array))
             else:  # copied: nobody could notice when the owner of a plain array changes it
-                kept.append(values[i].copy() if arrays.is_array(x) else x)
+                kept.append(x.copy() if arrays.is_array(x) else x)
+        self.y = y.array if needed & 1 else None
         if needed & 1:
             versions.append((y._counter, y._counter[0]))
-        self.op, self.options, self.saved = op, options, saved
         self.inputs, self.versions = kept, versions
-        self.y = y.array if needed & 1 else None
 
     @property
     def name(self) -> str:

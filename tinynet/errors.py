@@ -94,7 +94,7 @@ foreseen = (TinynetError, ValueError, TypeError, IndexError)  # what at_op turns
 
 
 def user_line() -> str | None:
-    """The innermost line of the running program that is not part of tinynet, as `file:line  code`."""
+    """The innermost line that runs and is not part of tinynet, as `file:line  code`."""
     frame: Any = sys._getframe(1)
     while frame is not None:
         path = frame.f_code.co_filename
@@ -127,12 +127,19 @@ def at_op(op: str, inputs: tuple[Any, ...], error: Exception) -> TinynetError:
     if isinstance(error, TinynetError):
         result = error
     else:
-        kinds = {IndexError: OutOfRangeError, ValueError: ShapeError, TypeError: DTypeError}
+        kinds: dict[type[Exception], type[TinynetError]] = {
+            IndexError: OutOfRangeError,
+            ValueError: ShapeError,
+            TypeError: DTypeError,
+        }
         reason = str(error).strip().rstrip(".") or type(error).__name__
         if "could not be broadcast" in reason:
             reason = "the shapes do not broadcast: sizes must be equal or 1, counted from the right"
-        kind = next((ours for theirs, ours in kinds.items() if isinstance(error, theirs)), None)
-        result = (kind or TinynetError)(reason)
+        kind = TinynetError
+        for theirs, ours in kinds.items():
+            if isinstance(error, theirs):
+                kind = ours
+        result = kind(reason)
     result.op = result.op or op
     result.got = result.got or ", ".join(describe(x) for x in inputs)
     result.line = result.line or user_line()

@@ -3,11 +3,12 @@
 A file of `save` is a *safetensors* file, which any program that reads that format can open:
 
     8 bytes     length of the header, little-endian
-    header      JSON: name -> {"dtype", "shape", "data_offsets": [begin, end]}, and "__metadata__": text -> text
+    header      JSON: name -> {"dtype", "shape", "data_offsets": [begin, end]}, and "__metadata__":
+                text -> text
     data        the bytes of the arrays, one after another, C order, little-endian
 
-The tree around the arrays (dicts, lists, tuples, numbers, texts) stands as JSON in the metadata. A reader only ever
-parses JSON and copies bytes; nothing is unpickled.
+The tree around the arrays (dicts, lists, tuples, numbers, texts) stands as JSON in the metadata. A
+reader only ever parses JSON and copies bytes; nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -59,15 +60,16 @@ _FOREIGN = {
 }
 
 
-# -- writing a file whole, or not at all ----------------------------------------------------------------------------
+# -- writing a file whole, or not at all -----------------------------------------------------------
 
 
 @contextmanager
 def write_atomically(path: str | os.PathLike[str], *, text: bool = False) -> Iterator[IO[Any]]:
     """A file to write to, which takes its name only when the block ends well.
 
-    The bytes go to a temporary file in the same folder, are flushed to the disk, and the file is renamed: whoever opens
-    `path` sees the old content or the new, never a part. If the block fails, nothing is left and the old file stays.
+    The bytes go to a temporary file in the same folder, are flushed to the disk, and the file is
+    renamed: whoever opens `path` sees the old content or the new, never a part. If the block fails,
+    nothing is left and the old file stays.
 
     >>> import pathlib, tempfile
     >>> folder = pathlib.Path(tempfile.mkdtemp())
@@ -113,14 +115,16 @@ def _flush_folder(folder: str) -> None:
             os.close(descriptor)
 
 
-# -- save -----------------------------------------------------------------------------------------------------------
+# -- save ------------------------------------------------------------------------------------------
 
 
 def save(obj: Any, path: str | os.PathLike[str]) -> None:
-    """Write a tree of dicts, lists and tuples with tensors, arrays, numbers, texts, True/False and None at its leaves.
+    """Write a tree of dicts, lists and tuples with tensors, arrays, numbers, texts, True/False and
+    None at its leaves.
 
-    Keys are texts or whole numbers. The arrays are named by their place in the tree (`model.0.weight`), so a
-    `state_dict` is read by every program that knows safetensors. Of a tensor, the values are saved.
+    Keys are texts or whole numbers. The arrays are named by their place in the tree
+    (`model.0.weight`), so a `state_dict` is read by every program that knows safetensors. Of a
+    tensor, the values are saved.
 
     Anything else is a `FileFormatError` that says where it stands; the file is then not touched.
 
@@ -142,7 +146,7 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
         )
     except RecursionError:
         raise FileFormatError("the tree is nested too deeply to be saved") from None
-    # Wide entries first: then each array begins at a multiple of its item size, as the format's own writer has it.
+    # Wide entries first: then each array begins at a multiple of its item size, as readers like it.
     order = sorted(found, key=lambda name: -found[name][1].itemsize)
     header: dict[str, Any] = {"__metadata__": {_MARK: text}}
     begin = 0
@@ -232,7 +236,7 @@ def _add_array(array: Array, path: str, found: dict[str, tuple[str, Array]]) -> 
     return [name, "complex128"] if pairs else name
 
 
-# -- load -----------------------------------------------------------------------------------------------------------
+# -- load ------------------------------------------------------------------------------------------
 
 
 def load(path: str | os.PathLike[str], *, tensor: Callable[[Array], Any] | None = None) -> Any:
@@ -259,7 +263,7 @@ def load(path: str | os.PathLike[str], *, tensor: Callable[[Array], Any] | None 
                 f"{path.name} was written by a newer tinynet", hint="update tinynet"
             )
         return _decode(stored["tree"], found, wrap)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
         if isinstance(error, FileFormatError):
             raise
         raise _damaged(path, "the tree around the arrays cannot be read") from None
@@ -278,7 +282,7 @@ def _read_header(file: IO[bytes], path: Path) -> tuple[dict[str, Any], int]:
             raise FileFormatError(
                 f"{path.name} is {what}",
                 expected="a safetensors file, as tn.save writes",
-                hint="convert it where it was made: tinynet never unpickles, since that can run code",
+                hint="convert it where it was made; tinynet never unpickles: that can run code",
             )
     if len(first) < 8 or not _plausible(first, size):
         raise FileFormatError(
@@ -300,7 +304,9 @@ def _plausible(first: bytes, size: int) -> bool:
 
 
 def _check_header(header: dict[str, Any], data_size: int, path: Path) -> None:
-    """Raise unless the arrays fill the data exactly, one after another, each with the bytes that its shape needs."""
+    """Raise unless the arrays fill the data exactly, one after another, each with the bytes that
+    its shape needs.
+    """
     spans = []
     for name, entry in header.items():
         if name == "__metadata__":

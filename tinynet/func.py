@@ -9,9 +9,9 @@ transpose is v -> Jv.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -25,21 +25,17 @@ from tinynet.tensor import Tensor, raw
 Function = Callable[..., Any]
 
 
-class _Depth(threading.local):
-    depth = 0
-
-
-_transforms = _Depth()
+_depth = ContextVar("depth", default=0)  # how many transforms are running, one inside the other
 
 
 @contextmanager
 def _inside() -> Iterator[None]:
-    _transforms.depth += 1
+    _depth.set(_depth.get() + 1)
     try:
         with enable_grad():
             yield
     finally:
-        _transforms.depth -= 1
+        _depth.set(_depth.get() - 1)
 
 
 def _fresh(x: Any, i: int) -> Tensor:
@@ -66,9 +62,7 @@ def _is_open(output: Tensor, own: Sequence[Tensor]) -> bool:
     """
     if not output.requires_grad:
         return False
-    return _transforms.depth > 1 or any(
-        not any(leaf is x for x in own) for leaf in leaves_of(output)
-    )
+    return _depth.get() > 1 or any(not any(leaf is x for x in own) for leaf in leaves_of(output))
 
 
 def _scalar(y: Any) -> Tensor:
@@ -217,7 +211,8 @@ def _basis(x: Any) -> Iterator[Tensor]:
 def _stack(columns: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     if not columns:
         return Tensor(np.zeros(shape, dtype=arrays.get_default_dtype()))
-    return np.reshape(np.stack(columns), shape)  # type: ignore[call-overload,no-any-return]
+    stacked: Any = np.stack(list[Any](columns))
+    return Tensor.reshape(stacked, shape)
 
 
 def jacrev(func: Function, argnums: int = 0) -> Function:
@@ -261,8 +256,8 @@ def jacfwd(func: Function, argnums: int = 0) -> Function:
         if not columns:
             return _stack([], (*_tensor_output(of_x(x)).shape, *x.shape))
         y_shape = columns[0].shape
-        table = np.moveaxis(_stack(columns, (x.array.size, *y_shape)), 0, -1)
-        return np.reshape(table, (*y_shape, *x.shape))
+        table = _stack(columns, (x.array.size, *y_shape))
+        return table.movedim(0, -1).reshape(*y_shape, *x.shape)
 
     return transformed
 

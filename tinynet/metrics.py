@@ -1,7 +1,7 @@
 """Scores: how good are predictions? Plain numbers, no gradients.
 
-Every function takes predictions first and the true labels second, as tensors, arrays or lists. For one class called
-positive, with TP, FP, FN, TN the counts of true and false positives and negatives:
+Every function takes predictions first and the true labels second, as tensors, arrays or lists. For
+one class called positive, with TP, FP, FN, TN the counts of true and false positives and negatives:
 
     precision = TP / (TP + FP)      of those called positive, how many are
     recall    = TP / (TP + FN)      of those that are positive, how many were called so
@@ -33,7 +33,7 @@ def _classes(x: Any, what: str) -> Array:
         raise ShapeError(
             f"{what}: one class number for each sample", expected="(n,)", got=describe(array)
         )
-    if array.dtype.kind not in "biu":
+    if array.size and array.dtype.kind not in "biu":
         raise DTypeError(
             f"{what}: class numbers are whole numbers",
             got=describe(array),
@@ -43,7 +43,7 @@ def _classes(x: Any, what: str) -> Array:
 
 
 def _pair(predictions: Any, labels: Any) -> tuple[Array, Array]:
-    """Predicted and true class numbers. Scores (n, classes) become the class of the largest score."""
+    """Predicted and true class numbers. Of scores (n, classes), the largest names the class."""
     labels = _classes(labels, "labels")
     predictions = _plain(predictions)
     if predictions.ndim == 2 and predictions.shape[1] > 0 and predictions.dtype.kind == "f":
@@ -73,7 +73,8 @@ def accuracy(predictions: Any, labels: Any) -> float:
 
 
 def top_k_accuracy(scores: Any, labels: Any, k: int = 5) -> float:
-    """The share of samples whose class is among the k largest scores. Of equal scores, the first counts as larger.
+    """The share of samples whose class is among the k largest scores. Of equal scores, the first
+    counts as larger.
 
     scores   (n, classes)
 
@@ -106,7 +107,8 @@ def _in_range(labels: Array, classes: int) -> None:
 def confusion_matrix(
     predictions: Any, labels: Any, classes: int | None = None
 ) -> np.ndarray[Any, Any]:
-    """Entry (i, j) counts the samples of class i that were taken for class j; what is right stands on the diagonal.
+    """Entry (i, j) counts the samples of class i that were taken for class j; what is right stands
+    on the diagonal.
 
     classes   their number; by default one more than the largest that occurs
 
@@ -159,7 +161,8 @@ def precision(
 ) -> Any:
     """TP / (TP + FP): of the samples called positive, the share that is.
 
-    average         "binary": of the class `positive`; "macro": the mean over the classes that occur; None: of each
+    average         "binary": of the class `positive`; "macro": the mean over the classes that
+                    occur; None: of each
     zero_division   the score where nothing was called positive
 
     >>> precision([1, 1, 1, 0], [1, 1, 0, 0])
@@ -177,7 +180,8 @@ def recall(
     positive: int = 1,
     zero_division: float = 0.0,
 ) -> Any:
-    """TP / (TP + FN): of the samples that are positive, the share that was found. Options as in `precision`.
+    """TP / (TP + FN): of the samples that are positive, the share that was found. Options as in
+    `precision`.
 
     >>> recall([1, 0, 0, 0], [1, 1, 0, 0])
     0.5
@@ -194,7 +198,8 @@ def f1(
     positive: int = 1,
     zero_division: float = 0.0,
 ) -> Any:
-    """2 TP / (2 TP + FP + FN), the harmonic mean of precision and recall. Options as in `precision`.
+    """2 TP / (2 TP + FP + FN), the harmonic mean of precision and recall. Options as in
+    `precision`.
 
     >>> f1([1, 0, 1, 0], [1, 1, 0, 0])
     0.5
@@ -204,10 +209,12 @@ def f1(
 
 
 def roc_auc(scores: Any, labels: Any) -> float:
-    """The chance that a random positive sample (label 1) scores higher than a random negative one; ties count half.
+    """The chance that a random positive sample (label 1) scores higher than a random negative one;
+    ties count half.
 
-    It is the area under the curve of true positives against false positives as the threshold falls, and here is found
-    from ranks: (Σ ranks of positives − p (p + 1) / 2) / (p n), for p positives and n negatives.
+    It is the area under the curve of true positives against false positives as the threshold falls,
+    and here is found from ranks: (Σ ranks of positives − p (p + 1) / 2) / (p n), for p positives
+    and n negatives.
 
     >>> roc_auc([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
     0.75

@@ -18,8 +18,9 @@ Everything else reads this registry: dispatch, the tests, the gradient check, th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
 
 from tinynet.arrays import Array
 
@@ -56,9 +57,9 @@ class Op:
     room        the file that holds it
     """
 
-    # Calling an op records it. The method is set in autograd.py, which knows Tensors; this file
-    # does not.
-    __call__: Callable[..., Any]
+    # Calling an op applies it. What that means is set in dispatch.py, which knows Tensors.
+    if TYPE_CHECKING:
+        __call__: Callable[..., Any]
 
     def __init__(
         self,
@@ -100,7 +101,7 @@ class Op:
         """The output, and whatever the backward pass wants kept besides inputs and output."""
         return self.forward(*arrays, **options), None
 
-    def _reads(self) -> Sequence[int]:
+    def _reads(self) -> Iterable[int]:
         """For each rule, the values that it reads, as bits: 1 for the output, 2 for the first
         input, 4 for the second, and so on.
         """
@@ -108,7 +109,7 @@ class Op:
             code = self.rules.__code__
             inputs = code.co_varnames[code.co_argcount + code.co_kwonlyargcount]
             output = int(not code.co_varnames[2].startswith("_"))
-            return [output if inputs.startswith("_") else output | -2]
+            return repeat(output if inputs.startswith("_") else output | -2)
         return [
             sum(
                 1 << bit
@@ -153,17 +154,17 @@ class Derivation(Op):
         y = self.definition(*arrays, **options)
         return y, (y, *arrays)
 
-    def _reads(self) -> Sequence[int]:
-        return [-1]
+    def _reads(self) -> Iterable[int]:
+        return repeat(-1)  # all values, whichever gradient is wanted
 
 
 def _arity(forward: Callable[..., Any], variadic: bool) -> int:
-    """How many inputs a function without rules of its own has: the parameters that have no default."""
+    """How many inputs a function takes: its parameters that have no default."""
     if variadic:
         return -1
     code = getattr(forward, "__code__", None)
     if code is None:
-        return int(forward.nin)  # type: ignore[attr-defined]  # a ufunc
+        return int(getattr(forward, "nin", 1))  # a ufunc
     return int(code.co_argcount) - len(getattr(forward, "__defaults__", None) or ())
 
 
@@ -173,9 +174,9 @@ def _options(forward: Callable[..., Any], arity: int) -> tuple[tuple[str, ...], 
     if code is None:
         return (), {}
     positional = code.co_varnames[: code.co_argcount]
-    defaults = forward.__defaults__ or ()  # type: ignore[attr-defined]
+    defaults = forward.__defaults__ or ()
     given = dict(zip(positional[len(positional) - len(defaults) :], defaults, strict=True))
-    given.update(forward.__kwdefaults__ or {})  # type: ignore[attr-defined]
+    given.update(forward.__kwdefaults__ or {})
     keyword_only = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
     return (*positional[max(arity, 0) :], *keyword_only), given
 

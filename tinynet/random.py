@@ -30,9 +30,9 @@ class Generator:
         self.device = arrays.canonical_device(device)
         self._source: Any = None
 
-    def manual_seed(self, seed: int) -> Generator:
+    def manual_seed(self, seed: Any) -> Generator:
         """Start the stream that belongs to `seed`, and return the generator."""
-        if not isinstance(seed, int | np.integer) or seed < 0:
+        if not isinstance(seed, int | np.integer) or int(seed) < 0:
             raise ArgumentError("a seed is a whole number, 0 or larger", got=repr(seed))
         module = np if self.device == "cpu" else arrays.cupy()
         self._source = module.random.default_rng(int(seed))

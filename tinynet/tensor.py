@@ -263,7 +263,7 @@ class Tensor:
     def __repr__(self) -> str:
         array = arrays.to_device(self.array, "cpu")
         values = np.array2string(
-            array, precision=4, separator=", ", prefix="tensor(", threshold=1000
+            array, separator=", ", prefix="tensor(", formatter=_formatter(array), threshold=1000
         )
         notes = [values]
         if array.size == 0 and array.ndim != 1:
@@ -283,7 +283,7 @@ class Tensor:
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._node is not None:
             raise GraphError(
-                "only leaves can be deep-copied: the copy of a computed value would lose its history unseen",
+                "only leaves can be deep-copied: a copy of a computed value would lose its history",
                 hint="copy.deepcopy(x.detach())",
             )
         other = self.__class__.__new__(self.__class__)
@@ -328,13 +328,33 @@ class Tensor:
         return ours(*inputs, **kwargs)
 
 
+def _formatter(array: np.ndarray[Any, Any]) -> Any:
+    """PyTorch's way with floats: whole ones as `1.`, others with 4 digits, extreme ones as 1e-05."""
+    if array.dtype.kind != "f" or not array.size:
+        return None
+    sizes = np.abs(array[np.isfinite(array) & (array != 0)], dtype=np.float64)
+    if not sizes.size or (sizes == np.round(sizes)).all() and sizes.max() < 1e8:
+        digits, end = ".0f", "."
+    elif sizes.max() > 1e8 or sizes.min() < 1e-4 or sizes.max() > 1e3 * sizes.min():
+        digits, end = ".4e", ""
+    else:
+        digits, end = ".4f", ""
+
+    def text(value: Any) -> str:
+        return f"{value:{digits}}{end}" if np.isfinite(value) else str(value)
+
+    extremes = [array.min(), array.max()] if array.size <= 1000 else []
+    width = max((len(text(v)) for v in extremes), default=0)
+    return {"float_kind": lambda value: text(value).rjust(width)}
+
+
 def _unwrap(x: Any, name: str) -> Any:
-    """Replace Tensors in nested arguments by their arrays; refuse where a gradient would be lost."""
+    """Tensors in nested arguments become arrays; refuse where a gradient would be lost."""
     if isinstance(x, Tensor):
         if x._requires_grad:
             raise GraphError(
                 f"np.{name} has no derivative in tinynet, and {describe(x)} requires gradients",
-                hint="compose it from ops that have one, or x.detach() if no gradient is meant to pass",
+                hint="compose it from ops that have one, or x.detach() to let no gradient pass",
             )
         return x.array
     if isinstance(x, list | tuple):

@@ -31,9 +31,11 @@ _PAIR = (3, 5)
 
 
 def run(out: str = "tinynet-tour", *, quick: bool = False) -> dict[str, Any]:
-    """Give the tour: text to the terminal, pictures into the folder `out`. Returns what was measured.
+    """Give the tour: text to the terminal, pictures into the folder `out`. Returns what was
+    measured.
 
-    quick   fewer repetitions and epochs, for a look that takes seconds; the accuracies are then lower
+    quick   fewer repetitions and epochs, for a look that takes seconds; the accuracies are then
+            lower
     """
     start = time.perf_counter()
     folder = Path(out)
@@ -54,7 +56,7 @@ def _title(number: int, text: str) -> None:
     print(f"\n{number}. {text}\n{'-' * _WIDTH}")
 
 
-# -- 1 and 2: the engine --------------------------------------------------------------------------------------------
+# -- 1 and 2: the engine ---------------------------------------------------------------------------
 
 
 def _tape(folder: Path) -> dict[str, Any]:
@@ -81,14 +83,15 @@ def _tape(folder: Path) -> dict[str, Any]:
     for leaf, moved in ((w, with_w), (b, with_b)):
         assert leaf.grad is not None
         worst = max(worst, abs(leaf.grad.item() - float(moved)))
-        print(
-            f"   dL/d{leaf.name}   by the tape {leaf.grad.item():9.6f}   by differences {float(moved):9.6f}"
-        )
+        taped, moved = leaf.grad.item(), float(moved)
+        print(f"   dL/d{leaf.name}   by the tape {taped:9.6f}   by differences {moved:9.6f}")
     return {"tape_error": worst}
 
 
 def tape_lines(y: Tensor) -> Iterator[str]:
-    """The tape of a small expression as text: number, what it is, shape, and the numbers that it used."""
+    """The tape of a small expression as text: number, what it is, shape, and the numbers that it
+    used.
+    """
     steps = plot.steps(y)
     number = {step: i for i, step in enumerate(steps, 1)}
     for step in steps:
@@ -110,14 +113,13 @@ def _check(cases: int) -> dict[str, Any]:
     for i in range(rows):
         print("   " + "   ".join(cells[i::rows]))
     failed = [r.name for r in reports if not r.ok]
-    print(
-        f"\n{len(judged)} ops have derivatives, {len(reports) - len(judged)} have none (comparisons and such)."
-    )
+    others = len(reports) - len(judged)
+    print(f"\n{len(judged)} ops have derivatives, {others} have none (comparisons and such).")
     print(f"Wrong: {', '.join(failed) or 'none'}.")
     return {"ops": len(judged), "failed": failed}
 
 
-# -- 3 and 4: one neuron --------------------------------------------------------------------------------------------
+# -- 3 and 4: one neuron ---------------------------------------------------------------------------
 
 
 def _pair() -> tuple[Digits, Digits]:
@@ -132,18 +134,12 @@ def _perceptron() -> dict[str, Any]:
     bound = perceptron.mistake_bound(*train, found.w, found.b)
     right = float(np.mean(perceptron.predict(test[0], found.w, found.b) == test[1]))
     n = len(train[1])
-    print(
-        f"{n} images of 8 × 8 pixels. The rule looks at one at a time, and changes its weights only where"
-    )
+    print(f"{n} images of 8 × 8 pixels. The rule looks at one at a time, and changes its weights")
     if found.converged:
-        print(f"it is wrong. After {found.mistakes} mistakes it makes none on these {n} any more.")
-        print(
-            f"Novikoff's theorem promised at most {bound:,.0f}: (R/γ)² with the margin γ of the plane found."
-        )
+        print(f"only where it is wrong. After {found.mistakes} mistakes it makes none any more.")
+        print(f"Novikoff's theorem: at most {bound:,.0f}, that is (R/γ)² for the plane found.")
     else:
-        print(
-            f"it is wrong. It made {found.mistakes} mistakes and did not find a plane between the two."
-        )
+        print(f"only where it is wrong. It made {found.mistakes} mistakes and found no plane.")
     print(f"On {len(test[1])} images that it never saw: {100 * right:.1f} % right.")
     return {"mistakes": found.mistakes, "bound": bound, "perceptron": right}
 
@@ -171,9 +167,8 @@ def _neuron(folder: Path, epochs: int) -> dict[str, Any]:
     )
     scores = model(test.images).detach().array
     right = accuracy(scores > 0, (test.labels.array == _PAIR[1]).astype(np.int64))
-    print(
-        f"It minimises the binary cross-entropy, and answers by a probability: {100 * right:.1f} % right."
-    )
+    print("It minimises the binary cross-entropy, and answers by a probability:")
+    print(f"{100 * right:.1f} % right on the images that it never saw.")
     print(f"neuron.png shows its 64 weights: purple speaks for {_PAIR[1]}, orange for {_PAIR[0]}.")
     plot.weights(model[1].weight, titles=[f"{_PAIR[1]} or {_PAIR[0]}?"]).savefig(
         folder / "neuron.png"
@@ -181,11 +176,13 @@ def _neuron(folder: Path, epochs: int) -> dict[str, Any]:
     return {"neuron": right}
 
 
-# -- 5: a network ---------------------------------------------------------------------------------------------------
+# -- 5: a network ----------------------------------------------------------------------------------
 
 
 def digit_reader(hidden: int = 128) -> Module:
-    """A multilayer perceptron for 8 × 8 digits. Dropout keeps it from leaning on single pixels and neurons."""
+    """A multilayer perceptron for 8 × 8 digits. Dropout keeps it from leaning on single pixels and
+    neurons.
+    """
     return Sequential(
         Flatten(), Dropout(0.1), Linear(64, hidden), ReLU(), Dropout(0.2), Linear(hidden, 10)
     )
@@ -200,7 +197,9 @@ def train_reader(
     lr: float = 4e-3,
     seed: int = 0,
 ) -> tuple[Module, History, float]:
-    """(model, history, accuracy on the test images). The test images are looked at, never learned from."""
+    """(model, history, accuracy on the test images). The test images are looked at, never learned
+    from.
+    """
     random.manual_seed(seed)
     model = digit_reader(hidden)
     history = fit(
@@ -212,45 +211,40 @@ def train_reader(
         validation=(test.images, test.labels),
         metrics=[accuracy],
     )
-    return (
-        model,
-        history,
-        evaluate(model, (test.images, test.labels), metrics=[accuracy])["accuracy"],
-    )
+    scores = evaluate(model, (test.images, test.labels), metrics=[accuracy])
+    return model, history, scores["accuracy"]
 
 
 def _digits(folder: Path, splits: int, epochs: int) -> dict[str, Any]:
     _title(5, "A network with a hidden layer reads all ten digits")
     digits = load_digits(scaled=True)
-    print(
-        f"64 pixels → 128 neurons → 10 classes; {epochs} epochs of Adam. A fifth of the images is held out:\n"
-    )
+    print(f"64 pixels → 128 neurons → 10 classes; {epochs} epochs of Adam; a fifth is held out:\n")
     scores = []
     for seed in range(splits):
         model, history, score = train_reader(
             *digits.split(0.2, seed=seed), epochs=epochs, seed=seed
         )
         scores.append(score)
-        print(f"   at random, seed {seed}                  {100 * score:5.1f} % right", flush=True)
+        _score(f"a random fifth, seed {seed}", score)
         if seed == 0:
             history.plot().savefig(folder / "learning_curves.png")
     mean = float(np.mean(scores))
-    print(
-        f"   mean of {splits} random splits           {100 * mean:5.1f} %" if splits > 1 else "",
-        flush=True,
-    )
+    if splits > 1:
+        _score(f"mean of these {splits}", mean)
     train, test = digits.split_in_file_order(0.2)
     model, _, other = train_reader(train, test, epochs=epochs)
-    print(f"   the last fifth in the file's order  {100 * other:5.1f} %\n")
+    _score("the last fifth in the file's order", other)
     print(
-        "Why do they differ? 13 people wrote these digits, and the file keeps the digits of one hand near"
+        "\nWhy do they differ? 13 people wrote these digits, and the file keeps the digits of one"
     )
-    print(
-        "each other. A random split shows the network every hand; the end of the file holds hands that it"
-    )
-    print("hardly saw. Ask which of the two questions a reported accuracy answers.")
+    print("hand near each other. A random split shows the network every hand; the end of the file")
+    print("holds hands that it hardly saw. Ask which of the two an accuracy was measured on.")
     _draw(folder, model, test)
     return {"accuracies": scores, "mean_accuracy": mean, "file_order_accuracy": other}
+
+
+def _score(what: str, accuracy: float) -> None:
+    print(f"   {what:<36}{100 * accuracy:6.1f} % right", flush=True)
 
 
 def _draw(folder: Path, model: Any, test: Digits) -> None:
@@ -285,9 +279,7 @@ def _what_next(folder: Path, seconds: float) -> None:
     for name, what in _PICTURES.items():
         if (folder / name).exists():
             print(f"   {name:<22} {what}")
-    print(
-        "\nRead   python -m tinynet where cross_entropy     a formula, its derivation, its lines of code"
-    )
+    print("\nRead   python -m tinynet where cross_entropy     a formula, its derivation, its code")
     print("Check  python -m tinynet check                   every op, with its formula")
     print("Train  python -m tinynet train digits            a network of your own, saved to a file")
     print(

@@ -1,7 +1,8 @@
-"""What is measured. A row is a function that takes a device and returns {engine: something to call}.
+"""What is measured. A row is a function that takes a device and returns {engine: something to
+call}.
 
-Every engine does the same work on the same numbers. "numpy" is the floor: the same arithmetic by hand, without an
-engine. PyTorch and HIPS autograd take part where they are installed.
+Every engine does the same work on the same numbers. "numpy" is the floor: the same arithmetic by
+hand, without an engine. PyTorch and HIPS autograd take part where they are installed.
 """
 
 from __future__ import annotations
@@ -159,11 +160,11 @@ class _Adam:
 
     def step(self, gradients: list[Any]) -> None:
         self.t += 1
-        rate = 1e-3 * (1 - 0.999**self.t) ** 0.5 / (1 - 0.9**self.t)
+        rate, scale = 1e-3 / (1 - 0.9**self.t), (1 - 0.999**self.t) ** -0.5
         for w, m, v, g in zip(self.weights, self.m, self.v, gradients, strict=True):
             m += 0.1 * (g - m)
             v += 0.001 * (g * g - v)
-            w -= rate * m / (np.sqrt(v) + 1e-8)
+            w -= rate * m / (scale * np.sqrt(v) + 1e-8)
 
 
 def _mlp_hips(hips: Any, X: Any, Y: Any) -> Callable[[], None]:

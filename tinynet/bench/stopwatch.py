@@ -1,4 +1,6 @@
-"""Timing that is fair: each engine is warmed up, then all take turns, and the median of many turns counts."""
+"""Timing that is fair: each engine is warmed up, then all take turns, and the median of many turns
+counts.
+"""
 
 from __future__ import annotations
 
@@ -106,7 +108,7 @@ def _waiter(device: str) -> Callable[[], None]:
     return synchronize  # waits for the device, so for the work of every library on it
 
 
-# -- what is shown ----------------------------------------------------------------------------------------------------
+# -- what is shown ---------------------------------------------------------------------------------
 
 
 def machine() -> str:

@@ -47,7 +47,7 @@ def numeric_vjp(
     before, after = list(args[:i]), list(args[i + 1 :])
     value, error = np.zeros_like(x), np.zeros_like(x)
     for k in np.ndindex(x.shape):
-        h = STEP * max(1.0, abs(x[k]))
+        h = STEP * max(1.0, abs(float(x[k])))
 
         def moved(step: float, k: tuple[int, ...] = k) -> np.ndarray[Any, Any]:
             near = x.copy()

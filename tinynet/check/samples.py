@@ -69,11 +69,11 @@ class Draw:
 
 def _away_from_zero(draw: Draw, shape: Shape) -> np.ndarray[Any, Any]:
     u = draw.uniform(shape)
-    return u + 0.3 * np.where(u < 0, -1, 1)
+    return np.asarray(u + 0.3 * np.where(u < 0, -1, 1))
 
 
 def _between_integers(draw: Draw, shape: Shape) -> np.ndarray[Any, Any]:
-    return np.floor(draw.uniform(shape, -3, 3)) + draw.uniform(shape, 0.2, 0.8)
+    return np.asarray(np.floor(draw.uniform(shape, -3, 3)) + draw.uniform(shape, 0.2, 0.8))
 
 
 _ONE_INPUT: dict[str, Callable[[Draw, Shape], np.ndarray[Any, Any]]] = {
@@ -115,9 +115,8 @@ def _reduction(draw: Draw, nonempty: bool = False, **more: Any) -> Sample:
 
 def _arg(draw: Draw) -> Sample:
     shape = tuple(max(n, 1) for n in draw.shape())
-    axis = (
-        draw.integer(-len(shape), len(shape) - 1) if shape and draw.choice((True, False)) else None
-    )
+    one = bool(shape) and draw.integer(0, 1) == 1
+    axis = draw.integer(-len(shape), len(shape) - 1) if one else None
     return [draw.spread(shape)], {"axis": axis, "keepdims": draw.choice((False, True))}
 
 
@@ -156,7 +155,7 @@ def _cat(draw: Draw) -> Sample:
 
 
 def index(draw: Draw, shape: Shape) -> Any:
-    """An index into an array of this shape, in one of NumPy's forms. An entry may be named twice."""
+    """An index into an array of this shape, in one of NumPy's forms; entries may repeat."""
     forms = ["slice", "ellipsis", "new axis", "mask"]
     if shape and shape[0]:
         forms += ["integer", "step", "list", "ids", "rows and columns", "mask of rows"]
@@ -260,7 +259,7 @@ def _plain(draw: Draw) -> Sample:
     return [draw.uniform(draw.shape())], {}
 
 
-# -- derivations ---------------------------------------------------------------------------------
+# -- derivations -----------------------------------------------------------------------------------
 
 
 def _softmax(draw: Draw) -> Sample:

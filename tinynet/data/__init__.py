@@ -1,8 +1,8 @@
 """Data sets and what brings them to a model in batches.
 
-In: the handwritten digits that ship with the package (`load_digits`), and PyTorch's tools for any data: `Dataset`,
-`TensorDataset`, `Subset`, `random_split`, `DataLoader`. `tinynet.utils.data` offers those under PyTorch's path.
-Not in: scores (`metrics.py`) and the training loop (`train/`).
+In: the handwritten digits that ship with the package (`load_digits`), and PyTorch's tools for any
+data: `Dataset`, `TensorDataset`, `Subset`, `random_split`, `DataLoader`. `tinynet.utils.data`
+offers those under PyTorch's path. Not in: scores (`metrics.py`) and the training loop (`train/`).
 
 Start with `sets.py`, then `loading.py`; `handwriting.py` is the digits.
 """

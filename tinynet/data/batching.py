@@ -18,8 +18,8 @@ from tinynet.tensor import Tensor
 def default_collate(batch: Sequence[Any]) -> Any:
     """Samples of one structure, made one batch: a new first axis everywhere.
 
-    Numbers, arrays and tensors become a tensor, with dtypes as `tn.tensor` has them. Tuples, lists and dicts are
-    collated entry by entry, texts stay a list.
+    Numbers, arrays and tensors become a tensor, with dtypes as `tn.tensor` has them. Tuples, lists
+    and dicts are collated entry by entry, texts stay a list.
 
     >>> default_collate([(1.0, {"id": 7}), (2.0, {"id": 8})])
     (tensor([1., 2.]), {'id': tensor([7, 8])})
@@ -67,13 +67,20 @@ def _collate(batch: list[Any], path: str) -> Any:
     )
 
 
+_KINDS: dict[str, Any] = {
+    "number": (bool, int, float, complex),
+    "text": (str, bytes),
+    "dict": dict,
+    "tuple": tuple,
+    "list": list,
+}
+
+
 def _kind(x: Any) -> str:
     if isinstance(x, Tensor) or arrays.is_array(x):
         return "array"
-    named = {(bool, int, float, complex): "number", (str, bytes): "text", dict: "dict"}
-    named |= {tuple: "tuple", list: "list"}
     return next(
-        (name for kinds, name in named.items() if isinstance(x, kinds)), f"a {type(x).__name__}"
+        (kind for kind, types in _KINDS.items() if isinstance(x, types)), f"a {type(x).__name__}"
     )
 
 
@@ -91,7 +98,9 @@ def _stacked(batch: list[Any], path: str) -> Tensor:
 
 
 def gather(dataset: Any, indices: Sequence[int]) -> Any:
-    """The batch of these samples. Tensors are indexed once for the whole batch, which gives the same, faster."""
+    """The batch of these samples. Tensors are indexed once for the whole batch, which gives the
+    same, faster.
+    """
     if type(dataset) is Subset:
         return gather(dataset.dataset, [int(dataset.indices[i]) for i in indices])
     if type(dataset) is TensorDataset and indices:

@@ -1,4 +1,6 @@
-"""The 1797 handwritten digits that ship with tinynet. `DIGITS.md` beside this file names source and terms."""
+"""The 1797 handwritten digits that ship with tinynet. `DIGITS.md` beside this file names source and
+terms.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,13 @@ from tinynet.random import Generator
 from tinynet.tensor import Tensor
 
 _DESCRIPTION = """\
-Handwritten digits: 1797 images of 8 × 8 pixels, each from 0 (white) to 16 (black), with the digit 0 … 9 as label.
-Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998,
-https://doi.org/10.24432/C50P49 (CC BY 4.0); here the test part, written by 13 people.
-In file order the digits of one writer stand near each other. So a random split shows every hand to the model, and
-measures how it reads *known* hands; holding out the end of the file asks it to read hands that it never saw."""
+Handwritten digits: 1797 images of 8 × 8 pixels, each from 0 (white) to 16 (black), with the digit
+0 … 9 as label. Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI
+Machine Learning Repository, 1998, https://doi.org/10.24432/C50P49 (CC BY 4.0); here the test part,
+written by 13 people.
+In file order the digits of one writer stand near each other. So a random split shows every hand to
+the model, and measures how it reads known hands; holding out the end of the file asks it to read
+hands that it hardly saw."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ class Digits:
     def split(
         self, test: float = 0.2, *, seed: int = 0, stratify: bool = False
     ) -> tuple[Digits, Digits]:
-        """(train, test) at random. With `stratify`, each digit has the same share in both, up to rounding.
+        """(train, test) at random. With `stratify`, each digit has the same share in both, up to
+        rounding.
 
         >>> train, test = load_digits().split(0.2, seed=0)
         >>> len(train), len(test)
@@ -82,7 +87,8 @@ class Digits:
         return self.take(order[kept]), self.take(order[np.sort(held)])
 
     def split_in_file_order(self, test: float = 0.2) -> tuple[Digits, Digits]:
-        """(train, test), the test set being the end of the file: mostly other writers than those trained on.
+        """(train, test), the test set being the end of the file: mostly other writers than those
+        trained on.
 
         >>> train, test = load_digits().split_in_file_order()
         >>> test.labels[:5]

@@ -46,10 +46,10 @@ class BatchSampler:
     [[0, 1], [2, 3], [4]]
     """
 
-    def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
+    def __init__(self, sampler: Iterable[int], batch_size: Any, drop_last: bool) -> None:
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise ArgumentError("batch_size is a whole number, 1 or larger", got=repr(batch_size))
-        self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
+        self.sampler, self.batch_size, self.drop_last = sampler, int(batch_size), drop_last
 
     def __iter__(self) -> Iterator[list[int]]:
         batch: list[int] = []
@@ -73,12 +73,14 @@ class DataLoader:
     shuffle        in an order drawn anew for each pass, from `generator` or the default one
     sampler        your own order: an iterable of numbers
     batch_sampler  your own batches: an iterable of lists of numbers
-    num_workers    how many threads prepare batches ahead; the order stays the same, and an error in a thread is raised
-                   here. Threads help where samples wait for files or for NumPy, not where Python computes.
+    num_workers    how many threads prepare batches ahead; the order stays the same, and an error in
+                   a thread is raised here. Threads help where samples wait for files or for NumPy,
+                   not where Python computes.
     collate_fn     list of samples -> batch; `default_collate` if left out
     drop_last      leave out a last batch that is not full
 
-    `pin_memory` and `persistent_workers` are accepted so that programs for PyTorch run, and change nothing.
+    `pin_memory` and `persistent_workers` are accepted so that programs for PyTorch run, and change
+    nothing.
 
     >>> import tinynet as tn
     >>> from tinynet.data import DataLoader, TensorDataset
@@ -158,7 +160,7 @@ class DataLoader:
         return self.collate_fn([self.dataset[i] for i in indices])
 
     def _ahead(self, order: Iterator[Any]) -> Iterator[Any]:
-        """Batches in order, with up to num_workers · prefetch_factor of them under way in threads."""
+        """Batches in order, num_workers · prefetch_factor of them under way in threads."""
         waiting: deque[Future[Any]] = deque()
         pool = ThreadPoolExecutor(self.num_workers, thread_name_prefix="DataLoader")
         try:

@@ -55,7 +55,7 @@ class TensorDataset(Dataset):
         return len(self.tensors[0])
 
     def __getitem__(self, index: Any) -> tuple[Any, ...]:
-        return tuple(t[index] for t in self.tensors)  # type: ignore[index]
+        return tuple(t[index] for t in self.tensors)
 
 
 class Subset(Dataset):
@@ -94,7 +94,8 @@ class ConcatDataset(Dataset):
 def random_split(
     dataset: Any, lengths: Sequence[float], generator: Generator | None = None
 ) -> list[Subset]:
-    """Parts of a data set at random, without overlap. `lengths` are counts, or shares that sum to 1.
+    """Parts of a data set at random, without overlap. `lengths` are counts, or shares that sum to
+    1.
 
     Shares are rounded down, and what is left goes one by one to the first parts, as in PyTorch.
 

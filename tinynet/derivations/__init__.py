@@ -29,7 +29,7 @@ from tinynet.derivations import (
 )
 from tinynet.dispatch import cast
 from tinynet.ops.public import public
-from tinynet.ops.reductions import _checked
+from tinynet.ops.reductions import checked_axis
 
 __all__ = [
     "adam",
@@ -57,7 +57,7 @@ def _softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:
     tensor([0.0900, 0.2447, 0.6652])
     """
     input = input if dtype is None else cast(input, dtype)
-    return softmax.op(input, axis=_checked(input, dim))
+    return softmax.op(input, axis=checked_axis(input, dim))
 
 
 def _log_softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:
@@ -71,7 +71,7 @@ def _log_softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:
     tensor([    0., -1000.])
     """
     input = input if dtype is None else cast(input, dtype)
-    return log_softmax.op(input, axis=_checked(input, dim))
+    return log_softmax.op(input, axis=checked_axis(input, dim))
 
 
 public(_softmax, name="softmax")

@@ -38,7 +38,7 @@ import numpy as np
 from tinynet.derivations.reduction import reduce, weight
 from tinynet.errors import ShapeError
 from tinynet.op import Derivation
-from tinynet.ops.reductions import _logsumexp as logsumexp
+from tinynet.ops.reductions import logsumexp
 
 
 def definition(z: Any, y: Any, *, reduction: str = "mean") -> Any:

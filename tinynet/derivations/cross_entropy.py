@@ -37,7 +37,7 @@ import numpy as np
 from tinynet.derivations.reduction import reduce, weight
 from tinynet.errors import DTypeError, OutOfRangeError, ShapeError
 from tinynet.op import Derivation
-from tinynet.ops.reductions import _logsumexp as logsumexp
+from tinynet.ops.reductions import logsumexp
 
 
 def definition(x: Any, t: Any, *, reduction: str = "mean", ignore_index: int = -100) -> Any:
@@ -68,9 +68,9 @@ def forward(
     counted, classes, n = _targets(np.reshape(t, (sizes[0], sizes[2])), ignore_index)
     _check_range(classes, sizes[1])
     scores = np.reshape(x, sizes)
-    top = np.maximum.reduce(scores, axis=1, keepdims=True)
+    top = np.max(scores, axis=1, keepdims=True)
     e = np.exp(scores - top)
-    total = np.add.reduce(e, axis=1, keepdims=True)
+    total = np.sum(e, axis=1, keepdims=True)
     rows, columns = np.arange(sizes[0], like=t)[:, None], np.arange(sizes[2], like=t)
     losses = np.log(total[:, 0]) + (top[:, 0] - scores[rows, classes, columns])
     losses = np.reshape(losses if counted is None else np.where(counted, losses, 0), t.shape)
@@ -101,8 +101,7 @@ def _targets(t: Any, ignore_index: int) -> tuple[Any, Any, int]:
 def _check_range(classes: Any, count: int) -> None:
     if 0 in classes.shape:
         return
-    for extreme in (np.minimum, np.maximum):
-        found = int(extreme.reduce(classes, axis=None))
+    for found in (int(np.min(classes)), int(np.max(classes))):
         if not 0 <= found < count:
             raise OutOfRangeError(f"there is no class {found}", expected=f"0 … {count - 1}")
 

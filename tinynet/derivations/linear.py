@@ -62,7 +62,7 @@ def backward(
     dW = np.matmul(np.swapaxes(rows, 0, 1), _rows(x)) if needs[1] else None
     if not b:
         return dx, dW
-    return dx, dW, np.add.reduce(rows, axis=0) if needs[2] else None
+    return dx, dW, np.sum(rows, axis=0) if needs[2] else None
 
 
 def _rows(x: Any) -> Any:

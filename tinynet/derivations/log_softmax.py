@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from tinynet.op import Derivation
-from tinynet.ops.reductions import _logsumexp as logsumexp
+from tinynet.ops.reductions import logsumexp
 
 
 def definition(x: Any, *, axis: int | None = -1) -> Any:

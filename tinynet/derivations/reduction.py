@@ -43,4 +43,4 @@ def reduce(losses: Any, n: int, reduction: str) -> Any:
     1.5
     """
     factor = weight(n, reduction)
-    return losses if reduction == "none" else np.add.reduce(losses, axis=None) * factor
+    return losses if reduction == "none" else np.sum(losses) * factor

@@ -16,6 +16,7 @@ from tinynet.ops import (
     moving,
     products,
     reductions,
+    saving,
     shape,
 )
 from tinynet.ops.public import exports, methods
@@ -30,5 +31,6 @@ __all__ = [
     "moving",
     "products",
     "reductions",
+    "saving",
     "shape",
 ]

@@ -290,9 +290,9 @@ def normal(
 
 
 for _function in (
-    (tensor, as_tensor, from_numpy, full, zeros, ones, empty, eye, arange, linspace)
-    + (zeros_like, ones_like, empty_like, full_like, rand_like, randn_like)
-    + (rand, randn, randint, randperm, bernoulli, normal)
+    *(tensor, as_tensor, from_numpy, full, zeros, ones, empty, eye, arange, linspace),
+    *(zeros_like, ones_like, empty_like, full_like, rand_like, randn_like),
+    *(rand, randn, randint, randperm, bernoulli, normal),
 ):
     public(_function, as_method=False)
 

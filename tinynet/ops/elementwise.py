@@ -17,7 +17,7 @@ import numpy as np
 
 from tinynet.arrays import Array, is_floating
 from tinynet.op import elementwise, implements, primitive
-from tinynet.ops.public import binary, operator, public, unary
+from tinynet.ops.public import binary, method, operator, public, unary
 from tinynet.tensor import Tensor
 
 # fmt: off  (a table reads by its columns)
@@ -271,13 +271,14 @@ public(_sub, name="sub")
 public(_pow, name="pow")
 public(_where, name="where", as_method=False)
 
-for _name, _function in {"add": add, "sub": sub, "mul": mul, "truediv": div, "pow": _pow}.items():
-    operator(_name, _function, reverse=True)
-for _name, _function in {"and": bitwise_and, "or": bitwise_or, "xor": bitwise_xor}.items():
-    operator(_name, _function, reverse=True)
+for _name, _op in {"add": add, "sub": sub, "mul": mul, "truediv": div}.items():
+    operator(_name, _op, reverse=True)
+operator("pow", _pow, reverse=True)
+for _name, _op in {"and": bitwise_and, "or": bitwise_or, "xor": bitwise_xor}.items():
+    operator(_name, _op, reverse=True)
 for _op in (eq, ne, lt, le, gt, ge):
     operator(_op.name, _op)
-Tensor.__neg__ = lambda self: neg(self)  # type: ignore[attr-defined]
-Tensor.__pos__ = lambda self: self  # type: ignore[attr-defined]
-Tensor.__abs__ = lambda self: abs(self)  # type: ignore[attr-defined]
-Tensor.__invert__ = lambda self: bitwise_not(self)  # type: ignore[attr-defined]
+method("__neg__", lambda self: neg(self))
+method("__pos__", lambda self: self)
+method("__abs__", lambda self: abs(self))
+method("__invert__", lambda self: bitwise_not(self))

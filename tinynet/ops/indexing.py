@@ -29,7 +29,7 @@ from tinynet.tensor import Tensor, raw
     formula=r"y_k = u_{i(k)}",
     promote="none",
     view=True,
-    rules=(lambda g, _y, _u, *, index: scatter(g, index=index, shape=_u.shape),),
+    rules=(lambda g, _y, _u, *, index: scatter(g, index=index, shape=_u.shape),),  # type: ignore[has-type]
 )
 def getitem(u: Array, *, index: Any) -> Array:
     """u[index], in all of NumPy's forms."""
@@ -52,11 +52,16 @@ def scatter(u: Array, *, index: Any, shape: tuple[int, ...]) -> Array:
     return y
 
 
+def _without(g: Any, index: Any) -> Any:
+    """g with zeros at index: what was overwritten no longer counts."""
+    return put(g, np.zeros((), dtype=g.dtype, like=g), index=index)
+
+
 @primitive(
     name="put",
     formula=r"y = u \text{ but } y_{i(k)} = v_k",
     rules=(
-        lambda g, _y, _u, _v, *, index: put(g, np.zeros((), dtype=g.dtype, like=g), index=index),
+        lambda g, _y, _u, _v, *, index: _without(g, index),
         lambda g, _y, _u, _v, *, index: getitem(g, index=index),
     ),
     broadcasts=True,

@@ -1,4 +1,4 @@
-"""Another dtype, another device: the same values elsewhere. The gradient travels back the same way."""
+"""Another dtype, another device: the same values elsewhere, and their gradients back again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tinynet.tensor import Tensor
     name="to_device",
     formula="u",
     promote="none",
-    rules=(lambda g, _y, _u, *, device, source: to_device(g, device=source, source=device),),
+    rules=(lambda g, _y, _u, *, device, source: to_device(g, device=source, source=device),),  # type: ignore[has-type]
 )
 def to_device(u: Array, *, device: str, source: str) -> Array:
     """u, copied from the device `source` to another."""
@@ -27,7 +27,7 @@ def to_device(u: Array, *, device: str, source: str) -> Array:
 
 
 @public
-def to(input: Tensor, *args: Any, dtype: Any = None, device: Any = None) -> Tensor:
+def to(input: Tensor, *args: Any, dtype: Any = None, device: Any = None) -> Any:
     """The same values with another dtype, on another device, or both; `x.to(y)` takes both from a
     Tensor.
 
@@ -55,25 +55,25 @@ def to(input: Tensor, *args: Any, dtype: Any = None, device: Any = None) -> Tens
 
 
 @public
-def cpu(input: Tensor) -> Tensor:
+def cpu(input: Tensor) -> Any:
     """On the CPU."""
     return to(input, device="cpu")
 
 
 @public
-def cuda(input: Tensor, device: int | None = None) -> Tensor:
+def cuda(input: Tensor, device: int | None = None) -> Any:
     """On the GPU; needs CuPy."""
     return to(input, device=f"cuda:{device or 0}")
 
 
 @public
-def type_as(input: Tensor, other: Tensor) -> Tensor:
+def type_as(input: Tensor, other: Tensor) -> Any:
     """With the dtype of another Tensor."""
     return cast(input, other.dtype)
 
 
 def _shorthand(name: str, dtype: np.dtype[Any]) -> None:
-    def function(input: Tensor) -> Tensor:
+    def function(input: Tensor) -> Any:
         return cast(input, dtype)
 
     function.__name__ = function.__qualname__ = name
@@ -81,12 +81,13 @@ def _shorthand(name: str, dtype: np.dtype[Any]) -> None:
     method(name, function)
 
 
-for _name, _dtype in {
+_SHORTHANDS: dict[str, np.dtype[Any]] = {
     "half": arrays.float16,
     "float": arrays.float32,
     "double": arrays.float64,
     "int": arrays.int32,
     "long": arrays.int64,
     "bool": arrays.bool_,
-}.items():
+}
+for _name, _dtype in _SHORTHANDS.items():
     _shorthand(_name, _dtype)

@@ -29,12 +29,12 @@ from tinynet.ops.public import operator, public
     formula=r"y_{ik} = \sum_j u_{ij} v_{jk}",
     broadcasts=True,  # the leading axes do
     rules=(
-        lambda g, _y, _u, v: np.matmul(g, np.swapaxes(v, -1, -2)),
-        lambda g, _y, u, _v: np.matmul(np.swapaxes(u, -1, -2), g),
+        lambda g, _y, _u, v: g @ np.swapaxes(v, -1, -2),
+        lambda g, _y, u, _v: np.swapaxes(u, -1, -2) @ g,
     ),
 )
 def _matmul(u: Array, v: Array) -> Array:
-    return np.matmul(u, v)
+    return u @ v
 
 
 def _einsum_rule(i: int, g: Any, _y: Any, *inputs: Any, subscripts: str) -> Any:

@@ -13,7 +13,7 @@ from tinynet.op import Op
 from tinynet.tensor import Tensor
 
 exports: dict[str, Callable[..., Any]] = {}  # tn.<name>
-methods: dict[str, Callable[..., Any]] = {}  # Tensor.<name>
+methods: dict[str, Callable[..., Any] | property] = {}  # Tensor.<name>
 
 _NUMPY_SPELLING = {"axis": "dim", "keepdims": "keepdim"}
 
@@ -92,8 +92,8 @@ def operator(name: str, op: Callable[..., Any], *, reverse: bool = False) -> Non
         method(f"__r{name}__", backward)
 
 
-def method(name: str, function: Callable[..., Any]) -> None:
-    """Make a function a method of Tensor under this name."""
+def method(name: str, function: Callable[..., Any] | property) -> None:
+    """Make a function a method, or a property, of Tensor under this name."""
     methods[name] = function
     setattr(Tensor, name, function)
 

@@ -30,7 +30,7 @@ def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
 
 
 def _restore(g: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
-    """A reduced value with the reduced axes of x back, each of size 1, so that it broadcasts to x."""
+    """A reduced value with the reduced axes back, of size 1, so that it broadcasts to x."""
     if keepdims or axis is None:
         return g
     axes = _axes(axis, x.ndim)
@@ -186,7 +186,7 @@ def _all(u: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
 # -- PyTorch's names -------------------------------------------------------------------------------
 
 
-def _checked(input: Any, dim: Any) -> Axis:
+def checked_axis(input: Any, dim: Any) -> Axis:
     """`dim` as NumPy wants it, or an error that names the valid range."""
     if dim is None or (isinstance(dim, list | tuple) and not dim):
         return None
@@ -207,7 +207,7 @@ def _checked(input: Any, dim: Any) -> Axis:
 
 
 def _nonempty(input: Any, dim: Axis, name: str) -> Axis:
-    axis = _checked(input, dim)
+    axis = checked_axis(input, dim)
     if _count(input, axis) == 0:
         raise ShapeError(
             f"{name} of nothing: the reduced axes have no entries",
@@ -227,7 +227,7 @@ def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
     if dtype is None and not is_floating(input.dtype):
         dtype = int64
     input = input if dtype is None else cast(input, np.dtype(dtype))
-    return _sum(input, axis=_checked(input, dim), keepdims=keepdim)
+    return _sum(input, axis=checked_axis(input, dim), keepdims=keepdim)
 
 
 def _floating(input: Any, name: str) -> None:
@@ -247,7 +247,7 @@ def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
     """
     input = input if dtype is None else cast(input, np.dtype(dtype))
     _floating(input, "mean")
-    return _mean(input, axis=_checked(input, dim), keepdims=keepdim)
+    return _mean(input, axis=checked_axis(input, dim), keepdims=keepdim)
 
 
 @public
@@ -272,7 +272,7 @@ def var(
     _floating(input, "var")
     if correction is None:
         correction = 0 if unbiased is False else 1
-    return _var(input, axis=_checked(input, dim), ddof=correction, keepdims=keepdim)
+    return _var(input, axis=checked_axis(input, dim), ddof=correction, keepdims=keepdim)
 
 
 @public
@@ -315,15 +315,15 @@ def _extreme(input: Any, dim: Any, keepdim: bool, name: str) -> Any:
     from tinynet.ops import elementwise
 
     both, reduce, arg = {
-        "max": (elementwise.maximum, _amax, np.argmax),
-        "min": (elementwise.minimum, _amin, np.argmin),
+        "max": (elementwise.maximum, _amax, _argmax),
+        "min": (elementwise.minimum, _amin, _argmin),
     }[name]
     if dim is None:
         return reduce(input, axis=_nonempty(input, None, name))
     if isinstance(dim, Tensor):
         return both(input, dim)
     axis = _nonempty(input, dim, name)
-    indices = arg(input, axis=axis, keepdims=True) if input.ndim else np.argmax(input)
+    indices = arg(input, axis=axis, keepdims=True) if input.ndim else _argmax(input)
     return _at(input, dim, indices, keepdim)
 
 
@@ -362,13 +362,13 @@ def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 @public
 def any(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """Whether some entry is not zero."""
-    return _any(input, axis=_checked(input, dim), keepdims=keepdim)
+    return _any(input, axis=checked_axis(input, dim), keepdims=keepdim)
 
 
 @public
 def all(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """Whether no entry is zero."""
-    return _all(input, axis=_checked(input, dim), keepdims=keepdim)
+    return _all(input, axis=checked_axis(input, dim), keepdims=keepdim)
 
 
 @public
@@ -377,6 +377,6 @@ def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
 
     >>> import tinynet as tn
     >>> tn.logsumexp(tn.tensor([1000.0, 1000.0]), dim=0)
-    tensor(1000.6931)
+    tensor(1000.6932)
     """
-    return _logsumexp(input, axis=_checked(input, dim), keepdims=keepdim)
+    return _logsumexp(input, axis=checked_axis(input, dim), keepdims=keepdim)

@@ -11,10 +11,12 @@ from tinynet.tensor import Tensor
 
 
 def save(obj: Any, path: str | os.PathLike[str]) -> None:
-    """Write nested dicts, lists and tuples of tensors, arrays, numbers, texts, True/False and None to a file.
+    """Write nested dicts, lists and tuples of tensors, arrays, numbers, texts, True/False and None
+    to a file.
 
-    The file is safetensors, readable by other programs, and is written whole or not at all. Of a tensor the values are
-    saved. Whatever else the tree holds is a `FileFormatError` that says where it stands.
+    The file is safetensors, readable by other programs, and is written whole or not at all. Of a
+    tensor the values are saved. Whatever else the tree holds is a `FileFormatError` that says where
+    it stands.
 
     >>> import tinynet as tn, tempfile, os
     >>> path = os.path.join(tempfile.mkdtemp(), "run.safetensors")
@@ -30,7 +32,8 @@ def load(path: str | os.PathLike[str], *, map_location: Any = None) -> Any:
 
     map_location    the device of the tensors; by default the CPU
 
-    Nothing in a file can run code. Raises `FileFormatError` for a file of another kind, or a damaged one.
+    Nothing in a file can run code. Raises `FileFormatError` for a file of another kind, or a
+    damaged one.
     """
 
     def wrap(array: arrays.Array) -> Tensor:

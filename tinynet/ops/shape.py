@@ -13,7 +13,7 @@ import numpy as np
 from tinynet.arrays import Array
 from tinynet.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError, describe
 from tinynet.op import implements, primitive
-from tinynet.ops.public import public
+from tinynet.ops.public import method, public
 from tinynet.tensor import Tensor
 
 # -- the table -------------------------------------------------------------------------------------
@@ -261,7 +261,7 @@ def _expand_dims(a: Any, axis: Any) -> Any:
 
 @public
 def broadcast_to(input: Any, shape: Any) -> Any:
-    """Repeated, without copying, to a larger shape. The gradient is summed over what was repeated."""
+    """Repeated, without copying; the gradient is summed over what was repeated."""
     return _broadcast_to(input, shape=tuple(shape))
 
 
@@ -355,11 +355,8 @@ def contiguous(input: Any) -> Any:
 public(lambda input, other: view(input, *other.shape), name="view_as")
 public(lambda input, other: reshape(input, *other.shape), name="reshape_as")
 
-Tensor.T = property(lambda self: _permute(self), doc="All axes in reverse order.")  # type: ignore[attr-defined]
-Tensor.mT = property(  # type: ignore[attr-defined]
-    lambda self: transpose(self, -2, -1),
-    doc="The last two axes exchanged: a batch of transposed matrices.",
-)
+method("T", property(lambda self: _permute(self), doc="All axes in reverse order."))
+method("mT", property(lambda self: transpose(self, -2, -1), doc="The last two axes exchanged."))
 
 
 def size(input: Tensor, dim: int | None = None) -> Any:

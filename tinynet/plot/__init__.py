@@ -1,11 +1,12 @@
 """Pictures: learning curves, confusion matrix, images, learned weights, the tape of an expression.
 
-Every function returns a matplotlib Figure and shows nothing by itself: a notebook displays the Figure that a cell ends
-with, a script calls `figure.savefig("name.png")`. Functions with one panel take `ax=`, to draw into a figure of yours.
-matplotlib is imported when the first picture is drawn. Colours: Okabe and Ito's, which colour-blind readers can tell
-apart.
+Every function returns a matplotlib Figure and shows nothing by itself: a notebook displays the
+Figure that a cell ends with, a script calls `figure.savefig("name.png")`. Functions with one panel
+take `ax=`, to draw into a figure of yours. matplotlib is imported when the first picture is drawn.
+Colours: Okabe and Ito's, which colour-blind readers can tell apart.
 
-`curves.py` is about runs and scores, `grids.py` about images, `graphs.py` about the tape; `style.py` holds the colours.
+`curves.py` is about runs and scores, `grids.py` about images, `graphs.py` about the tape;
+`style.py` holds the colours.
 """
 
 from tinynet.plot.curves import confusion_matrix, learning_curves

@@ -11,9 +11,13 @@ from tinynet.plot.style import GREY, OKABE_ITO, axes_in, new_figure, plain, tidy
 
 
 def learning_curves(history: Any) -> Any:
-    """A panel for the loss and one for each metric: training and validation by epoch, with the best epoch marked.
+    """A panel for the loss and one for each metric: training and validation by epoch, with the best
+    epoch marked.
 
     history   a `History`, or a dict name -> list with one number for each epoch
+
+    >>> [ax.get_title() for ax in learning_curves({"loss": [2.0, 1.0]}).axes]
+    ['loss']
     """
     curves: Mapping[str, Sequence[float]] = getattr(history, "curves", history)
     names = [name for name in curves if not name.startswith("val_") or name[4:] not in curves]
@@ -42,6 +46,9 @@ def confusion_matrix(matrix: Any, labels: Sequence[Any] | None = None, *, ax: An
     """The counts of `metrics.confusion_matrix`: true classes down, predicted classes across.
 
     The colour is the share of the row, so that classes of different sizes can be compared.
+
+    >>> confusion_matrix([[8, 2], [1, 9]], labels=["cat", "dog"]).axes[0].get_title()
+    '85.0 % on the diagonal'
     """
     counts = plain(matrix)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size:

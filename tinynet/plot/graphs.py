@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from tinynet.errors import ArgumentError, GraphError
@@ -31,7 +33,8 @@ class Step:
 
 
 def steps(tensor: Tensor) -> list[Step]:
-    """How a value was computed: leaves and ops, every step after those it used; the last is the value itself.
+    """How a value was computed: leaves and ops, every step after those it used; the last is the
+    value itself.
 
     >>> import tinynet as tn
     >>> a = tn.tensor([1.0, 2.0], requires_grad=True, name="a")
@@ -88,13 +91,20 @@ def _nodes(root: Any) -> list[Any]:
     return sorted(seen, key=lambda node: node.order)
 
 
-# -- the picture ----------------------------------------------------------------------------------------------------
+# -- the picture -----------------------------------------------------------------------------------
 
 
 def tape(tensor: Tensor, *, ax: Any = None) -> Any:
-    """The tape of a small expression: leaves on the left, the value on the right, an arrow for every use.
+    """The tape of a small expression: leaves on the left, the value on the right, an arrow for
+    every use.
 
-    The gradient travels along the same arrows, from right to left. Raises `ArgumentError` for more than 80 steps.
+    The gradient travels along the same arrows, from right to left. Raises `ArgumentError` for more
+    than 80 steps.
+
+    >>> import tinynet as tn
+    >>> x = tn.tensor(2.0, requires_grad=True, name="x")
+    >>> tape(x * x).axes[0].texts[0].get_text()
+    'x'
     """
     found = steps(tensor)
     if len(found) > _LIMIT:
@@ -133,7 +143,9 @@ def _columns(found: list[Step]) -> dict[Step, int]:
 def _rows(
     found: list[Step], column: dict[Step, int]
 ) -> tuple[dict[Step, float], dict[tuple[Step, int], list[Step]]]:
-    """Heights, so that few arrows cross; and for arrows over several columns the empty places that they pass."""
+    """Heights, so that few arrows cross; and for arrows over several columns the empty places that
+    they pass.
+    """
     layers: list[list[Step]] = [[] for _ in range(max(column.values()) + 1)]
     routes: dict[tuple[Step, int], list[Step]] = {}
     near: dict[Step, list[Step]] = {}
@@ -147,7 +159,7 @@ def _rows(
                 column[bend] = c
                 layers[c].append(bend)
             whole = [below, *chain, step]
-            for left, right in zip(whole, whole[1:], strict=False):
+            for left, right in pairwise(whole):
                 near.setdefault(left, []).append(right)
                 near.setdefault(right, []).append(left)
     rows: dict[Step, float] = {}
@@ -189,7 +201,7 @@ def _draw_box(ax: Any, step: Step, x: float, y: float) -> None:
     )
     box.set(facecolor="white", edgecolor=colour)
     ax.add_patch(box)
-    lines = [(step.label, 10, "black")]
+    lines = [(step.label, 10.0, "black")]
     if step.formula and _can_draw(step.formula):
         lines.append((f"${step.formula}$", 10, colour))
     if step.shape is not None:
@@ -210,15 +222,17 @@ def _can_draw(formula: str) -> bool:
     return bool(size.width < 64 and size.height < 20)
 
 
-def _draw_arrow(ax: Any, points: list[tuple[float, float]], shift: float) -> None:
-    """A smooth line from the right side of the first box to the left side of the last, through the bends."""
+def _draw_arrow(ax: Any, points: Sequence[tuple[float, float]], shift: float) -> None:
+    """A smooth line from the right side of the first box to the left side of the last, through the
+    bends.
+    """
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.path import Path
 
     (x0, y0), (x1, y1) = points[0], points[-1]
     stops = [(x0 + 0.34, y0), *points[1:-1], (x1 - 0.36, y1 + shift)]
     vertices, codes = [stops[0]], [Path.MOVETO]
-    for (xa, ya), (xb, yb) in zip(stops, stops[1:], strict=False):
+    for (xa, ya), (xb, yb) in pairwise(stops):
         middle = (xa + xb) / 2
         vertices += [(middle, ya + shift), (middle, yb), (xb, yb)]
         codes += [Path.CURVE4] * 3

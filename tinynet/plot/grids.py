@@ -23,6 +23,10 @@ def images(
 
     images       (n, h, w)
     predictions  where one differs from the label, the title says so in colour: "5, read as 9"
+
+    >>> figure = images(np.eye(3)[None], labels=[5], predictions=[9])
+    >>> figure.axes[0].get_title()
+    '5, read as 9'
     """
     values = plain(images)
     if values.ndim != 3 or not len(values):
@@ -50,10 +54,14 @@ def weights(
     titles: Sequence[str] | None = None,
     columns: int = 8,
 ) -> Any:
-    """Rows of a weight matrix as images on one scale, white at 0: where a neuron looks, and with which sign.
+    """Rows of a weight matrix as images on one scale, white at 0: where a neuron looks, and with
+    which sign.
 
     W       (neurons, inputs), or (neurons, h, w), or filters (neurons, 1, h, w)
     shape   (h, w) of one image; the square root of `inputs` by default
+
+    >>> weights(np.eye(4), titles=["a", "b", "c", "d"]).axes[3].get_title()
+    'd'
     """
     values = plain(W)
     if values.ndim == 4 and values.shape[1] == 1:
@@ -88,7 +96,9 @@ def _text(x: Any) -> str:
 def _grid(
     n: int, columns: int, side: float, *, titled: bool, right: float = 0.1
 ) -> tuple[Any, list[Any]]:
-    """A figure with n empty frames of this side in inches, and the frames. `right` is room for a colour bar."""
+    """A figure with n empty frames of this side in inches, and the frames. `right` is room for a
+    colour bar.
+    """
     columns = min(columns, n)
     side = max(side, 2.4 / columns)
     rows = -(-n // columns)

@@ -35,7 +35,7 @@ def new_figure(width: float, height: float) -> Any:
     from matplotlib.figure import Figure
 
     if "ipykernel" in sys.modules:
-        import matplotlib.pyplot  # noqa: F401, ICN001  (tells the notebook how to display a Figure)
+        import matplotlib.pyplot  # noqa: F401  (tells the notebook how to display a Figure)
     return Figure(figsize=(width, height), layout="constrained", dpi=120)
 
 

@@ -15,8 +15,10 @@ class History:
     """The curves of a run. `history["val_loss"]` is a list with one number for each epoch.
 
     curves      name -> numbers: "loss", "val_loss", and each metric as "accuracy", "val_accuracy"
-    best_epoch  the epoch (counted from 1) with the lowest loss: on the validation data where there are some
-    ended       how the run ended: "finished", "early" (patience was exhausted) or "interrupted" (Ctrl-C)
+    best_epoch  the epoch (counted from 1) with the lowest loss: on the validation data where there
+                are some
+    ended       how the run ended: "finished", "early" (patience was exhausted) or "interrupted"
+                (Ctrl-C)
 
     >>> history = History({"loss": [2.0, 1.0, 0.5], "val_loss": [2.0, 1.5, 1.7]})
     >>> history.best_epoch, history["val_loss"][history.best_epoch - 1]
@@ -41,7 +43,7 @@ class History:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch with the lowest monitored loss, counted from 1; 0 before the first has ended."""
+        """The epoch with the lowest monitored loss, counted from 1; 0 if none has ended."""
         losses = [math.inf if math.isnan(value) else value for value in self.monitored]
         return 1 + losses.index(min(losses)) if losses else 0
 

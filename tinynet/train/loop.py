@@ -1,4 +1,6 @@
-"""Training, as one reads it in a book: for each epoch, for each batch: forward, loss, backward, step."""
+"""Training, as one reads it in a book: for each epoch, for each batch: forward, loss, backward,
+step.
+"""
 
 from __future__ import annotations
 
@@ -41,27 +43,31 @@ def fit(
 ) -> History:
     """Train `model` on `data` and return the history of the run.
 
-    data          (x, y); a data set of such pairs, which is shuffled for each epoch; or a DataLoader, used as it is
+    data          (x, y); a data set of such pairs, which is shuffled for each epoch; or a
+                  DataLoader, used as it is
     loss          loss(model(x), y) -> scalar tensor, the mean over the batch
     optimizer     holds the parameters of the model: `optim.Adam(model.parameters(), lr=1e-3)`
     validation    as `data`, never trained on; gives "val_loss" and "val_…" of each metric
-    metrics       functions of (predictions, labels): a list, or a dict that names them; on the training data they
-                  are taken of the predictions as they were made, while the weights moved
+    metrics       functions of (predictions, labels): a list, or a dict that names them; on the
+                  training data they are taken of the predictions as they were made, while the
+                  weights moved
     patience      stop after this many epochs without a new lowest validation loss
     restore_best  end with the weights of the best epoch, not of the last
     seed          call `tn.manual_seed(seed)` first, which makes the run repeatable
     progress      show a bar when the output is a terminal
 
-    Ctrl-C ends the run and returns the history so far. Raises `GraphError` if the loss cannot reach a parameter, and
-    `DivergenceError` if the loss becomes NaN or infinite.
+    Ctrl-C ends the run and returns the history so far. Raises `GraphError` if the loss cannot reach
+    a parameter, and `DivergenceError` if the loss becomes NaN or infinite.
+
+    >>> from tinynet import nn, optim
+    >>> model = nn.Linear(1, 1)
+    >>> x = np.array([[0.0], [1.0]], "f4"); y = 2 * x
+    >>> sgd = optim.SGD(model.parameters(), lr=0.5)
+    >>> history = fit(model, (x, y), loss=nn.functional.mse_loss, optimizer=sgd, epochs=200)
+    >>> len(history), round(model.weight.item(), 3)
+    (200, 2.0)
     """
-    if epochs < 0:
-        raise ArgumentError("epochs is 0 or more", got=str(epochs))
-    if patience is not None and (patience < 1 or validation is None):
-        raise ArgumentError(
-            "patience counts epochs (1 or more) without progress on validation data",
-            got=f"patience={patience}, validation {'missing' if validation is None else 'given'}",
-        )
+    _check_options(epochs, patience, validation)
     if seed is not None:
         random.manual_seed(seed)
     loader = as_loader(data, batch_size, shuffle=True)
@@ -128,8 +134,13 @@ def evaluate(
 ) -> dict[str, float]:
     """Loss and metrics of a model on data, without training: {"loss": …, "accuracy": …}.
 
-    The model is in evaluation mode meanwhile, and nothing is recorded. Each metric sees all predictions at once; the
-    loss is the mean over the samples.
+    The model is in evaluation mode meanwhile, and nothing is recorded. Each metric sees all
+    predictions at once; the loss is the mean over the samples.
+
+    >>> from tinynet import nn
+    >>> x, y = np.array([1.0, 3.0]), np.array([1.0, 1.0])
+    >>> evaluate(nn.Identity(), (x, y), loss=nn.functional.mse_loss)
+    {'loss': 2.0}
     """
     sums = _Sums(_named(metrics))
     was_training = model.training
@@ -144,11 +155,13 @@ def evaluate(
     return sums.result()
 
 
-# -- bookkeeping ----------------------------------------------------------------------------------------------------
+# -- bookkeeping -----------------------------------------------------------------------------------
 
 
 class _Sums:
-    """The loss of an epoch, weighted by the sizes of its batches, and the predictions that the metrics want."""
+    """The loss of an epoch, weighted by the sizes of its batches, and the predictions that the
+    metrics want.
+    """
 
     def __init__(self, metrics: Mapping[str, Metric]) -> None:
         self.metrics = metrics
@@ -179,7 +192,9 @@ class _Sums:
 
 
 def as_loader(data: Any, batch_size: int, shuffle: bool = False) -> Any:
-    """Data as batches: (x, y) and data sets are wrapped, a loader (any iterable of batches) stays as it is."""
+    """Data as batches: (x, y) and data sets are wrapped, a loader (any iterable of batches) stays
+    as it is.
+    """
     if isinstance(data, tuple):
         if len(data) != 2:
             raise DataError(
@@ -209,6 +224,16 @@ def _named(metrics: Mapping[str, Metric] | Sequence[Metric]) -> Mapping[str, Met
     if "loss" in named:
         raise ArgumentError("a metric cannot be called 'loss': that name is taken by the loss")
     return named
+
+
+def _check_options(epochs: int, patience: int | None, validation: Any) -> None:
+    if epochs < 0:
+        raise ArgumentError("epochs is 0 or more", got=str(epochs))
+    if patience is not None and (patience < 1 or validation is None):
+        raise ArgumentError(
+            "patience counts epochs (1 or more) without progress on validation data",
+            got=f"patience={patience}, validation {'missing' if validation is None else 'given'}",
+        )
 
 
 def _check_loss(value: Any, epoch: int, batch: int) -> None:

@@ -1,0 +1,248 @@
+"""What is typed: every command works, a mistake is one line and status 2."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tinynet import bench, cli
+from tinynet.bench import stopwatch
+from tinynet.ops.saving import load
+
+
+def run(capsys: Any, *argv: str) -> tuple[int, str, str]:
+    status = cli.main(list(argv))
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def test_without_a_command_help_with_an_example_of_each(capsys: Any) -> None:
+    status, out, _ = run(capsys)
+    assert status == 0
+    listed = re.search(r"commands:\n  COMMAND\n(.*?)\n\n", out, re.DOTALL)
+    assert listed
+    names = re.findall(r"^    (\w+)", listed[1], re.MULTILINE)
+    assert names == ["tour", "where", "check", "train", "bench", "info"]
+    for name in names:
+        assert f"python -m tinynet {name}" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("exp", ["e^{u}", "ops/elementwise.py:", 'elementwise("exp"', "g * y"]),
+        ("eq", ["u = v", "np.equal"]),
+        ("einsum", ["ops/products.py:", "def _einsum_rule", "Einstein"]),
+        ("to_dtype", ["dispatch.py:"]),
+        ("softmax", ["derivations/softmax.py:", "Derivation.", "def backward", "nn.Softmax"]),
+        ("perceptron", ["Rosenblatt", "derivations/perceptron.py:"]),
+        ("LINEAR", ["derivations/linear.py:", "nn.Linear", "nn.functional.linear"]),
+        ("tn.nn.Linear", ["nn/layers.py:"]),
+        ("optim.SGD", ["optim/sgd.py:"]),
+        ("roc_auc", ["metrics.py:", "scores"]),
+        ("DataLoader", ["data/loading.py:", "batches"]),
+        ("fit", ["train/loop.py:"]),
+    ],
+)
+def test_where(capsys: Any, name: str, parts: list[str]) -> None:
+    status, out, _ = run(capsys, "where", name)
+    assert status == 0
+    for part in parts:
+        assert part in out
+
+
+def test_where_names_the_right_line(capsys: Any, monkeypatch: Any) -> None:
+    """For every op: at file:line stands the statement that is shown."""
+    from tinynet.op import Derivation, registry
+
+    monkeypatch.chdir("/")
+    for op in registry.values():
+        if isinstance(op, Derivation):
+            continue
+        _, out, _ = run(capsys, "where", f"ops.{op.name}")
+        path, line = re.search(r"   at (\S+):(\d+)\n\n   (.*)\n", out).group(1, 2)
+        shown = re.search(r"   at \S+\n\n   (.*)\n", out).group(1)
+        assert Path("/", path).read_text(encoding="utf-8").splitlines()[int(line) - 1] == shown
+        assert f'"{op.name}"' in out
+
+
+def test_where_of_a_name_that_is_none(capsys: Any) -> None:
+    status, out, err = run(capsys, "where", "sofmax")
+    assert (status, out) == (2, "")
+    assert err.startswith("tinynet: nothing is called 'sofmax'; try: softmax")
+    assert err.count("\n") == 1
+
+
+def test_check(capsys: Any, monkeypatch: Any) -> None:
+    status, out, _ = run(capsys, "check", "tanh", "softmax", "eq")
+    assert status == 0
+    assert re.search(r"^tanh +elementwise +\d+ +\de-\d\d +\de-\d\d  ok", out, re.MULTILINE)
+    assert re.search(r"^eq +elementwise +0 +– +–", out, re.MULTILINE)
+    status, _, err = run(capsys, "check", "tahn")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "tanh" in err
+
+    from tinynet.op import registry
+
+    wrong = [lambda g, y, _u: g * (1 - y)]
+    monkeypatch.setattr(registry["tanh"], "rule", wrong.__getitem__)
+    status, out, _ = run(capsys, "check", "tanh", "exp")
+    assert status == 1
+    assert re.search(r"^tanh .* WRONG", out, re.MULTILINE)
+    assert re.search(r"^exp .* ok", out, re.MULTILINE)
+
+
+def test_train_saves_a_model_that_reads_digits(capsys: Any, tmp_path: Path) -> None:
+    out = tmp_path / "model.safetensors"
+    argv = ["train", "digits", "--epochs", "3", "--hidden", "32", "--seed", "1", "--out", str(out)]
+    status, text, _ = run(capsys, *argv)
+    assert status == 0
+    kept = load(out)
+    assert f"{100 * kept['accuracy']:.1f} %" in text
+
+    from tinynet.data import load_digits
+    from tinynet.metrics import accuracy
+    from tinynet.tour import digit_reader
+    from tinynet.train import evaluate
+
+    model = digit_reader(32)
+    model.load_state_dict(kept["model"])
+    _, test = load_digits(scaled=True).split(0.2, seed=1)
+    score = evaluate(model, (test.images, test.labels), metrics=[accuracy])["accuracy"]
+    assert score == kept["accuracy"] > 0.8
+    assert kept["options"] == {"hidden": 32, "epochs": 3, "lr": 4e-3, "seed": 1}
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["nothing"],
+        ["where"],
+        ["train", "cats"],
+        ["train", "digits", "--epochs", "0"],
+        ["train", "digits", "--hidden", "x"],
+    ],
+)
+def test_mistakes_in_the_command_line(capsys: Any, argv: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(argv)
+    assert caught.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["train", "digits", "--epochs", "1", "--out", "/no/such/folder/x"],
+        ["train", "digits", "--epochs", "1", "--seed", "-1"],
+        ["bench", "nothing"],
+        ["bench", "engine", "--device", "toaster"],
+    ],
+)
+def test_other_mistakes_are_one_line(capsys: Any, argv: list[str]) -> None:
+    status, _, err = run(capsys, *argv)
+    assert status == 2
+    assert re.fullmatch(r"tinynet: [^\n]+\n", err)
+
+
+def test_info(capsys: Any) -> None:
+    status, out, _ = run(capsys, "info")
+    assert status == 0
+    for part in ("tinynet ", "machine ", "numpy ", "devices "):
+        assert part in out
+
+
+def test_a_reader_that_stops_early_and_ctrl_c() -> None:
+    command = [sys.executable, "-m", "tinynet", "check"]
+    root = str(Path(cli.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": root}
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stdout
+    assert process.stderr
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(60) == 0
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
+# -- bench -----------------------------------------------------------------------------------------
+
+
+def test_bench_prints_and_keeps_what_it_measured(
+    capsys: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(stopwatch, "_ROUND", 0.0005)
+    path = tmp_path / "b.json"
+    status, out, _ = run(capsys, "bench", "engine", "--json", str(path))
+    assert status == 0
+    kept = json.loads(path.read_text())
+    (row,) = kept["rows"]
+    assert row["name"] == "engine"
+    assert {"tinynet", "numpy"} <= set(row["seconds"])
+    ratio = row["seconds"]["tinynet"] / row["seconds"]["numpy"]
+    assert f"tinynet / numpy = {ratio:.2f}" in out
+    assert kept["machine"] in out
+
+
+def test_the_stopwatch_sees_who_is_slower() -> None:
+    turns: list[str] = []
+
+    def work(name: str, n: int) -> Any:
+        return lambda: (turns.append(name), sum(range(n)))
+
+    seconds = bench.measure({"a": work("a", 1_000), "b": work("b", 100_000)}, rounds=5)
+    assert seconds["b"] / seconds["a"] > 10
+    changes = sum(x != y for x, y in pairwise(turns))
+    assert changes >= 9  # they took turns, five rounds each
+
+
+def test_all_engines_of_a_row_do_the_same_work() -> None:
+    """The floor of the training step is a training step: it learns as the engine does."""
+    import numpy as np
+
+    from tinynet.bench import rows
+
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((64, 784)).astype(np.float32), rng.integers(0, 10, 64)
+    from tinynet import nn, optim
+    from tinynet.ops.creation import tensor
+
+    model = nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10))
+    model.load_state_dict(
+        dict(zip(model.state_dict(), map(tensor, rows._first_weights()), strict=True))
+    )
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
+    step = rows._mlp_by_hand("cpu", X, Y)
+    for _ in range(5):
+        step()
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(tensor(X)), tensor(Y)).backward()
+        optimizer.step()
+    (weights,) = [c.cell_contents for c in step.__closure__ if isinstance(c.cell_contents, list)]
+    for ours, by_hand in zip(model.parameters(), weights, strict=True):
+        off = np.abs(ours.detach().numpy() - by_hand)
+        assert (
+            off.mean() < 1e-5
+        )  # five steps of up to 1e-3; where a gradient is 0, rounding gives Adam its sign
+
+
+@pytest.mark.parametrize("name", sorted(bench.ROWS))
+def test_every_row_runs(name: str) -> None:
+    calls = bench.ROWS[name].make("cpu")
+    assert "tinynet" in calls
+    if bench.ROWS[name].returns_seconds:
+        assert 0 < calls["tinynet"]() < 20
+    else:
+        for call in calls.values():
+            call()
