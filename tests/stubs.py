@@ -93,7 +93,8 @@ def tensor_stub() -> str:
         else:
             body.append(_function(name, attached, method=True))
     head = (
-        "import builtins\nfrom collections.abc import Iterator, Sequence\nfrom typing import Any\n\n"
+        "import builtins\nfrom collections.abc import Iterator, Sequence\n"
+        "from typing import Any\n\n"
         "import numpy as np\n\nfrom tinynet.arrays import Array\n"
         "from tinynet.autograd import Hook, RemovableHandle\n"
         "from tinynet.random import Generator\n\n"
@@ -110,7 +111,7 @@ def package_stub() -> str:
     tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
     lines = [
         "import builtins",
-        "from types import ModuleType",
+        "import os",
         "from typing import Any",
         "",
         "import numpy as np",

@@ -17,7 +17,7 @@ from tinynet.arrays import Array
 from tinynet.autograd import AliasNode, Edge, Node, differentiate, is_grad_enabled, place
 from tinynet.errors import DTypeError, InPlaceError, RuleError, at_op, describe, foreseen
 from tinynet.op import Derivation, Op, Spec
-from tinynet.tensor import Tensor, raw
+from tinynet.tensor import Tensor
 
 _NUMBERS = frozenset((bool, int, float))
 
@@ -43,10 +43,10 @@ def apply(op: Op, *inputs: Any, **options: Any) -> Any:
     output = Tensor(y)
     if op.view:
         _share_counter(output, inputs)
-    if op.differentiable and is_grad_enabled() and output.array.dtype.kind in "fc":
-        if edges.count(None) < len(edges):
-            output._requires_grad = True
-            output._node = OpNode(op, edges, inputs, options, output, saved)
+    tracked = edges.count(None) < len(edges) and op.differentiable and is_grad_enabled()
+    if tracked and output.array.dtype.kind in "fc":
+        output._requires_grad = True
+        output._node = OpNode(op, edges, inputs, options, output, saved)
     return output
 
 

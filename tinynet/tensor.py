@@ -329,11 +329,11 @@ class Tensor:
 
 
 def _formatter(array: np.ndarray[Any, Any]) -> Any:
-    """PyTorch's way with floats: whole ones as `1.`, others with 4 digits, extreme ones as 1e-05."""
+    """PyTorch's way with floats: whole ones as `1.`, others with 4 digits, extremes as 1e-05."""
     if array.dtype.kind != "f" or not array.size:
         return None
     sizes = np.abs(array[np.isfinite(array) & (array != 0)], dtype=np.float64)
-    if not sizes.size or (sizes == np.round(sizes)).all() and sizes.max() < 1e8:
+    if not sizes.size or ((sizes == np.round(sizes)).all() and sizes.max() < 1e8):
         digits, end = ".0f", "."
     elif sizes.max() > 1e8 or sizes.min() < 1e-4 or sizes.max() > 1e3 * sizes.min():
         digits, end = ".4e", ""
