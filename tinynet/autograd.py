@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from functools import wraps
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from operator import attrgetter
 from typing import Any, TypeAlias
 
@@ -181,27 +181,21 @@ def propagate(
     """The gradient at every leaf, or at the targets: arrays that nobody else holds (with
     create_graph, Tensors). Nodes older than `oldest` are not entered.
     """
+    if create_graph and not is_grad_enabled():
+        with enable_grad():
+            return propagate(
+                outputs, cotangents, targets=targets, create_graph=True, keep=keep, oldest=oldest
+            )
     sums: dict[Edge, Any] = {}  # the gradient that has arrived at each edge so far
-    borrowed: set[Edge] = set()  # where that is somebody else's array, to be copied in the end
-    heap: list[tuple[int, Node]] = []  # the nodes to be visited, the newest on top
-
-    def add(edge: Edge | None, d: Any, owned: bool) -> None:
-        if edge in sums:  # never in place: several edges may hold the same array
-            sums[edge] = sums[edge] + d
-            borrowed.discard(edge)
-        elif edge is not None:
-            sums[edge] = d
-            if not owned:
-                borrowed.add(edge)
-            if isinstance(edge, Node) and edge.order >= oldest:
-                heappush(heap, (-edge.order, edge))
-
     for output, cotangent in zip(outputs, cotangents, strict=True):
-        add(edge_of(output), cotangent, owned=False)
-    ends = None if targets is None else set(targets)
-    useful = None if ends is None else _leading_to(ends, reachable(sums, oldest))
-    before = _recording.get()
-    _recording.set(create_graph)
+        edge = edge_of(output)
+        if edge is not None:
+            sums[edge] = sums[edge] + cotangent if edge in sums else cotangent
+    borrowed = set(sums)  # where it is somebody else's array, to be copied in the end
+    heap = [(-edge.order, edge) for edge in sums if isinstance(edge, Node)]  # the newest on top
+    heapify(heap)
+    ends = set() if targets is None else set(targets)
+    useful = None if targets is None else _leading_to(ends, reachable(sums, oldest))
     try:
         while heap:
             node = heappop(heap)[1]  # the newest: all its users have been visited
@@ -209,26 +203,43 @@ def propagate(
             if isinstance(g, np.generic):  # NumPy makes scalars of 0-d arrays; rules see arrays
                 g = np.asarray(g)
             if node.hooks:
-                g = _run_hooks(node, g)
-            if ends is not None and node in ends:
+                g = _run_hooks(node.hooks, g)
+            if node in ends:
                 sums[node] = g
             edges = node.edges
             if edges is None:
                 raise _freed(node)
             if useful is not None:
                 edges = [e if e in useful else None for e in edges]
-            if useful is None or node in useful:
-                for edge, d in zip(edges, node.gradients(g, edges, create_graph), strict=True):
-                    if d is not None:
-                        add(edge, d, d is not g and getattr(d, "base", None) is None)
+            gradients: Sequence[Any] = ()
+            if useful is None or edges.count(None) < len(edges):
+                gradients = node.gradients(g, edges, create_graph)
+            for edge, d in zip(edges, gradients, strict=False):
+                if d is None or edge is None:
+                    continue
+                if edge in sums:  # never in place: several edges may hold the same array
+                    sums[edge] = sums[edge] + d
+                    borrowed.discard(edge)
+                    continue
+                sums[edge] = d
+                if d is g or getattr(d, "base", None) is not None:
+                    borrowed.add(edge)
+                if isinstance(edge, Node) and edge.order >= oldest:
+                    heappush(heap, (-edge.order, edge))
             if not keep:
                 node.release()
     except foreseen as error:
         shown = at_op(f"backward of {node.name.removesuffix('Backward')}", (g,), error)
         raise shown from (None if shown is error else error)
-    finally:
-        _recording.set(before)
-    return _delivered(sums, borrowed, ends)
+    return _finished(sums, borrowed)
+
+
+def _finished(sums: dict[Edge, Any], borrowed: set[Edge]) -> dict[Edge, Any]:
+    """The gradients, each an array of its own, after the hooks of the leaves have seen them."""
+    for edge, g in sums.items():
+        g = np.copy(g) if edge in borrowed else g
+        sums[edge] = _run_hooks(edge._hooks, g) if isinstance(edge, Tensor) and edge._hooks else g
+    return sums
 
 
 def _freed(node: Node) -> GraphError:
@@ -236,19 +247,6 @@ def _freed(node: Node) -> GraphError:
         f"the graph was freed by an earlier backward pass (reached again at {node.name})",
         hint="backward(retain_graph=True) the first time, or compute the forward pass again",
     )
-
-
-def _delivered(
-    sums: dict[Edge, Any], borrowed: set[Edge], ends: set[Edge] | None
-) -> dict[Edge, Any]:
-    """What arrived at the leaves, or at the ends: after the hooks, and nobody else's array."""
-    found = {}
-    for edge, g in sums.items():
-        if isinstance(edge, Tensor) if ends is None else edge in ends:
-            if isinstance(edge, Tensor) and edge._hooks:
-                g = _run_hooks(edge, g)
-            found[edge] = np.copy(g) if edge in borrowed else g
-    return found
 
 
 def reachable(edges: Iterable[Edge | None], oldest: int) -> set[Node]:
@@ -279,14 +277,11 @@ def _leading_to(ends: set[Edge], nodes: Iterable[Node]) -> set[Edge]:
     return useful
 
 
-def _run_hooks(edge: Edge, g: Any) -> Any:
-    """Show a finished gradient to the hooks, each of which may replace it; what is retained is the
-    final one.
-    """
-    hooks = list(((edge._hooks if isinstance(edge, Tensor) else edge.hooks) or {}).values())
+def _run_hooks(hooks: dict[int, Hook], g: Any) -> Any:
+    """Show a finished gradient to the hooks; each may replace it. The final one is retained."""
     shown = g if isinstance(g, Tensor) else Tensor(np.copy(g))
-    for hook in sorted(hooks, key=lambda hook: isinstance(hook, _Retain)):
-        new = hook(shown)
+    for hook in sorted(hooks.values(), key=lambda hook: isinstance(hook, _Retain)):
+        new: Any = hook(shown)
         if new is not None and (not isinstance(new, Tensor) or new.shape != shown.shape):
             raise GraphError(
                 "a gradient hook must return a Tensor of the gradient's shape, or None",
@@ -444,10 +439,8 @@ def _required_edge(i: int, x: Tensor) -> Edge:
 def differentiate(
     function: Callable[..., Any], inputs: Sequence[Any], g: Any, wanted: Sequence[Edge | None]
 ) -> list[Any]:
-    """Gradients of `function(*inputs)` by recording it, as Tensors that can be differentiated
-    again.
-
-    Each input gets a node of its own, newer than all it was computed from, where the walk ends.
+    """Gradients of `function(*inputs)`, recorded, so that they can be differentiated again. Each
+    input gets a node of its own, newer than all it was computed from, where the walk ends.
     """
     oldest = next(clock)
     with enable_grad():
@@ -478,8 +471,7 @@ class RemovableHandle:
 
 
 def register_hook(tensor: Tensor, hook: Hook) -> RemovableHandle:
-    """Call `hook(grad)` when the gradient of this value is complete; what it returns, if anything,
-    replaces it.
+    """Call `hook(grad)` when the gradient of this value is complete; what it returns replaces it.
 
     >>> import tinynet as tn
     >>> x = tn.tensor(1.0, requires_grad=True)

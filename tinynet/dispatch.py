@@ -14,7 +14,7 @@ import numpy as np
 
 from tinynet import arrays
 from tinynet.arrays import Array
-from tinynet.autograd import AliasNode, Edge, Node, differentiate, is_grad_enabled, place
+from tinynet.autograd import AliasNode, Edge, Node, clock, differentiate, is_grad_enabled, place
 from tinynet.errors import DTypeError, InPlaceError, RuleError, at_op, describe, foreseen
 from tinynet.op import Derivation, Op, Spec
 from tinynet.tensor import Tensor
@@ -29,14 +29,14 @@ def apply(op: Op, *inputs: Any, **options: Any) -> Any:
         inputs = inputs[: op.arity]
     if op.defaults:
         options = {**op.defaults, **options}
-    values, edges, tensors = _taken_apart(inputs)
+    values, edges, tensors, uniform = _take_apart(inputs)
     if not tensors:
         return op.run(values, options)[0]
     try:
-        if not _uniform(values):
+        if not uniform:
             inputs = _promote(op, inputs, values)
-            values, edges, _ = _taken_apart(inputs)
-        y, saved = op.run(values, options)
+            values, edges, _, _ = _take_apart(inputs)
+        y, saved = op.run(values, options) if op.derived else (op.forward(*values, **options), None)
     except foreseen as error:
         shown = at_op(op.name, inputs, error)
         raise shown from (None if shown is error else error)
@@ -50,20 +50,27 @@ def apply(op: Op, *inputs: Any, **options: Any) -> Any:
     return output
 
 
-def _taken_apart(inputs: Sequence[Any]) -> tuple[list[Any], list[Edge | None], bool]:
-    """The arrays of the inputs, where their gradients go, and whether there is a Tensor at all."""
+def _take_apart(inputs: Sequence[Any]) -> tuple[list[Any], list[Edge | None], bool, bool]:
+    """The arrays of the inputs; where their gradients go; whether there is a Tensor at all; and
+    whether this is the common case: CPU arrays of one float dtype, and numbers.
+    """
     values: list[Any] = []
     edges: list[Edge | None] = []
-    tensors = False
+    tensors, uniform, dtype = False, True, None
     for x in inputs:
+        edge = None
         if isinstance(x, Tensor):
             tensors = True
-            values.append(x.array)
-            edges.append((x._node or x) if x._requires_grad else None)
-        else:
-            values.append(x)
-            edges.append(None)
-    return values, edges, tensors
+            if x._requires_grad:
+                edge = x if x._node is None else x._node
+            x = x.array
+        values.append(x)
+        edges.append(edge)
+        if type(x) is np.ndarray and (dtype is None or x.dtype is dtype):
+            dtype = x.dtype
+        elif type(x) not in _NUMBERS:
+            uniform = False
+    return values, edges, tensors, uniform and dtype is not None and dtype.kind == "f"
 
 
 setattr(Op, "__call__", apply)  # noqa: B010  an op is called like a function; op.py cannot know how
@@ -86,7 +93,7 @@ class OpNode(Node):
         y: Tensor,
         saved: Any,
     ) -> None:
-        super().__init__(edges)
+        self.order, self.edges, self.hooks = next(clock), edges, None
         self.op, self.options, self.saved = op, options, saved
         needed = 0  # the values that the rules read, of those inputs whose gradient is wanted
         for edge, bits in zip(edges, op.reads, strict=False):
@@ -202,20 +209,6 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
 
 
 # -- dtypes and devices ----------------------------------------------------------------------------
-
-
-def _uniform(values: Sequence[Any]) -> bool:
-    """The common case, where nothing is to be done: CPU arrays of one float dtype, and numbers."""
-    dtype = None
-    for value in values:
-        if type(value) is np.ndarray:
-            if dtype is None:
-                dtype = value.dtype
-            elif value.dtype is not dtype:
-                return False
-        elif type(value) not in _NUMBERS:
-            return False
-    return dtype is not None and dtype.kind == "f"
 
 
 def _promote(op: Op, inputs: tuple[Any, ...], values: Sequence[Any]) -> tuple[Any, ...]:

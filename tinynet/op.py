@@ -61,6 +61,8 @@ class Op:
     if TYPE_CHECKING:
         __call__: Callable[..., Any]
 
+    derived = False  # whether it is a Derivation, whose forward pass also saves
+
     def __init__(
         self,
         name: str,
@@ -134,6 +136,8 @@ class Derivation(Op):
     The first derivative runs `backward`. A derivative of a derivative differentiates the
     definition.
     """
+
+    derived = True
 
     def __init__(
         self,

@@ -39,7 +39,9 @@ def public(
 def _with_numpy_spelling(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def spelled(*args: Any, **kwargs: Any) -> Any:
-        for theirs, ours in _NUMPY_SPELLING.items() if kwargs else ():
+        if not kwargs:
+            return function(*args)
+        for theirs, ours in _NUMPY_SPELLING.items():
             if theirs in kwargs:
                 if ours in kwargs:
                     raise ArgumentError(f"{function.__name__}: give {ours} or {theirs}, not both")
