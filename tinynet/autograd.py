@@ -212,7 +212,7 @@ def propagate(
             if useful is not None:
                 edges = [e if e in useful else None for e in edges]
             gradients: Sequence[Any] = ()
-            if useful is None or edges.count(None) < len(edges):
+            if useful is None or any(e is not None for e in edges):
                 gradients = node.gradients(g, edges, create_graph)
             for edge, d in zip(edges, gradients, strict=False):
                 if d is None or edge is None:

@@ -43,25 +43,29 @@ def apply(op: Op, *inputs: Any, **options: Any) -> Any:
     output = Tensor(y)
     if op.view:
         _share_counter(output, inputs)
-    tracked = edges.count(None) < len(edges) and op.differentiable and is_grad_enabled()
-    if tracked and output.array.dtype.kind in "fc":
+    if edges is None or not op.differentiable or not is_grad_enabled():
+        return output
+    if output.array.dtype.kind in "fc":
         output._requires_grad = True
         output._node = OpNode(op, edges, inputs, options, output, saved)
     return output
 
 
-def _take_apart(inputs: Sequence[Any]) -> tuple[list[Any], list[Edge | None], bool, bool]:
-    """The arrays of the inputs; where their gradients go; whether there is a Tensor at all; and
-    whether this is the common case: CPU arrays of one float dtype, and numbers.
+def _take_apart(
+    inputs: Sequence[Any],
+) -> tuple[list[Any], list[Edge | None] | None, bool, bool]:
+    """The arrays of the inputs; where their gradients go, if anywhere; whether there is a Tensor at
+    all; and whether this is the common case, CPU arrays of one float dtype, and numbers.
     """
     values: list[Any] = []
     edges: list[Edge | None] = []
-    tensors, uniform, dtype = False, True, None
+    tensors, tracked, uniform, dtype = False, False, True, None
     for x in inputs:
         edge = None
         if isinstance(x, Tensor):
             tensors = True
             if x._requires_grad:
+                tracked = True
                 edge = x if x._node is None else x._node
             x = x.array
         values.append(x)
@@ -70,7 +74,8 @@ def _take_apart(inputs: Sequence[Any]) -> tuple[list[Any], list[Edge | None], bo
             dtype = x.dtype
         elif type(x) not in _NUMBERS:
             uniform = False
-    return values, edges, tensors, uniform and dtype is not None and dtype.kind == "f"
+    uniform = uniform and dtype is not None and dtype.kind == "f"
+    return values, edges if tracked else None, tensors, uniform
 
 
 setattr(Op, "__call__", apply)  # noqa: B010  an op is called like a function; op.py cannot know how

@@ -224,7 +224,7 @@ def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
     >>> tn.tensor([[1.0, 2.0], [3.0, 4.0]]).sum(dim=0)
     tensor([4., 6.])
     """
-    if dtype is None and not is_floating(input.dtype):
+    if dtype is None and input.dtype.kind in "biu":
         dtype = int64
     input = input if dtype is None else cast(input, np.dtype(dtype))
     return _sum(input, axis=checked_axis(input, dim), keepdims=keepdim)
