@@ -64,4 +64,16 @@ def test_tensor_the_function_and_tensor_the_module_both_work() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'tensr'"):
         tn.tensr  # noqa: B018
-    assert "nn" in dir(tn)
+    for room in tn._ROOMS:
+        assert room in dir(tn)
+        assert isinstance(getattr(tn, room), ModuleType)
+
+
+def test_every_module_of_the_package_can_be_reached_from_it() -> None:
+    top = {name.split(".")[1] for name in MODULES} - {"__main__", "tensor"}
+    script = (
+        "import sys, tinynet; print(*[type(getattr(tinynet, n)).__name__ for n in sys.argv[1:]])"
+    )
+    command = [sys.executable, "-c", script, *sorted(top)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert set(run.stdout.split()) == {"module"}

@@ -35,10 +35,12 @@ from tinynet import bench as bench
 from tinynet import check as check
 from tinynet import cli as cli
 from tinynet import data as data
+from tinynet import func as func
 from tinynet import metrics as metrics
 from tinynet import nn as nn
 from tinynet import optim as optim
 from tinynet import plot as plot
+from tinynet import recompute as recompute
 from tinynet import tour as tour
 from tinynet import train as train
 from tinynet import utils as utils

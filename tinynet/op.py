@@ -82,7 +82,7 @@ class Op:
         self.name, self.forward, self.rules = name, forward, rules
         self.formula, self.domain, self.promote, self.masks = formula, domain, promote, masks
         self.broadcasts, self.view = broadcasts, view
-        self.__doc__ = doc or forward.__doc__
+        self.__doc__ = doc or (forward.__doc__ if hasattr(forward, "__code__") else "")
         self.room = room
         self.variadic = variadic
         self.arity = _arity(forward, variadic) if callable(rules) or not rules else len(rules)

@@ -307,15 +307,13 @@ class Tensor:
         return array.copy() if copy else array
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        plain = method == "__call__"
+        key, run = (ufunc, ufunc) if plain else ((ufunc, method), getattr(ufunc, method))
+        name = ufunc.__name__ if plain else f"{ufunc.__name__}.{method}"
         if "out" in kwargs:
-            return _into(getattr(ufunc, method), inputs, kwargs)
-        key = ufunc if method == "__call__" else (ufunc, method)
-        function = numpy_functions.get(key)
-        if function is None:
-            return _on_arrays(
-                ufunc if method == "__call__" else getattr(ufunc, method), inputs, kwargs
-            )
-        return function(*inputs, **kwargs)
+            return _into(run, name, inputs, kwargs)
+        ours = numpy_functions.get(key)
+        return _on_arrays(run, name, inputs, kwargs) if ours is None else ours(*inputs, **kwargs)
 
     def __array_function__(
         self, function: Any, _types: Any, inputs: tuple[Any, ...], kwargs: dict[str, Any]
@@ -324,7 +322,7 @@ class Tensor:
             return Tensor(function(*inputs, **kwargs, like=self.array))
         ours = numpy_functions.get(function)
         if ours is None:
-            return _on_arrays(function, inputs, kwargs)
+            return _on_arrays(function, function.__name__, inputs, kwargs)
         return ours(*inputs, **kwargs)
 
 
@@ -343,8 +341,7 @@ def _formatter(array: np.ndarray[Any, Any]) -> Any:
     def text(value: Any) -> str:
         return f"{value:{digits}}{end}" if np.isfinite(value) else str(value)
 
-    extremes = [array.min(), array.max()] if array.size <= 1000 else []
-    width = max((len(text(v)) for v in extremes), default=0)
+    width = max(len(text(v)) for v in array.flat) if array.size <= 1000 else 0
     return {"float_kind": lambda value: text(value).rjust(width)}
 
 
@@ -362,27 +359,21 @@ def _unwrap(x: Any, name: str) -> Any:
     return x
 
 
-def _on_arrays(function: Any, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A NumPy function without an entry in the registry: run on the arrays, when nothing requires
-    gradients.
-    """
-    name = function.__name__
-    result = function(
-        *_unwrap(inputs, name), **{key: _unwrap(value, name) for key, value in kwargs.items()}
-    )
-    return Tensor(np.asarray(result)) if isinstance(result, np.ndarray) else result
+def _on_arrays(function: Any, name: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A NumPy function without an entry in the registry: run on arrays, if no gradient is lost."""
+    kwargs = {key: _unwrap(value, name) for key, value in kwargs.items()}
+    result = function(*_unwrap(inputs, name), **kwargs)
+    return Tensor(result) if arrays.is_array(result) and np.ndim(result) else result
 
 
-def _into(function: Any, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """`np.add(a, t, out=b)`, and so `b += t` for an array b: allowed where nothing requires
-    gradients.
-    """
+def _into(function: Any, name: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """`np.add(a, t, out=b)`, and so `b += t` for an array b: allowed where no gradient is lost."""
     outs = kwargs.pop("out")
+    arrays_out = tuple(_unwrap(out, name) for out in outs)
+    function(*_unwrap(inputs, name), out=arrays_out, **kwargs)
     for out in outs:
         if isinstance(out, Tensor):
             out._counter[0] += 1
-    name = function.__name__
-    function(*_unwrap(inputs, name), out=tuple(_unwrap(out, name) for out in outs), **kwargs)
     return outs[0] if len(outs) == 1 else outs
 
 

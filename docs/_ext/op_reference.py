@@ -6,8 +6,9 @@ row for each op.
 
 from __future__ import annotations
 
-import re
+import ast
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -15,8 +16,7 @@ from sphinx.errors import ExtensionError
 
 PAGE = "reference"
 MARK = "<!-- ops -->"
-NEEDED = ("name", "room", "formula", "domain", "rules", "__doc__")
-SIGNATURE = re.compile(r"\w+\(.*\)$")
+NEEDED = ("name", "room", "formula", "domain", "rules")
 
 
 def registered_ops() -> Mapping[str, Any]:
@@ -37,25 +37,30 @@ def registered_ops() -> Mapping[str, Any]:
     return registry
 
 
-def summary(doc: str | None) -> str:
-    """The first paragraph of a docstring; NumPy's begin with a signature, which is skipped."""
-    paragraphs = [" ".join(part.split()) for part in (doc or "").split("\n\n")]
-    return next((text for text in paragraphs if text and not SIGNATURE.match(text)), "–")
+def gradients(op: Any) -> str:
+    """The rules as they stand in the source, one for each input."""
+    if hasattr(op, "backward"):
+        return f"`derivations/{op.name}.py`"
+    rules = op.rules if isinstance(op.rules, tuple) else (op.rules,)
+    return ", ".join(f"`{rule_text(rule)}`" for rule in rules) or "none"
 
 
-def derivatives(rules: Any) -> str:
-    """How many inputs have a rule."""
-    if callable(rules):
-        return "all"
-    return str(len(rules)) if rules else "none"
+def rule_text(rule: Any) -> str:
+    """What a lambda returns, or the name of a function that takes more than a line."""
+    if rule.__name__ != "<lambda>":
+        return f"{rule.__name__}()"
+    spots = [spot for spot in rule.__code__.co_positions() if None not in spot]
+    first = min((line, column) for line, _, column, _ in spots if column)
+    tree = ast.parse(Path(rule.__code__.co_filename).read_text(encoding="utf-8"))
+    lambdas = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda)]
+    before = [node for node in lambdas if (node.lineno, node.col_offset) <= first]
+    return ast.unparse(max(before, key=lambda node: (node.lineno, node.col_offset)).body)
 
 
 def row(op: Any) -> str:
     """One op as a row of a MyST list-table."""
     formula = " ".join(op.formula.split())
-    shown = f"${formula}$" if formula else "–"
-    domain = f"`{op.domain}`" if op.domain else "–"
-    cells = (f"`{op.name}`", shown, domain, derivatives(op.rules), summary(op.__doc__))
+    cells = (f"`{op.name}`", f"${formula}$", gradients(op), f"`{op.domain}`")
     return "* - " + "\n  - ".join(cells)
 
 
@@ -66,7 +71,7 @@ def markdown(registry: Mapping[str, Any]) -> str:
         rooms.setdefault(op.room, []).append(op)
     sections = []
     for room, ops in rooms.items():
-        head = "* - op\n  - $y$\n  - domain\n  - rules\n  - what it is"
+        head = "* - op\n  - $y$\n  - gradients\n  - domain"
         table = "\n".join([head, *map(row, ops)])
         title = room[:1].upper() + room[1:]
         sections.append(f"## {title}\n\n```{{list-table}}\n:header-rows: 1\n\n{table}\n```\n")
