@@ -16,18 +16,16 @@ samples come.
 
 Proof. Let M mistakes have been made. Each adds y x̃ to w̃.
 1. Along u, w̃ gains y u · x̃ ≥ γ each time. So u · w̃ ≥ M γ.
-2. In length, ‖w̃ + y x̃‖² = ‖w̃‖² + 2 y w̃ · x̃ + ‖x̃‖² ≤ ‖w̃‖² + R², since the middle term is ≤
-0 at a mistake. So
-   ‖w̃‖² ≤ M R².
+2. In length, ‖w̃ + y x̃‖² = ‖w̃‖² + 2 y w̃ · x̃ + ‖x̃‖² ≤ ‖w̃‖² + R², since the middle term
+   is not positive at a mistake. So ‖w̃‖² ≤ M R².
 3. No vector is shorter than its part along u: M γ ≤ u · w̃ ≤ ‖w̃‖ ≤ √M R. Divide by √M γ and
-square.  ∎
+   square.  ∎
 
 The dimension does not occur, nor the number of samples. Without a margin (XOR) the theorem says
 nothing and the rule never ends; that needs a hidden layer, and a hidden layer needs gradients,
 which a step function does not have.
 
-As a gradient rule: on a mistake, w̃ moves against the gradient of max(0, −y w̃ · x̃), with step
-1.
+As a gradient rule: on a mistake, w̃ moves against the gradient of max(0, −y w̃ · x̃), step 1.
 
 Shapes: X (n, d), y (n,) with entries ±1, w (d,), b a number.
 Source: document B, 4.1 gives the neuron act(W · x), without a bias: its planes all pass through
