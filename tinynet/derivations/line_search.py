@@ -37,6 +37,8 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 
 class Point(NamedTuple):
     """A place along the line: t, φ(t), φ'(t), and the gradient there."""
@@ -61,16 +63,14 @@ def cubic_minimum(a: Point, b: Point, bounds: tuple[float, float] | None = None)
     middle = (low + high) / 2
     if a.t == b.t:
         return middle
-    d1 = a.slope + b.slope - 3 * (a.value - b.value) / (a.t - b.t)
-    square = d1 * d1 - a.slope * b.slope
-    if not 0 <= square < math.inf:
-        return middle
-    d2 = math.sqrt(square)
-    below = b.slope - a.slope + 2 * d2
-    if below == 0:
-        return middle
-    t = b.t - (b.t - a.t) * ((b.slope + d2 - d1) / below)
-    return min(max(t, low), high)
+    with np.errstate(all="ignore"):
+        d1 = a.slope + b.slope - 3 * (a.value - b.value) / (a.t - b.t)
+        square = d1 * d1 - a.slope * b.slope
+        if not 0 <= square < math.inf:
+            return middle
+        d2 = np.sqrt(square)
+        t = b.t - (b.t - a.t) * ((b.slope + d2 - d1) / (b.slope - a.slope + 2 * d2))
+    return min(max(float(t), low), high) if math.isfinite(t) else middle
 
 
 def strong_wolfe(

@@ -114,7 +114,7 @@ class LBFGS(Optimizer):
             if state["n_iter"] == 1:
                 t *= min(1.0, 1.0 / float(np.sum(np.abs(g))))
             state["t"] = t
-            slope = float(np.dot(g, d))
+            slope = _dot(g, d)
             if slope > -group["tolerance_change"]:
                 break
             before = Point(0.0, loss, slope, g)
@@ -126,7 +126,7 @@ class LBFGS(Optimizer):
             else:
                 budget = group["max_eval"] - evaluations
                 after, used = self._search(closure, before, t, d, budget)
-            loss, g, state["t"] = after.value, after.gradient, after.t
+            loss, g, state["t"] = after.value, after.gradient, float(after.t)
             evaluations += used
             state["func_evals"] += used
             change = group["tolerance_change"]
@@ -180,7 +180,7 @@ class LBFGS(Optimizer):
         with enable_grad():
             loss = float(closure())
         g = self._gradient()
-        return Point(t, loss, float(np.dot(g, d)), g)
+        return Point(t, loss, _dot(g, d), g)
 
     def _gradient(self) -> Any:
         """All gradients in one vector; zeros for a parameter that has none."""
@@ -220,6 +220,15 @@ class LBFGS(Optimizer):
                 got=str(array.shape),
             )
         return Tensor(arrays.to_device(array, p.device).astype(p.dtype))
+
+
+def _dot(g: Any, d: Any) -> Any:
+    """g · d as a number of their dtype.
+
+    What the line search adds to the loss is then rounded as the loss itself was: without that,
+    a float32 loss that cannot fall any more would look as if it had not fallen enough.
+    """
+    return g.dtype.type(float(np.dot(g, d)))
 
 
 def _largest(x: Any) -> float:
