@@ -7,6 +7,7 @@ names: `sgd`, `adam`, `rmsprop`, `adagrad`, `adadelta`, `lbfgs` and its `line_se
 Start with `optimizer.py`; then `sgd.py` and `adam.py`; `lr_scheduler/base.py` for schedules.
 """
 
+from tinynet.optim import lr_scheduler
 from tinynet.optim.adadelta import Adadelta
 from tinynet.optim.adagrad import Adagrad
 from tinynet.optim.adam import Adam, AdamW
@@ -15,4 +16,14 @@ from tinynet.optim.optimizer import Optimizer
 from tinynet.optim.rmsprop import RMSprop
 from tinynet.optim.sgd import SGD
 
-__all__ = ["LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop"]
+__all__ = [
+    "LBFGS",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Optimizer",
+    "RMSprop",
+    "lr_scheduler",
+]
