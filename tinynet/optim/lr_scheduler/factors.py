@@ -57,7 +57,7 @@ class MultiStepLR(LRScheduler):
         gamma: float = 0.1,
         last_epoch: int = -1,
     ) -> None:
-        self.milestones = Counter(milestones)
+        self.milestones = dict(Counter(milestones))
         for milestone in self.milestones:
             checked("milestone", milestone, whole=True)
         checked("gamma", gamma)
@@ -71,6 +71,10 @@ class MultiStepLR(LRScheduler):
     def _get_closed_form_lr(self) -> list[float]:
         times = sum(n for at, n in self.milestones.items() if at <= self.last_epoch)
         return [lr * self.gamma**times for lr in self.base_lrs]
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` gave; PyTorch's Counter of milestones becomes a dict."""
+        super().load_state_dict({**state_dict, "milestones": dict(state_dict["milestones"])})
 
 
 class ExponentialLR(LRScheduler):
