@@ -201,10 +201,16 @@ class LBFGS(Optimizer):
             p._counter[0] += 1
             offset += x.size
 
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """As every optimizer's; room that PyTorch keeps between steps, 'al', is left out."""
+        state = {
+            number: {key: value for key, value in of_one.items() if key != "al"}
+            for number, of_one in state_dict["state"].items()
+        }
+        super().load_state_dict({**state_dict, "state": state})
+
     def _fitted(self, key: str, value: Any, p: Tensor) -> Any:
         """The state is that of all weights together, and stands with the first parameter."""
-        if key == "al":
-            return None  # room that PyTorch keeps between steps
         if isinstance(value, list):
             return [self._fitted(key, x, p) for x in value]
         if value is None or isinstance(value, int | float):
