@@ -243,6 +243,33 @@ def test_the_search_meets_the_conditions(line: str, t: float) -> None:
     assert abs(found.slope) <= 0.9 * abs(start.slope)
 
 
+@pytest.mark.peers
+@pytest.mark.parametrize("line", ["parabola", "flat far out", "steep then flat", "waves"])
+@given(t=st.floats(0.01, 50))
+def test_peer_the_same_step_is_found(line: str, t: float) -> None:
+    torch = pytest.importorskip("torch")
+    value, slope = LINES[line]
+    ours, theirs = [], []
+
+    def phi(t: float) -> Point:
+        ours.append(t)
+        return Point(t, value(t), np.float64(slope(t)))
+
+    def objective(_: Any, t: Any, d: Any) -> Any:
+        theirs.append(float(t))
+        return value(float(t)), torch.tensor([slope(float(t))], dtype=torch.float64)
+
+    found, used = strong_wolfe(phi, Point(0.0, value(0.0), np.float64(slope(0.0))), t)
+    g = torch.tensor([slope(0.0)], dtype=torch.float64)
+    one = torch.ones(1, dtype=torch.float64)
+    _, _, t_peer, used_peer = pytest.importorskip("torch.optim.lbfgs")._strong_wolfe(
+        objective, None, t, one, value(0.0), g, g.dot(one)
+    )
+    assert used == used_peer
+    np.testing.assert_allclose(ours, theirs, rtol=1e-7)
+    assert math.isclose(found.t, float(t_peer), rel_tol=1e-7)
+
+
 def test_evaluations_run_out() -> None:
     line = lambda t: Point(t, -t, -1.0)  # noqa: E731  (no bottom)
     found, used = strong_wolfe(line, line(0.0), 1.0, max_evaluations=3)

@@ -428,6 +428,7 @@ def test_named_parameters() -> None:
     plain = optim.SGD(model.parameters(), lr=0.5)
     plain.load_state_dict(saved)
     assert plain.param_groups[0]["param_names"] == ["weight", "bias"]
+    assert plain.param_groups[0]["param_names"] is not saved["param_groups"][0]["param_names"]
     del saved["param_groups"][0]["param_names"]
     optimizer.load_state_dict(saved)
     assert optimizer.param_groups[0]["param_names"] == ["weight", "bias"]

@@ -162,8 +162,6 @@ class CosineAnnealingLR(LRScheduler):
         t, low = self.last_epoch, self.eta_min
         if self._is_initial:
             return self._rates()
-        if self._step_count == 1 and t > 0:
-            return self._get_closed_form_lr()
         if (t - 1 - self.T_max) % (2 * self.T_max) == 0:
             rise = (1 - math.cos(math.pi / self.T_max)) / 2
             pairs = zip(self._rates(), self.base_lrs, strict=True)
