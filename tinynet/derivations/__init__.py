@@ -2,8 +2,9 @@
 
 In: `definition` (the formula in primitives), `backward` (its derived gradient, plain NumPy),
 `forward` where the definition is not the way to compute it, `as_printed` where a document errs,
-and `op`, which ties them together for the tape. Update rules (`sgd`, `adam`) and the `perceptron`
-are plain functions. Not in: rules that the calculus table holds (`ops`), and state (`nn`,
+and `op`, which ties them together for the tape. Update rules (`sgd`, `adam`,
+`rmsprop`, `adagrad`, `adadelta`, `lbfgs` with its `line_search`) and the `perceptron` are plain
+functions. Not in: rules that the calculus table holds (`ops`), and state (`nn`,
 `optim`).
 
 Start with `softmax`; then `linear`, `cross_entropy`, `bce`, `mse`, `dropout`, `log_softmax`;
@@ -15,15 +16,20 @@ from __future__ import annotations
 from typing import Any
 
 from tinynet.derivations import (
+    adadelta,
+    adagrad,
     adam,
     bce,
     cross_entropy,
     dropout,
+    lbfgs,
+    line_search,
     linear,
     log_softmax,
     mse,
     perceptron,
     reduction,
+    rmsprop,
     sgd,
     softmax,
 )
@@ -32,15 +38,20 @@ from tinynet.ops.public import public
 from tinynet.ops.reductions import checked_axis
 
 __all__ = [
+    "adadelta",
+    "adagrad",
     "adam",
     "bce",
     "cross_entropy",
     "dropout",
+    "lbfgs",
+    "line_search",
     "linear",
     "log_softmax",
     "mse",
     "perceptron",
     "reduction",
+    "rmsprop",
     "sgd",
     "softmax",
 ]

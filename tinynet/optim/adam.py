@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from tinynet.tensor import Tensor
 class Adam(Optimizer):
     """w ← w − lr · m̂ / (√v̂ + eps): a step of its own size for every weight.
 
-    Raises ArgumentError for a negative lr, eps or weight_decay, and betas outside [0, 1).
+    `decoupled_weight_decay` makes it AdamW. Raises ArgumentError for a negative lr, eps or
+    weight_decay, and betas outside [0, 1).
 
     >>> import tinynet as tn
     >>> w = tn.tensor([1.0, 1.0], requires_grad=True)
@@ -24,8 +25,6 @@ class Adam(Optimizer):
     >>> (w * tn.tensor([3.0, -0.001])).sum().backward(); optimizer.step(); w
     tensor([0.9000, 1.1000], requires_grad=True)
     """
-
-    _decoupled = False
 
     def __init__(
         self,
@@ -37,6 +36,7 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        decoupled_weight_decay: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -47,6 +47,7 @@ class Adam(Optimizer):
                 "weight_decay": weight_decay,
                 "amsgrad": amsgrad,
                 "maximize": maximize,
+                "decoupled_weight_decay": decoupled_weight_decay,
             },
         )
 
@@ -72,16 +73,23 @@ class Adam(Optimizer):
             betas=group["betas"],
             eps=group["eps"],
             weight_decay=group["weight_decay"],
-            decoupled=self._decoupled,
+            decoupled=group["decoupled_weight_decay"],
             largest=state["max_exp_avg_sq"].array if group["amsgrad"] else None,
             maximize=group["maximize"],
         )
 
 
 class AdamW(Adam):
-    """Adam with the weights shrunk directly, w ← (1 − lr · weight_decay) w, before each step."""
+    """Adam with the weights shrunk directly, w ← (1 − lr · weight_decay) w, before each step.
 
-    _decoupled = True
+    Raises ArgumentError as Adam does.
+
+    >>> import tinynet as tn
+    >>> w = tn.tensor([1.0], requires_grad=True)
+    >>> optimizer = AdamW([w], lr=0.1, weight_decay=0.5)
+    >>> (w * 0.0).sum().backward(); optimizer.step(); w
+    tensor([0.9500], requires_grad=True)
+    """
 
     def __init__(
         self,
@@ -94,4 +102,14 @@ class AdamW(Adam):
         *,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+        super().__init__(
+            *(params, lr, betas, eps, weight_decay, amsgrad),
+            maximize=maximize,
+            decoupled_weight_decay=True,
+        )
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """As every optimizer's; a state that Adam saved still gives AdamW's steps."""
+        super().load_state_dict(state_dict)
+        for group in self.param_groups:
+            group["decoupled_weight_decay"] = True

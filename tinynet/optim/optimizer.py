@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,17 @@ from tinynet.tensor import Tensor
 
 Closure = Callable[[], Any]
 
+_NOT_NEGATIVE = (
+    *("lr", "momentum", "weight_decay", "eps", "lr_decay", "initial_accumulator_value"),
+    *("tolerance_grad", "tolerance_change"),
+)
+
 
 class Optimizer:
-    """The base of SGD and Adam; a subclass says how one parameter is changed, in `_update`.
+    """The base of all optimizers; a subclass says how one parameter is changed, in `_update`.
 
-    params     Tensors, or dictionaries {'params': Tensors, option: value, …}, one per group
+    params     Tensors, pairs (name, Tensor) such as `model.named_parameters()`, or dictionaries
+               {'params': either of them, option: value, …}, one per group
     defaults   the options of a group that sets none of its own
 
     param_groups and state are PyTorch's: a list of dictionaries, and a dictionary from parameter
@@ -36,6 +43,7 @@ class Optimizer:
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
         self._scratch: dict[Any, Any] = {}
+        self._stepped = False  # schedules warn where they are stepped first
         given = list(params)
         if not given:
             raise ArgumentError(
@@ -48,7 +56,9 @@ class Optimizer:
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
         """Add parameters with options of their own, {'params': Tensors, 'lr': …}.
 
-        Raises where the group is empty, a parameter was computed, or stands in a group already.
+        Pairs (name, Tensor) put the names into the group, as 'param_names'. Raises where the group
+        is empty, a parameter was computed, or stands in a group already, and where some parameters
+        have names and others none.
         """
         group = {**self.defaults, **param_group}
         params = group["params"]
@@ -57,6 +67,14 @@ class Optimizer:
         params = [params] if isinstance(params, Tensor) else list(params)
         if not params:
             raise ArgumentError("a parameter group is empty")
+        names = [p[0] for p in params if isinstance(p, tuple)]
+        if names:
+            group["param_names"] = names
+        if len(names) not in (0, len(params)) or any(
+            ("param_names" in g) != ("param_names" in group) for g in self.param_groups
+        ):
+            raise ArgumentError("some parameters have names, others none")
+        params = [p[1] if isinstance(p, tuple) else p for p in params]
         known = {id(p) for g in self.param_groups for p in g["params"]}
         for p in params:
             if not isinstance(p, Tensor):
@@ -77,7 +95,7 @@ class Optimizer:
 
     def _check(self, group: dict[str, Any]) -> None:
         """Raise for options that make no sense."""
-        for name in ("lr", "momentum", "weight_decay", "eps"):
+        for name in _NOT_NEGATIVE:
             if not group.get(name, 0) >= 0:
                 raise ArgumentError(f"{name} is not negative", got=f"{name} = {group[name]}")
 
@@ -104,14 +122,15 @@ class Optimizer:
                 if p._grad is not None:
                     self._update(p, p._grad.array, self.state.setdefault(p, {}), group)
                     p._counter[0] += 1
+        self._stepped = True
         return loss
 
     def _update(self, p: Tensor, g: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         raise NotImplementedError(f"{type(self).__name__} has no _update()")
 
-    def _room(self, x: Any) -> Any:
+    def _room(self, x: Any, number: int = 0) -> Any:
         """Memory of x's shape for intermediate results, the same for all parameters in turn."""
-        key = (x.dtype, arrays.device_of(x))
+        key = (x.dtype, arrays.device_of(x), number)
         room = self._scratch.get(key)
         if room is None or room.size < x.size:
             room = self._scratch[key] = np.empty_like(x, shape=(x.size,))
@@ -125,7 +144,13 @@ class Optimizer:
         order = self._order()
         number = {id(p): i for i, p in enumerate(order)}
         return {
-            "state": {number[id(p)]: dict(self.state[p]) for p in order if self.state.get(p)},
+            "state": {
+                number[id(p)]: {
+                    k: list(v) if isinstance(v, list) else v for k, v in self.state[p].items()
+                }
+                for p in order
+                if self.state.get(p)
+            },
             "param_groups": [
                 {
                     **{k: v for k, v in group.items() if k != "params"},
@@ -152,10 +177,25 @@ class Optimizer:
         state: dict[Tensor, dict[str, Any]] = {}
         for p, name in zip(order, names, strict=True):
             if str(name) in saved:
-                state[p] = {k: _fitted(k, v, p) for k, v in saved[str(name)].items()}
+                state[p] = {k: self._fitted(k, v, p) for k, v in saved[str(name)].items()}
         self.state = state
         for own, group in zip(self.param_groups, groups, strict=True):
-            own.update({k: v for k, v in group.items() if k != "params"})
+            own.update({k: deepcopy(v) for k, v in group.items() if k != "params"})
+
+    def _fitted(self, key: str, value: Any, p: Tensor) -> Any:
+        """A saved value as it is kept here: a count as int, an array as a copy on p's device."""
+        if key == "step":
+            return int(value)
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        array = value.array if isinstance(value, Tensor) else arrays.as_array(value)
+        if array.shape != p.shape:
+            raise ShapeError(
+                f"the saved {key} does not fit its parameter",
+                expected=str(p.shape),
+                got=str(array.shape),
+            )
+        return Tensor(arrays.to_device(array, p.device).astype(p.dtype))
 
     def _order(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
@@ -166,19 +206,3 @@ class Optimizer:
             lines.append(f"Parameter Group {i}")
             lines += [f"    {k}: {group[k]}" for k in sorted(group) if k != "params"]
         return "\n".join([*lines, ")"])
-
-
-def _fitted(key: str, value: Any, p: Tensor) -> Any:
-    """A saved value as it is kept here: a count as int, an array as a copy on p's device."""
-    if key == "step":
-        return int(value)
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    array = value.array if isinstance(value, Tensor) else arrays.as_array(value)
-    if array.shape != p.shape:
-        raise ShapeError(
-            f"the saved {key} does not fit its parameter",
-            expected=str(p.shape),
-            got=str(array.shape),
-        )
-    return Tensor(arrays.to_device(array, p.device).astype(p.dtype))
