@@ -370,7 +370,7 @@ def _on_arrays(function: Any, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -
     result = function(
         *_unwrap(inputs, name), **{key: _unwrap(value, name) for key, value in kwargs.items()}
     )
-    return Tensor(np.asarray(result)) if isinstance(result, np.ndarray) else result
+    return Tensor(result) if arrays.is_array(result) and result.ndim else result
 
 
 def _into(function: Any, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
