@@ -213,6 +213,7 @@ OWN = {
     "asanyarray": _asarray,
     "asnumpy": _asnumpy,
     "copyto": _copyto,
+    "squeeze": lambda a, axis=None: a.squeeze(axis),
 }
 
 
@@ -240,6 +241,8 @@ class ndarray:
             raise AttributeError(f"'cupy.ndarray' object has no attribute {name!r}")
         if KINDS[full][0] == "attribute":
             value = getattr(self._array, name)
+            if name == "T" and value.ndim < 2:
+                return self
             return self._view(value) if isinstance(value, np.ndarray) else value
 
         def method(*args: Any, **kwargs: Any) -> Any:
@@ -285,6 +288,11 @@ class ndarray:
         if np.dtype(dtype) not in DTYPES:
             raise ValueError(f"Unsupported dtype {dtype}")
         return ndarray._of(_quietly(_inside(self).astype, dtype, order))
+
+    def squeeze(self, axis: Any = None) -> ndarray:
+        """_routines_manipulation.pyx: the array itself where there is nothing to squeeze."""
+        view = _inside(self).squeeze(axis)
+        return self if view.shape == self._array.shape else self._view(view)
 
     def fill(self, value: Any) -> None:
         if np.shape(_raw(value)) != ():

@@ -33,7 +33,7 @@ def lines() -> Iterator[str]:
             member = getattr(owner, name)
             parameters = _parameters(member) if callable(member) else ""
             yield f"{'method' if callable(member) else 'attribute'} {path}.{name}{parameters}"
-    yield from (f"cupyx {name}" for name in _public(cupyx))
+    yield from (f"cupyx {name}" for name in _public(cupyx) if callable(getattr(cupyx, name)))
 
 
 def _module(cupy: Any, path: str) -> Iterator[str]:
@@ -45,7 +45,8 @@ def _module(cupy: Any, path: str) -> Iterator[str]:
         elif type(value).__name__ == "_GUFunc":
             yield f"gufunc {full}{_parameters(value)}"
         elif isinstance(value, types.ModuleType):
-            yield f"module {full}"
+            if full in (*MODULES, "fft"):  # others come and go with what has been imported
+                yield f"module {full}"
         elif value is vars(np).get(name, inspect):
             yield f"same {full}"  # the very object of NumPy
         elif isinstance(value, type):

@@ -1,4 +1,4 @@
-"""Layers, losses, optimizers, files and loaders on CuPy's arrays: on the double, and with `-m gpu`."""
+"""Layers, losses, optimizers, files and loaders on CuPy's arrays, and on those of the double."""
 
 from __future__ import annotations
 

@@ -330,13 +330,14 @@ def _cotangent(output: Tensor, gradient: Any, create_graph: bool) -> Any:
         gradient = np.array(1, output.dtype, ndmin=output.ndim, like=output.array)
     elif not isinstance(gradient, Tensor):
         gradient = arrays.as_array(gradient, output.dtype, output.device)
+    else:
+        arrays.same_device((output.array, gradient.array), ("the output", "its gradient"))
     if gradient.shape != output.shape:
         raise ShapeError(
             "dL/doutput must have the output's shape",
             expected=str(output.shape),
             got=str(gradient.shape),
         )
-    arrays.same_device((output.array, raw(gradient)), ("the output", "its gradient"))
     if create_graph:
         return gradient if isinstance(gradient, Tensor) else Tensor(gradient)
     return raw(gradient)

@@ -370,7 +370,8 @@ def _on_arrays(function: Any, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -
     result = function(
         *_unwrap(inputs, name), **{key: _unwrap(value, name) for key, value in kwargs.items()}
     )
-    return Tensor(result) if arrays.is_array(result) and result.ndim else result
+    array = arrays.is_array(result) and not isinstance(result, np.generic)
+    return Tensor(result) if array else result
 
 
 def _into(function: Any, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -7,6 +7,10 @@ would overwrite. That is also the whole backward pass of an embedding, whose for
 
 Index arrays are copied when they are recorded: a batch of ids whose memory is used again for the
 next batch must not change the gradient of the last one.
+
+On a GPU two things differ, because checking would make it wait: a number in an index array that
+is out of range wraps around instead of raising, and of an entry that is assigned twice either
+value may stay.
 """
 
 from __future__ import annotations
@@ -106,9 +110,9 @@ def _plain(part: Any, of: Array) -> Any:
             )
         if not on_cpu(array):
             same_device((of, array), ("the tensor", "its index"))
-        return (
-            array.copy() if device_of(array) == device_of(of) else to_device(array, device_of(of))
-        )
+        if device_of(array) == device_of(of):
+            return array.copy()
+        return to_device(array, device_of(of)) if array.ndim else array.item()
     if isinstance(part, list):
         return to_device(np.asarray(part, dtype=None if part else np.intp), device_of(of))
     return part
