@@ -1,11 +1,13 @@
-"""What all tests share: a quiet matplotlib, Hypothesis profiles, and skips where a machine lacks a
-GPU or PyTorch.
+"""What all tests share: a quiet matplotlib, Hypothesis profiles, skips where a machine lacks a GPU
+or PyTorch, and CuPy or its double.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -40,3 +42,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, reason in missing.items():
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(params=["double", pytest.param("real", marks=pytest.mark.gpu)])
+def cupy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The module that `import cupy` gives: the double everywhere, the real one on a GPU."""
+    import fake_cupy
+
+    from tinynet import random
+
+    monkeypatch.setattr(random, "_default", {})  # a generator belongs to one of the two
+    if request.param == "real":
+        yield pytest.importorskip("cupy")
+    else:
+        with fake_cupy.installed() as module:
+            yield module

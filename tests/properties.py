@@ -224,3 +224,15 @@ def check_float32(op: Op, inputs: Sequence[Any], options: dict[str, Any], draw: 
     for d, e in zip(others, gradients, strict=True):
         assert d.dtype == np.float32
         np.testing.assert_allclose(d, e, rtol=2e-3, atol=2e-3)
+
+
+def host(x: Any) -> np.ndarray[Any, Any]:
+    """The values of a Tensor, or of an array, on the CPU."""
+    x = x.array if isinstance(x, Tensor) else x
+    return np.asarray(x) if isinstance(x, np.ndarray | np.generic) else x.get()
+
+
+def close(found: Any, expected: Any, dtype: Any = "f8") -> None:
+    """Equal to rounding; a real GPU sums in another order and has functions of its own."""
+    tolerance = 1e-10 if np.dtype(dtype) == np.float64 else 2e-5
+    np.testing.assert_allclose(host(found), host(expected), rtol=tolerance, atol=tolerance)

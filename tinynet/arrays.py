@@ -202,12 +202,8 @@ def _holds_numpy(data: Any) -> bool:
 
 def index_add(target: Array, index: Any, values: Array) -> None:
     """target[index] += values, in place, where an index that occurs twice is added twice."""
-    if on_cpu(target):
-        np.add.at(target, index, values)
-    else:
-        import cupyx
-
-        cupyx.scatter_add(target, index, values)
+    library = np if on_cpu(target) else cupy()  # NumPy's own hands CuPy arrays on, but no slices
+    library.add.at(target, index, values)
 
 
 def repeats(index: Any) -> bool:

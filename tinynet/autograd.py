@@ -324,7 +324,9 @@ def _cotangent(output: Tensor, gradient: Any, create_graph: bool) -> Any:
             )
         gradient = np.array(1, output.dtype, ndmin=output.ndim, like=output.array)
     elif not isinstance(gradient, Tensor):
-        gradient = arrays.as_array(gradient, output.dtype)
+        gradient = arrays.as_array(gradient, output.dtype, output.device)
+    else:
+        arrays.same_device((output.array, gradient.array), ("the output", "its gradient"))
     if gradient.shape != output.shape:
         raise ShapeError(
             "dL/doutput must have the output's shape",

@@ -7,7 +7,7 @@ the same seed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,12 +50,23 @@ class Generator:
         return self._source
 
     def get_state(self) -> Any:
-        """The position in the stream, to be given back to `set_state`."""
-        return self.source.bit_generator.state
+        """The position in the stream, to be given back to `set_state`.
+
+        CuPy does not tell where it stands. On a GPU the stream is therefore continued from a new
+        seed, drawn from itself, and that seed is the position.
+        """
+        if self.device == "cpu":
+            return self.source.bit_generator.state
+        seed = int(self.source.integers(0, 2**62))
+        self.manual_seed(seed)
+        return seed
 
     def set_state(self, state: Any) -> None:
         """Continue from a position that `get_state` gave."""
-        self.source.bit_generator.state = state
+        if self.device == "cpu":
+            self.source.bit_generator.state = state
+        else:
+            self.manual_seed(state)
 
     def random(self, shape: tuple[int, ...], dtype: Any = None) -> Array:
         """Uniform on [0, 1)."""
@@ -119,12 +130,21 @@ def set_rng_state(state: Any) -> None:
     default_generator().set_state(state)
 
 
+def positions(devices: Iterable[str]) -> dict[str, Any]:
+    """Where the default generators of these devices stand."""
+    return {device: default_generator(device).get_state() for device in sorted(devices)}
+
+
 @contextmanager
-def replay(state: Any) -> Iterator[None]:
-    """Draw the numbers that followed `state` once more, then go on as if nothing had been drawn."""
-    now = get_rng_state()
-    set_rng_state(state)
+def replay(states: dict[str, Any]) -> Iterator[None]:
+    """Draw the numbers that followed these positions once more, then go on as if nothing had been
+    drawn.
+    """
+    now = positions(states)
+    for device, state in states.items():
+        default_generator(device).set_state(state)
     try:
         yield
     finally:
-        set_rng_state(now)
+        for device, state in now.items():
+            default_generator(device).set_state(state)

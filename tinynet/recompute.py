@@ -61,7 +61,8 @@ def checkpoint(function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Te
     """
     if not is_grad_enabled():
         return function(*args, **kwargs)
-    oldest, rng = next(clock), random.get_rng_state()
+    devices = {"cpu", *(x.device for x in args if isinstance(x, Tensor))}
+    oldest, rng = next(clock), random.positions(devices)
     y = function(*args, **kwargs)
     if not isinstance(y, Tensor):
         raise ArgumentError(

@@ -363,7 +363,8 @@ def _on_arrays(function: Any, name: str, inputs: tuple[Any, ...], kwargs: dict[s
     """A NumPy function without an entry in the registry: run on arrays, if no gradient is lost."""
     kwargs = {key: _unwrap(value, name) for key, value in kwargs.items()}
     result = function(*_unwrap(inputs, name), **kwargs)
-    return Tensor(result) if arrays.is_array(result) and np.ndim(result) else result
+    array = arrays.is_array(result) and not isinstance(result, np.generic)
+    return Tensor(result) if array else result
 
 
 def _into(function: Any, name: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -75,7 +75,7 @@ def fit(X: Any, y: Any, *, epochs: int = 1000) -> Fit:
     False
     """
     _check(X, y)
-    w, b, mistakes = np.zeros(X.shape[1]), 0.0, 0
+    w, b, mistakes = np.zeros(X.shape[1], like=X), 0.0, 0
     for _ in range(epochs):
         before = mistakes
         for x, label in zip(X, y, strict=True):

@@ -42,7 +42,7 @@ def clip_grad_norm_(
     if not gradients:
         return Tensor(np.zeros((), np.float32))
     if p == math.inf:
-        total = np.max(np.stack([np.max(s, initial=0) for s in sizes]))
+        total = np.max(np.stack([np.max(s) if s.size else np.sum(s) for s in sizes]))
     else:
         norms = [np.sum(s**p) ** (1 / p) for s in sizes]  # per gradient first, as PyTorch does
         total = np.sum(np.stack(norms) ** p) ** (1 / p)

@@ -81,7 +81,7 @@ def full(
     requires_grad: bool = False,
 ) -> Tensor:
     """A Tensor of the given shape with one value everywhere."""
-    value = arrays.as_array(raw(fill_value), dtype)
+    value = arrays.as_array(raw(fill_value), dtype, "cpu")
     return _new(np.full(sizes((size,)), value, value.dtype), device, requires_grad)
 
 

@@ -7,6 +7,10 @@ would overwrite. That is also the whole backward pass of an embedding, whose for
 
 Index arrays are copied when they are recorded: a batch of ids whose memory is used again for the
 next batch must not change the gradient of the last one.
+
+On a GPU two things differ, because checking would make it wait: a number in an index array that
+is out of range wraps around instead of raising, and of an entry that is assigned twice either
+value may stay.
 """
 
 from __future__ import annotations
@@ -15,7 +19,16 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.arrays import Array, index_add, is_array, repeats
+from tinynet.arrays import (
+    Array,
+    device_of,
+    index_add,
+    is_array,
+    on_cpu,
+    repeats,
+    same_device,
+    to_device,
+)
 from tinynet.errors import DTypeError, describe
 from tinynet.op import implements, primitive
 from tinynet.ops.public import method, public
@@ -76,14 +89,17 @@ def put(u: Array, v: Array, *, index: Any) -> Array:
 # -- what users write ------------------------------------------------------------------------------
 
 
-def plain_index(index: Any) -> Any:
-    """An index without Tensors and lists, its arrays copied."""
+def plain_index(index: Any, of: Array) -> Any:
+    """An index of the array `of`, without Tensors and lists; its arrays copied, to where `of` is.
+
+    Only an index of the CPU may travel: the way back would make the GPU wait unseen.
+    """
     if isinstance(index, tuple):
-        return tuple(_plain(part) for part in index)
-    return _plain(index)
+        return tuple(_plain(part, of) for part in index)
+    return _plain(index, of)
 
 
-def _plain(part: Any) -> Any:
+def _plain(part: Any, of: Array) -> Any:
     if isinstance(part, Tensor) or is_array(part):
         array = raw(part)
         if array.dtype.kind not in "biu":
@@ -92,14 +108,18 @@ def _plain(part: Any) -> Any:
                 got=describe(part),
                 hint="index.long() if the values are whole numbers",
             )
-        return array.copy()
+        if not on_cpu(array):
+            same_device((of, array), ("the tensor", "its index"))
+        if device_of(array) == device_of(of):
+            return array.copy()
+        return to_device(array, device_of(of)) if array.ndim else array.item()
     if isinstance(part, list):
-        return np.asarray(part, dtype=None if part else np.intp)
+        return to_device(np.asarray(part, dtype=None if part else np.intp), device_of(of))
     return part
 
 
 def _getitem(self: Any, index: Any) -> Any:
-    return getitem(self, index=plain_index(index))
+    return getitem(self, index=plain_index(index, self.array))
 
 
 @public

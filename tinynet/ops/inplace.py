@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from tinynet import arrays
 from tinynet.autograd import is_grad_enabled, place
 from tinynet.errors import InPlaceError, ShapeError, describe
 from tinynet.ops.creation import as_tensor
@@ -105,7 +106,7 @@ for _name, _op in {
 
 def _setitem(self: Tensor, index: Any, value: Any) -> None:
     """self[index] = value."""
-    index = plain_index(index)
+    index = plain_index(index, self.array)
     value = (
         value
         if isinstance(value, Tensor)
@@ -114,6 +115,7 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
     if is_grad_enabled() and (self.requires_grad or value.requires_grad):
         overwrite(self, put(_before(self), value.to(self.dtype), index=index))
     else:
+        arrays.same_device((self.array, value.array), ("the tensor", "the new values"))
         self.array[index] = value.array
         self._counter[0] += 1
 

@@ -43,7 +43,7 @@ def _einsum_rule(i: int, g: Any, _y: Any, *inputs: Any, subscripts: str) -> Any:
     sizes = dict(zip(labels[i], inputs[i].shape, strict=True))
     for c, n in sizes.items():  # a label that was summed here alone: the gradient repeats along it
         if not any(x.shape[label.index(c)] == n for label, x in terms if c in label):
-            terms.append((c, np.ones(n, dtype=g.dtype, like=g)))
+            terms.append((c, np.zeros(n, dtype=g.dtype, like=g) + 1))
     left = ",".join(label for label, _ in terms)
     return np.einsum(f"{left}->{labels[i]}", *(x for _, x in terms))
 
