@@ -197,6 +197,19 @@ def _clamp(x: Any, min: Any, max: Any) -> Any:
     return _entrywise(lambda v: low if v < low else high if v > high else v)(x)
 
 
+def _with_options(f: Callable[..., float]) -> Callable[..., Any]:
+    """An oracle of one input whose options go to the function of numbers."""
+    return lambda x, **options: _entrywise(lambda u: f(u, **options))(x)
+
+
+def _softplus(u: float, beta: float = 1.0, threshold: float = 20.0) -> float:
+    return u if beta * u > threshold else math.log(1 + math.exp(beta * u)) / beta
+
+
+def _gelu_tanh(u: float) -> float:
+    return 0.5 * u * (1 + math.tanh(math.sqrt(2 / math.pi) * (u + 0.044715 * u**3)))
+
+
 ORACLES: dict[str, Callable[..., Any]] = {
     "add": _entrywise(lambda u, v: u + v),
     "sub": _entrywise(lambda u, v: u - v),
@@ -237,6 +250,18 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "isinf": _entrywise(math.isinf),
     "isfinite": _entrywise(math.isfinite),
     "sigmoid": _entrywise(lambda u: 1 / (1 + math.exp(-u))),
+    "erf": _entrywise(math.erf),
+    "leaky_relu": _with_options(lambda u, negative_slope: u if u > 0 else negative_slope * u),
+    "prelu": _entrywise(lambda u, v: u if u > 0 else v * u),
+    "hardtanh": _with_options(lambda u, min_val, max_val: max(min_val, min(max_val, u))),
+    "elu": _with_options(lambda u, alpha: u if u > 0 else alpha * (math.exp(u) - 1)),
+    "softplus": _with_options(_softplus),
+    "logsigmoid": _entrywise(lambda u: -math.log(1 + math.exp(-u))),
+    "silu": _entrywise(lambda u: u / (1 + math.exp(-u))),
+    "softsign": _entrywise(lambda u: u / (1 + u if u > 0 else 1 - u)),
+    "mish": _entrywise(lambda u: u * math.tanh(_softplus(u))),
+    "gelu": _entrywise(lambda u: u * math.erfc(-u / math.sqrt(2)) / 2),
+    "gelu_tanh": _entrywise(_gelu_tanh),
     "pow": _entrywise(math.pow),
     "power": lambda u, exponent: _entrywise(lambda v: math.pow(v, exponent))(u),
     "clamp": _clamp,
@@ -279,4 +304,5 @@ ANALYTIC = [
     *("add", "sub", "mul", "div", "neg", "exp", "expm1", "log", "log1p", "sqrt", "square", "sin"),
     *("cos", "tanh", "sigmoid", "pow", "power", "sum", "mean", "var", "reshape", "permute", "cat"),
     *("broadcast_to", "clone", "getitem", "scatter", "put", "matmul", "einsum", "where"),
+    *("silu", "gelu_tanh"),
 ]

@@ -191,6 +191,7 @@ def elementwise(
     formula: str = "",
     *,
     promote: str = "common",
+    room: str = "elementwise",
     **about: Any,
 ) -> Op:
     """Declare an op that works entry by entry: name, forward, rule of each input, formula.
@@ -205,7 +206,7 @@ def elementwise(
         formula=formula,
         promote=promote,
         broadcasts=True,
-        room="elementwise",
+        room=room,
         **about,
     )
     if type(forward).__name__ == "ufunc":

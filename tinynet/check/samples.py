@@ -86,6 +86,20 @@ _ONE_INPUT: dict[str, Callable[[Draw, Shape], np.ndarray[Any, Any]]] = {
 }
 
 
+# The values that the options of an activation take.
+_ACTIVATION: dict[str, dict[str, tuple[float, ...]]] = {
+    "leaky_relu": {"negative_slope": (0.01, 0.2, -0.5)},
+    "hardtanh": {"min_val": (-1.0, 0.0), "max_val": (1.0, 2.0)},
+    "elu": {"alpha": (1.0, 0.5)},
+    "softplus": {"beta": (1.0, 2.0), "threshold": (20.0, 5.0)},
+}
+
+
+def _activation(op: Op, draw: Draw) -> Sample:
+    options = {name: draw.choice(v) for name, v in _ACTIVATION.get(op.name, {}).items()}
+    return _elementwise(op, draw)[0], options
+
+
 def _elementwise(op: Op, draw: Draw) -> Sample:
     """Inputs that broadcast against each other, in either direction."""
     shape = draw.shape()
@@ -328,6 +342,8 @@ def sample(op: Op, draw: Draw) -> Sample:
         inputs, options = SAMPLERS[op.name](draw)
     elif op.room == "elementwise":
         inputs, options = _elementwise(op, draw)
+    elif op.room == "activations":
+        inputs, options = _activation(op, draw)
     else:
         raise KeyError(f"no arguments are known for the op {op.name!r}: add them to SAMPLERS")
     return [np.asarray(x) if isinstance(x, np.generic) else x for x in inputs], options
