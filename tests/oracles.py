@@ -183,6 +183,36 @@ def _bce(z: Any, y: Any, reduction: str) -> Any:
     return _reduced(_entrywise(loss)(z, y), reduction)
 
 
+def _bernoulli(p: float, y: float) -> float:
+    return -(y * math.log(p) + (1 - y) * math.log(1 - p))
+
+
+def _nll(x: Any, t: Any, reduction: str, weight: Any) -> Any:
+    axis = min(1, x.ndim - 1)
+    weights = [1.0] * x.shape[axis] if weight is None else weight.tolist()
+    losses = np.empty(t.shape, dtype=object)
+    for k in np.ndindex(t.shape):
+        losses[k] = -weights[int(t[k])] * x[(*k[:axis], int(t[k]), *k[axis:])]
+    if reduction != "mean":
+        return _reduced(losses, reduction)
+    return _reduced(losses, "sum") / math.fsum(weights[int(c)] for c in t.flatten())
+
+
+def _huber(d: float, delta: float) -> float:
+    return d * d / 2 if abs(d) <= delta else delta * (abs(d) - delta / 2)
+
+
+def _kl(x: float, y: float, log_target: bool) -> float:
+    return math.exp(y) * (y - x) if log_target else y * (math.log(y) - x)
+
+
+def _pairs(f: Callable[..., float]) -> Callable[..., Any]:
+    """An oracle of a loss of prediction and target, from the loss of one entry."""
+    return lambda p, t, reduction, **options: _reduced(
+        _entrywise(lambda u, v: f(u, v, **options))(p, t), reduction
+    )
+
+
 def _linear(x: Any, W: Any, b: Any = None) -> Any:
     y = np.empty((*x.shape[:-1], W.shape[0]), dtype=object)
     for k in np.ndindex(y.shape):
@@ -293,7 +323,12 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "log_softmax": lambda x, axis: _entrywise(math.log)(_softmax(x, axis)),
     "cross_entropy": _cross_entropy,
     "bce": _bce,
-    "mse": lambda p, t, reduction: _reduced(_entrywise(lambda u, v: (u - v) ** 2)(p, t), reduction),
+    "nll": _nll,
+    "bernoulli": _pairs(_bernoulli),
+    "mse": _pairs(lambda u, v: (u - v) ** 2),
+    "mae": _pairs(lambda u, v: abs(u - v)),
+    "huber": _pairs(lambda u, v, delta: _huber(u - v, delta)),
+    "kl": _pairs(_kl),
     "linear": _linear,
     "dropout": lambda x, mask, p: _entrywise(lambda u, m: u / (1 - p) if m else 0)(x, mask),
 }

@@ -150,7 +150,7 @@ def _forms(inputs: list[Any], options: dict[str, Any]) -> set[str]:
 
 
 NEVER_EMPTY = {"amax", "amin", "argmax", "argmin", "logsumexp", "var", "softmax", "log_softmax"}
-NEVER_EMPTY |= {"bce", "mse", "cross_entropy", "einsum"}
+NEVER_EMPTY |= {"bce", "bernoulli", "mse", "mae", "huber", "kl", "cross_entropy", "nll", "einsum"}
 
 
 @pytest.mark.parametrize("name", OPS)

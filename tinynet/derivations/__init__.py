@@ -6,8 +6,9 @@ and `op`, which ties them together for the tape. Update rules (`sgd`, `adam`) an
 are plain functions. Not in: rules that the calculus table holds (`ops`), and state (`nn`,
 `optim`).
 
-Start with `softmax`; then `linear`, `cross_entropy`, `bce`, `mse`, `dropout`, `log_softmax`;
-`reduction` says what 'mean' and 'sum' do in every loss.
+Start with `softmax`; then `linear`, `cross_entropy`, `bce`, `mse`, `dropout`, `log_softmax`; then
+the other losses: `nll`, `bernoulli`, `mae`, `huber`, `kl`. `reduction` says what 'mean' and 'sum'
+do in all of them.
 """
 
 from __future__ import annotations
@@ -17,11 +18,16 @@ from typing import Any
 from tinynet.derivations import (
     adam,
     bce,
+    bernoulli,
     cross_entropy,
     dropout,
+    huber,
+    kl,
     linear,
     log_softmax,
+    mae,
     mse,
+    nll,
     perceptron,
     reduction,
     sgd,
@@ -34,11 +40,16 @@ from tinynet.ops.reductions import checked_axis
 __all__ = [
     "adam",
     "bce",
+    "bernoulli",
     "cross_entropy",
     "dropout",
+    "huber",
+    "kl",
     "linear",
     "log_softmax",
+    "mae",
     "mse",
+    "nll",
     "perceptron",
     "reduction",
     "sgd",
