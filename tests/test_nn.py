@@ -328,7 +328,7 @@ def test_losses_are_the_functions() -> None:
             (nn.CrossEntropyLoss(reduction=r)(x, t), F.cross_entropy(x, t, reduction=r)),
             (nn.MSELoss(r)(x, y), F.mse_loss(x, y, reduction=r)),
             (
-                nn.BCEWithLogitsLoss(r)(x, y),
+                nn.BCEWithLogitsLoss(reduction=r)(x, y),
                 F.binary_cross_entropy_with_logits(x, y, reduction=r),
             ),
         )
