@@ -38,6 +38,12 @@ def _inside() -> Iterator[None]:
         _depth.set(_depth.get() - 1)
 
 
+class _Argument(Tensor):
+    """A leaf that a transform made for itself: nobody outside waits for its gradient."""
+
+    __slots__ = ()
+
+
 def _fresh(x: Any, i: int) -> Tensor:
     """A new name for an input, from which the derivative is taken; it stays connected to what x was
     computed from.
@@ -52,17 +58,17 @@ def _fresh(x: Any, i: int) -> Tensor:
         )
     edge = edge_of(x)
     if edge is None:
-        return Tensor(x.array, requires_grad=True)
+        return _Argument(x.array, requires_grad=True)
     return place(x.array, AliasNode([edge]))
 
 
-def _is_open(output: Tensor, own: Sequence[Tensor]) -> bool:
+def _is_open(output: Tensor) -> bool:
     """Whether the result should itself be recorded: inside another transform, or when outer values
     take part.
     """
     if not output.requires_grad:
         return False
-    return _depth.get() > 1 or any(not any(leaf is x for x in own) for leaf in leaves_of(output))
+    return _depth.get() > 1 or any(not isinstance(leaf, _Argument) for leaf in leaves_of(output))
 
 
 def _scalar(y: Any) -> Tensor:
@@ -118,7 +124,7 @@ def value_and_grad(
                 own.append(full[n])
             result = func(*full, **kwargs)
             y = _scalar(result[0] if has_aux else result)
-            open_ = _is_open(y, own)
+            open_ = _is_open(y)
             gradients = _pull(y, own, None, open_)
             value = y if open_ else y.detach()
         found = gradients[0] if isinstance(argnums, int) else gradients
@@ -154,7 +160,7 @@ def vjp(func: Function, *primals: Any) -> tuple[Tensor, Callable[[Any], tuple[Te
     with _inside():
         own = [_fresh(x, i) for i, x in enumerate(primals)]
         y = _tensor_output(func(*own))
-        open_ = _is_open(y, own)
+        open_ = _is_open(y)
 
     def pullback(cotangent: Any) -> tuple[Tensor, ...]:
         return _pull(y, own, cotangent, open_, retain=True)
@@ -181,7 +187,7 @@ def jvp(func: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tupl
     with _inside():
         own = [_fresh(x, i) for i, x in enumerate(primals)]
         y = _tensor_output(func(*own))
-        open_ = _is_open(y, own)
+        open_ = _is_open(y)
         shown = y if open_ else y.detach()
         if not y.requires_grad:
             return shown, Tensor(np.zeros_like(y.array))
@@ -228,7 +234,7 @@ def jacrev(func: Function, argnums: int = 0) -> Function:
         with _inside():
             own = _fresh(args[argnums], argnums)
             y = _tensor_output(func(*args[:argnums], own, *args[argnums + 1 :]))
-            open_ = _is_open(y, [own])
+            open_ = _is_open(y)
             rows = [_pull(y, [own], unit, open_, retain=True)[0] for unit in _basis(y)]
             return _stack(rows, (*y.shape, *own.shape))
 
@@ -287,7 +293,7 @@ def hvp(func: Function, inputs: Any, v: Any) -> tuple[Tensor, Any]:
     with _inside():
         own = [_fresh(x, i) for i, x in enumerate(xs)]
         y = _scalar(func(*own))
-        open_ = _is_open(y, own)
+        open_ = _is_open(y)
         zeros = tuple(Tensor(np.zeros_like(x.array)) for x in own)
         gradients = (
             _gradients(y, own, create_graph=True, allow_unused=True) if y.requires_grad else ()
