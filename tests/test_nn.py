@@ -368,6 +368,8 @@ def test_clipping() -> None:
     with pytest.raises(ArgumentError, match="not finite"):
         nn.utils.clip_grad_norm_(ps, 1.0, error_if_nonfinite=True)
     assert float(nn.utils.clip_grad_norm_([tn.ones(1)], 1.0)) == 0
+    with pytest.raises(ArgumentError, match="norm_type is positive"):
+        nn.utils.clip_grad_norm_(ps, 1.0, 0.0)
 
 
 def test_parameters_as_one_vector() -> None:

@@ -26,6 +26,9 @@ from tinynet.autograd import grad as _gradients
 from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
 from tinynet.tensor import Tensor, raw
 
+__all__ = ["functional_call", "grad", "hessian", "hvp", "jacfwd", "jacrev", "jvp"]
+__all__ += ["value_and_grad", "vjp", "vmap"]
+
 Function = Callable[..., Any]
 
 

@@ -23,6 +23,8 @@ from tinynet.errors import DTypeError, InPlaceError, RuleError, describe
 from tinynet.op import Spec
 from tinynet.tensor import Tensor, raw
 
+__all__ = ["Context", "CustomOp", "Function", "custom_op"]
+
 
 class _Saved:
     """A value kept for the backward pass, with its version and its place in the graph."""

@@ -196,7 +196,8 @@ def elementwise(
 ) -> Op:
     """Declare an op that works entry by entry: name, forward, rule of each input, formula.
 
-    A ufunc becomes the NumPy function that the op answers for. Several inputs broadcast.
+    A ufunc becomes the NumPy function that the op answers for. Several inputs broadcast. `room` is
+    the file of `ops` in which it stands.
     """
     rules = rules if isinstance(rules, tuple) else (rules,)
     op = Op(
