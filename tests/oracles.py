@@ -183,6 +183,36 @@ def _bce(z: Any, y: Any, reduction: str) -> Any:
     return _reduced(_entrywise(loss)(z, y), reduction)
 
 
+def _bernoulli(p: float, y: float) -> float:
+    return -(y * math.log(p) + (1 - y) * math.log(1 - p))
+
+
+def _nll(x: Any, t: Any, reduction: str, weight: Any) -> Any:
+    axis = min(1, x.ndim - 1)
+    weights = [1.0] * x.shape[axis] if weight is None else weight.tolist()
+    losses = np.empty(t.shape, dtype=object)
+    for k in np.ndindex(t.shape):
+        losses[k] = -weights[int(t[k])] * x[(*k[:axis], int(t[k]), *k[axis:])]
+    if reduction != "mean":
+        return _reduced(losses, reduction)
+    return _reduced(losses, "sum") / math.fsum(weights[int(c)] for c in t.flatten())
+
+
+def _huber(d: float, delta: float) -> float:
+    return d * d / 2 if abs(d) <= delta else delta * (abs(d) - delta / 2)
+
+
+def _kl(x: float, y: float, log_target: bool) -> float:
+    return math.exp(y) * (y - x) if log_target else y * (math.log(y) - x)
+
+
+def _pairs(f: Callable[..., float]) -> Callable[..., Any]:
+    """An oracle of a loss of prediction and target, from the loss of one entry."""
+    return lambda p, t, reduction, **options: _reduced(
+        _entrywise(lambda u, v: f(u, v, **options))(p, t), reduction
+    )
+
+
 def _linear(x: Any, W: Any, b: Any = None) -> Any:
     y = np.empty((*x.shape[:-1], W.shape[0]), dtype=object)
     for k in np.ndindex(y.shape):
@@ -195,6 +225,19 @@ def _clamp(x: Any, min: Any, max: Any) -> Any:
     low = -math.inf if min is None else min
     high = math.inf if max is None else max
     return _entrywise(lambda v: low if v < low else high if v > high else v)(x)
+
+
+def _with_options(f: Callable[..., float]) -> Callable[..., Any]:
+    """An oracle of one input whose options go to the function of numbers."""
+    return lambda x, **options: _entrywise(lambda u: f(u, **options))(x)
+
+
+def _softplus(u: float, beta: float = 1.0, threshold: float = 20.0) -> float:
+    return u if beta * u > threshold else math.log(1 + math.exp(beta * u)) / beta
+
+
+def _gelu_tanh(u: float) -> float:
+    return 0.5 * u * (1 + math.tanh(math.sqrt(2 / math.pi) * (u + 0.044715 * u**3)))
 
 
 ORACLES: dict[str, Callable[..., Any]] = {
@@ -237,6 +280,18 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "isinf": _entrywise(math.isinf),
     "isfinite": _entrywise(math.isfinite),
     "sigmoid": _entrywise(lambda u: 1 / (1 + math.exp(-u))),
+    "erf": _entrywise(math.erf),
+    "leaky_relu": _with_options(lambda u, negative_slope: u if u > 0 else negative_slope * u),
+    "prelu": _entrywise(lambda u, v: u if u > 0 else v * u),
+    "hardtanh": _with_options(lambda u, min_val, max_val: max(min_val, min(max_val, u))),
+    "elu": _with_options(lambda u, alpha: u if u > 0 else alpha * (math.exp(u) - 1)),
+    "softplus": _with_options(_softplus),
+    "logsigmoid": _entrywise(lambda u: -math.log(1 + math.exp(-u))),
+    "silu": _entrywise(lambda u: u / (1 + math.exp(-u))),
+    "softsign": _entrywise(lambda u: u / (1 + u if u > 0 else 1 - u)),
+    "mish": _entrywise(lambda u: u * math.tanh(_softplus(u))),
+    "gelu": _entrywise(lambda u: u * math.erfc(-u / math.sqrt(2)) / 2),
+    "gelu_tanh": _entrywise(_gelu_tanh),
     "pow": _entrywise(math.pow),
     "power": lambda u, exponent: _entrywise(lambda v: math.pow(v, exponent))(u),
     "clamp": _clamp,
@@ -268,7 +323,12 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "log_softmax": lambda x, axis: _entrywise(math.log)(_softmax(x, axis)),
     "cross_entropy": _cross_entropy,
     "bce": _bce,
-    "mse": lambda p, t, reduction: _reduced(_entrywise(lambda u, v: (u - v) ** 2)(p, t), reduction),
+    "nll": _nll,
+    "bernoulli": _pairs(_bernoulli),
+    "mse": _pairs(lambda u, v: (u - v) ** 2),
+    "mae": _pairs(lambda u, v: abs(u - v)),
+    "huber": _pairs(lambda u, v, delta: _huber(u - v, delta)),
+    "kl": _pairs(_kl),
     "linear": _linear,
     "dropout": lambda x, mask, p: _entrywise(lambda u, m: u / (1 - p) if m else 0)(x, mask),
 }
@@ -279,4 +339,5 @@ ANALYTIC = [
     *("add", "sub", "mul", "div", "neg", "exp", "expm1", "log", "log1p", "sqrt", "square", "sin"),
     *("cos", "tanh", "sigmoid", "pow", "power", "sum", "mean", "var", "reshape", "permute", "cat"),
     *("broadcast_to", "clone", "getitem", "scatter", "put", "matmul", "einsum", "where"),
+    *("silu", "gelu_tanh"),
 ]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from proofs import CASES, PROOFS, classes, normal
 
 import tinynet as tn
 from tinynet import func
@@ -20,9 +21,7 @@ from tinynet.derivations import (
     adam,
     bce,
     cross_entropy,
-    dropout,
     linear,
-    log_softmax,
     mse,
     perceptron,
     reduction,
@@ -31,64 +30,6 @@ from tinynet.derivations import (
 )
 from tinynet.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from tinynet.op import Derivation
-
-PROOFS = (softmax, log_softmax, linear, cross_entropy, mse, bce, dropout)
-rng = np.random.default_rng(0)
-
-
-def normal(*shape: int) -> Any:
-    return rng.standard_normal(shape)
-
-
-def classes(count: int, *shape: int) -> Any:
-    return rng.integers(0, count, shape)
-
-
-def case(proof: Any, *inputs: Any, **options: Any) -> Any:
-    name = proof.op.name
-    shapes = "-".join(str(x.shape).replace(" ", "") for x in inputs)
-    chosen = "-".join(f"{k}={v}" for k, v in options.items())
-    return pytest.param(proof, inputs, options, id=f"{name}{shapes}{chosen}")
-
-
-def _reductions(proof: Any, *inputs: Any, **options: Any) -> list[Any]:
-    return [case(proof, *inputs, reduction=r, **options) for r in ("none", "mean", "sum")]
-
-
-CASES = [
-    case(softmax, normal(4, 3), axis=-1),
-    case(softmax, normal(2, 3, 4), axis=1),
-    case(softmax, normal(5), axis=0),
-    case(softmax, normal(0, 3), axis=1),
-    case(softmax, np.array(0.3), axis=None),
-    case(log_softmax, normal(4, 3), axis=-1),
-    case(log_softmax, normal(2, 3, 4), axis=0),
-    case(log_softmax, normal(0, 3), axis=1),
-    case(log_softmax, np.array(0.3), axis=None),
-    case(linear, normal(4, 3), normal(2, 3), normal(2)),
-    case(linear, normal(4, 3), normal(2, 3)),
-    case(linear, normal(3), normal(2, 3), normal(2)),
-    case(linear, normal(2, 5, 3), normal(4, 3), normal(4)),
-    case(linear, normal(0, 3), normal(2, 3), normal(2)),
-    case(linear, normal(4, 0), normal(2, 0), normal(2)),
-    case(linear, normal(4, 3), normal(0, 3), normal(0)),
-    *_reductions(cross_entropy, normal(5), np.array(3)),
-    *_reductions(cross_entropy, normal(6, 4), classes(4, 6)),
-    *_reductions(cross_entropy, normal(2, 4, 3), classes(4, 2, 3)),
-    *_reductions(cross_entropy, normal(2, 4, 3, 2), classes(4, 2, 3, 2)),
-    *_reductions(cross_entropy, normal(4, 3), np.array([2, -100, 0, -100])),
-    *_reductions(cross_entropy, normal(4, 3), np.array([2, 1, 0, 1]), ignore_index=1),
-    case(cross_entropy, normal(0, 4), classes(4, 0), reduction="sum"),
-    *_reductions(mse, normal(3, 2), normal(3, 2)),
-    *_reductions(mse, normal(), normal()),
-    case(mse, normal(0, 2), normal(0, 2), reduction="sum"),
-    *_reductions(bce, normal(3, 2) * 3, np.array([[0.0, 1], [1, 0], [0.3, 1]])),
-    *_reductions(bce, np.array([0.0, -0.0, 50.0, -50.0]), np.array([0.0, 1, 0.5, 1])),
-    case(dropout, normal(3, 4), rng.random((3, 4)) < 0.5, p=0.5),
-    case(dropout, normal(3, 4), rng.random((3, 4)) < 0.5, p=0.2),
-    case(dropout, normal(3), np.zeros(3, bool), p=1.0),
-    case(dropout, np.array(2.0), np.array(True), p=0.25),
-]
 
 
 def real(inputs: Any) -> list[int]:
@@ -463,6 +404,7 @@ def test_adam_does_not_see_the_scale_of_the_loss() -> None:
 
 
 @pytest.mark.peers
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides:UserWarning")
 @pytest.mark.parametrize(("proof", "inputs", "options"), CASES)
 def test_peer(proof: Any, inputs: Any, options: Any) -> None:
     torch = pytest.importorskip("torch")
@@ -481,9 +423,14 @@ def test_peer(proof: Any, inputs: Any, options: Any) -> None:
         "mse": F.mse_loss,
         "bce": F.binary_cross_entropy_with_logits,
         "dropout": drop,
+        "nll": F.nll_loss,
+        "bernoulli": F.binary_cross_entropy,
+        "mae": F.l1_loss,
+        "huber": F.huber_loss,
+        "kl": F.kl_div,
     }[proof.op.name]
     args = [torch.tensor(x, requires_grad=x.dtype.kind == "f") for x in inputs]
-    y = theirs(*args, **options)
+    y = theirs(*args, **{k: torch.tensor(v) if k == "weight" else v for k, v in options.items()})
     mine = _tensors(inputs)
     z = proof.op(*mine, **options)
     np.testing.assert_allclose(z.detach().numpy(), y.detach().numpy(), rtol=1e-12, atol=1e-13)

@@ -130,3 +130,13 @@ def test_the_inputs_are_left_alone() -> None:
     grad(lambda x: (x * x).sum())(x)
     assert not x.requires_grad
     assert x.grad is None
+
+
+def test_mixed_derivatives_come_out_closed() -> None:
+    """Leaves of the inner transform are nobody's business outside."""
+    f = lambda a, b: (a * a * b).sum()  # noqa: E731
+    a, b = x64(1.0, 2.0), x64(3.0, 4.0)
+    for mixed in (jacfwd(grad(f, 1), 0), jacrev(grad(f, 1), 0)):
+        found = mixed(a, b)
+        assert not found.requires_grad
+        np.testing.assert_array_equal(found, np.diag([2.0, 4.0]))

@@ -43,6 +43,8 @@ def _results(name: str, seed: int, dtype: str, module: Any) -> list[Any]:
     if module is not None and name == "to_device":
         options = {"device": "cuda:0", "source": "cpu"}
         put = functools.partial(_put, None)
+    if module is not None:
+        options = _moved(module, options)
     if module is not None and seed % 2:  # every second case has its index arrays on the GPU
         options = {k: _indices(module, v) for k, v in options.items()}
     tensors = [put(x) if isinstance(x, np.ndarray) else x for x in inputs]
@@ -67,6 +69,14 @@ def _results(name: str, seed: int, dtype: str, module: Any) -> list[Any]:
 
 def _put(module: Any, x: np.ndarray[Any, Any]) -> Tensor:
     return Tensor(x.copy() if module is None else module.asarray(x))
+
+
+def _moved(module: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Options with their floating-point arrays, such as class weights, on the GPU."""
+    return {
+        k: module.asarray(v) if isinstance(v, np.ndarray) and v.dtype.kind == "f" else v
+        for k, v in options.items()
+    }
 
 
 def _indices(module: Any, value: Any) -> Any:
@@ -96,7 +106,7 @@ def test_every_op_computes_on_bare_arrays(cupy: Any, name: str) -> None:
         if name == "to_device":
             options = {"device": "cuda:0", "source": "cpu"}
         on_gpu = [cupy.asarray(x) if isinstance(x, np.ndarray) else x for x in inputs]
-        y = registry[name](*on_gpu, **options)
+        y = registry[name](*on_gpu, **_moved(cupy, options))
         assert isinstance(y, cupy.ndarray)
         close(
             y,

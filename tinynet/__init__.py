@@ -4,7 +4,7 @@ The map, in reading order. Each room holds one kind of thing.
 
     errors arrays random files    mistakes; NumPy or CuPy; seeds; safe writing
     op tensor autograd dispatch   what an op is; a value that remembers; walking back; the one door
-    recompute func                memory for time; gradients of functions
+    recompute func function       memory for time; gradients of functions; an op of your own
     ops/                          the table of derivatives, one line each
     derivations/                  one proof per file: definition and derived backward
     nn/ optim/ metrics            names and state; steps; scores
@@ -21,7 +21,7 @@ tensor([2., 4.])
 
 from typing import Any
 
-from tinynet import autograd, derivations
+from tinynet import autograd, derivations, function
 from tinynet.arrays import bool_ as bool
 from tinynet.arrays import (
     complex64,
@@ -39,11 +39,13 @@ from tinynet.arrays import (
     uint8,
 )
 from tinynet.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from tinynet.function import custom_op
 from tinynet.ops import exports as _exports
 from tinynet.random import Generator, get_rng_state, manual_seed, set_rng_state
 from tinynet.tensor import Tensor
 
 globals().update(_exports)
+autograd.Function = function.Function
 half, float, double, int, long = float16, float32, float64, int32, int64
 
 __version__ = "0.1.0"

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinynet import autograd as autograd
 from tinynet import derivations as derivations
+from tinynet import function as function
 from tinynet.arrays import bool_ as bool
 from tinynet.arrays import complex64 as complex64
 from tinynet.arrays import complex128 as complex128
@@ -26,6 +27,7 @@ from tinynet.autograd import enable_grad as enable_grad
 from tinynet.autograd import is_grad_enabled as is_grad_enabled
 from tinynet.autograd import no_grad as no_grad
 from tinynet.autograd import set_grad_enabled as set_grad_enabled
+from tinynet.function import custom_op as custom_op
 from tinynet.random import Generator as Generator
 from tinynet.random import get_rng_state as get_rng_state
 from tinynet.random import manual_seed as manual_seed

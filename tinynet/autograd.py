@@ -29,6 +29,7 @@ from tinynet.errors import GraphError, ShapeError, at_op, describe, foreseen
 from tinynet.tensor import Tensor, raw
 
 clock = itertools.count()
+Function: Any  # PyTorch's path to `function.Function`, which stands above this file
 
 
 # -- is it recorded? -------------------------------------------------------------------------------

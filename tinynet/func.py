@@ -3,6 +3,10 @@
 All of them call f on Tensors and walk back through the recording; a walk that is recorded can be
 walked again, so they nest: `grad(grad(f))` is the second derivative.
 
+Where one Tensor may stand as an argument of `grad` or `vmap`, so may a dict, list or tuple of them:
+all parameters of a model, by name. `functional_call` runs a model with such a dict in place of its
+own parameters.
+
 `jvp`, the derivative in a direction, is reverse mode twice: u -> Jᵀu is linear, and its own
 transpose is v -> Jv.
 """
@@ -22,6 +26,9 @@ from tinynet.autograd import grad as _gradients
 from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
 from tinynet.tensor import Tensor, raw
 
+__all__ = ["functional_call", "grad", "hessian", "hvp", "jacfwd", "jacrev", "jvp"]
+__all__ += ["value_and_grad", "vjp", "vmap"]
+
 Function = Callable[..., Any]
 
 
@@ -38,6 +45,12 @@ def _inside() -> Iterator[None]:
         _depth.set(_depth.get() - 1)
 
 
+class _Argument(Tensor):
+    """A leaf that a transform made for itself: nobody outside waits for its gradient."""
+
+    __slots__ = ()
+
+
 def _fresh(x: Any, i: int) -> Tensor:
     """A new name for an input, from which the derivative is taken; it stays connected to what x was
     computed from.
@@ -52,17 +65,35 @@ def _fresh(x: Any, i: int) -> Tensor:
         )
     edge = edge_of(x)
     if edge is None:
-        return Tensor(x.array, requires_grad=True)
+        return _Argument(x.array, requires_grad=True)
     return place(x.array, AliasNode([edge]))
 
 
-def _is_open(output: Tensor, own: Sequence[Tensor]) -> bool:
+def _is_open(output: Tensor) -> bool:
     """Whether the result should itself be recorded: inside another transform, or when outer values
     take part.
     """
     if not output.requires_grad:
         return False
-    return _depth.get() > 1 or any(not any(leaf is x for x in own) for leaf in leaves_of(output))
+    return _depth.get() > 1 or any(not isinstance(leaf, _Argument) for leaf in leaves_of(output))
+
+
+def _is_tree(x: Any) -> bool:
+    """Whether x is a dict, or a list or tuple with Tensors in it; not a list of numbers."""
+    if isinstance(x, list | tuple):
+        return any(isinstance(v, Tensor) or _is_tree(v) for v in x)
+    return isinstance(x, dict)
+
+
+def _map(function: Function, *trees: Any) -> Any:
+    """The function of each leaf of the first tree (and what stands at its place in the others)."""
+    tree = trees[0]
+    if not _is_tree(tree):
+        return function(*trees)
+    if isinstance(tree, dict):
+        return {k: _map(function, *(t[k] for t in trees)) for k in tree}
+    values = [_map(function, *parts) for parts in zip(*trees, strict=True)]
+    return type(tree)(*values) if hasattr(tree, "_fields") else type(tree)(values)
 
 
 def _scalar(y: Any) -> Tensor:
@@ -98,7 +129,8 @@ def value_and_grad(
 ) -> Function:
     """From f to a function that returns (f(*args), df/d args[argnums]).
 
-    argnums  the number of the argument to differentiate by, or a tuple of numbers
+    argnums  the number of the argument to differentiate by, or a tuple of numbers; the gradient
+             of a dict, list or tuple of Tensors is such a dict, list or tuple
     has_aux  f returns (value, aux); the result is then ((value, aux), gradient)
 
     >>> import tinynet as tn
@@ -112,16 +144,18 @@ def value_and_grad(
             raise ArgumentError(f"argnums {argnums} of {len(args)} positional argument(s)")
         with _inside():
             full = list(args)
-            own = []
+            own: list[Tensor] = []
             for n in numbers:
-                full[n] = _fresh(args[n], n)
-                own.append(full[n])
+                full[n] = _map(lambda x, n=n: _fresh(x, n), args[n])
+                _map(own.append, full[n])
             result = func(*full, **kwargs)
             y = _scalar(result[0] if has_aux else result)
-            open_ = _is_open(y, own)
+            open_ = _is_open(y)
             gradients = _pull(y, own, None, open_)
             value = y if open_ else y.detach()
-        found = gradients[0] if isinstance(argnums, int) else gradients
+        left = iter(gradients)
+        found = tuple(_map(lambda _: next(left), full[n]) for n in numbers)
+        found = found[0] if isinstance(argnums, int) else found
         return ((value, result[1]) if has_aux else value), found
 
     return transformed
@@ -154,7 +188,7 @@ def vjp(func: Function, *primals: Any) -> tuple[Tensor, Callable[[Any], tuple[Te
     with _inside():
         own = [_fresh(x, i) for i, x in enumerate(primals)]
         y = _tensor_output(func(*own))
-        open_ = _is_open(y, own)
+        open_ = _is_open(y)
 
     def pullback(cotangent: Any) -> tuple[Tensor, ...]:
         return _pull(y, own, cotangent, open_, retain=True)
@@ -181,7 +215,7 @@ def jvp(func: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tupl
     with _inside():
         own = [_fresh(x, i) for i, x in enumerate(primals)]
         y = _tensor_output(func(*own))
-        open_ = _is_open(y, own)
+        open_ = _is_open(y)
         shown = y if open_ else y.detach()
         if not y.requires_grad:
             return shown, Tensor(np.zeros_like(y.array))
@@ -228,7 +262,7 @@ def jacrev(func: Function, argnums: int = 0) -> Function:
         with _inside():
             own = _fresh(args[argnums], argnums)
             y = _tensor_output(func(*args[:argnums], own, *args[argnums + 1 :]))
-            open_ = _is_open(y, [own])
+            open_ = _is_open(y)
             rows = [_pull(y, [own], unit, open_, retain=True)[0] for unit in _basis(y)]
             return _stack(rows, (*y.shape, *own.shape))
 
@@ -287,7 +321,7 @@ def hvp(func: Function, inputs: Any, v: Any) -> tuple[Tensor, Any]:
     with _inside():
         own = [_fresh(x, i) for i, x in enumerate(xs)]
         y = _scalar(func(*own))
-        open_ = _is_open(y, own)
+        open_ = _is_open(y)
         zeros = tuple(Tensor(np.zeros_like(x.array)) for x in own)
         gradients = (
             _gradients(y, own, create_graph=True, allow_unused=True) if y.requires_grad else ()
@@ -306,3 +340,144 @@ def hvp(func: Function, inputs: Any, v: Any) -> tuple[Tensor, Any]:
             )
     products = tuple(z if h is None else h for h, z in zip(found, zeros, strict=True))
     return (y if open_ else y.detach()), products if several else products[0]
+
+
+# -- one example at a time, another model's parameters ---------------------------------------------
+
+
+def vmap(func: Function, in_dims: Any = 0, out_dims: Any = 0) -> Function:
+    """From a function of one example to the function of a batch: examples along the axes `in_dims`,
+    results stacked along `out_dims`.
+
+    in_dims   for each argument the axis of its examples, or None to hand it over whole; one number
+              for all; for a dict, list or tuple of Tensors one axis, or a dict, list or tuple
+    out_dims  the axis of the examples in the result, or one for each of several results;
+              None for the result of the first example alone
+
+    A loop and a stack, so that any function will do, and it nests and differentiates like any
+    other; random numbers are drawn anew for each example. Raises ShapeError where the batches
+    differ in size, ArgumentError where nothing is mapped or there is no example.
+
+    >>> import tinynet as tn
+    >>> x, w = tn.tensor([[1.0, 2.0], [3.0, 4.0]]), tn.tensor([1.0, 1.0])
+    >>> loss = lambda w, x: (w * x).sum() ** 2
+    >>> tn.func.vmap(tn.func.grad(loss), in_dims=(None, 0))(w, x)  # one gradient per example
+    tensor([[ 6., 12.],
+            [42., 56.]])
+    """
+
+    def mapped(*args: Any, **kwargs: Any) -> Any:
+        dims = tuple(in_dims) if isinstance(in_dims, list | tuple) else (in_dims,) * len(args)
+        if len(dims) != len(args):
+            raise ArgumentError(f"vmap: {len(dims)} in_dims for {len(args)} argument(s)")
+        axes = tuple(_spread(x, d) for x, d in zip(args, dims, strict=True))
+        sizes: list[int] = []
+        for x, a in zip(args, axes, strict=True):
+            _map(lambda v, d: None if d is None else sizes.append(_length(v, d)), x, a)
+        if len(set(sizes)) > 1:
+            raise ShapeError("vmap: the batches differ in size", got=", ".join(map(str, sizes)))
+        if not sizes or not sizes[0]:
+            raise ArgumentError("vmap: no argument has an example", got=f"in_dims={in_dims!r}")
+        results = [
+            func(
+                *(_map(lambda v, d, i=i: _one(v, d, i), *p) for p in zip(args, axes, strict=True)),
+                **kwargs,
+            )
+            for i in range(sizes[0])
+        ]
+        return _map(_joined, results[0], _spread(results[0], out_dims), *results)
+
+    return mapped
+
+
+def _spread(x: Any, dims: Any) -> Any:
+    """One axis for each leaf of x: the same for all, or as a container says."""
+    if not _is_tree(x):
+        return dims
+    if isinstance(x, dict):
+        return {k: _spread(v, dims[k] if isinstance(dims, dict) else dims) for k, v in x.items()}
+    several = isinstance(dims, list | tuple)
+    if several and len(dims) != len(x):
+        raise ArgumentError(f"vmap: {len(dims)} axes for {len(x)} Tensors")
+    return [_spread(v, dims[i] if several else dims) for i, v in enumerate(x)]
+
+
+def _length(x: Any, dim: int) -> int:
+    if not isinstance(x, Tensor) or not -x.ndim <= dim < x.ndim:
+        raise ShapeError(f"vmap: there is no axis {dim} to map over", got=describe(x))
+    return x.shape[dim]
+
+
+def _one(x: Any, dim: int | None, i: int) -> Any:
+    """Example i of x."""
+    return x if dim is None else x[(slice(None),) * (dim % x.ndim) + (i,)]
+
+
+def _joined(first: Any, dim: int | None, *results: Any) -> Any:
+    if dim is None:
+        return first
+    for y in results:
+        if _tensor_output(y).shape != first.shape:
+            raise ShapeError(
+                "vmap: the examples have results of different shapes",
+                expected=str(first.shape),
+                got=str(y.shape),
+            )
+    stacked: Any = np.stack(list(results), axis=dim)
+    return stacked
+
+
+_PLACE = ("array", "_requires_grad", "_node", "_counter", "_base")
+
+
+def functional_call(
+    module: Any,
+    parameter_and_buffer_dicts: Any,
+    args: Any = None,
+    kwargs: dict[str, Any] | None = None,
+    *,
+    strict: bool = False,
+) -> Any:
+    """`module(*args, **kwargs)` with these Tensors in place of its parameters and buffers.
+
+    Gradients flow to the given Tensors, and so do changes in place (of running means). Names that
+    are not given keep the module's own values; with `strict`, all must be given. `args` is a tuple,
+    or the only argument. Raises ArgumentError for a name that the module does not have.
+
+    >>> import tinynet as tn
+    >>> layer = tn.nn.Linear(2, 1)
+    >>> zeros = {name: tn.zeros(p.shape) for name, p in layer.named_parameters()}
+    >>> tn.func.functional_call(layer, zeros, tn.ones(3, 2)).tolist()
+    [[0.0], [0.0], [0.0]]
+    """
+    dicts = parameter_and_buffer_dicts
+    given = {k: v for d in ((dicts,) if isinstance(dicts, dict) else dicts) for k, v in d.items()}
+    if strict:
+        missing = {k for k, _ in (*module.named_parameters(), *module.named_buffers())} - {*given}
+        if missing:
+            raise ArgumentError("strict: some are not given", got=", ".join(sorted(missing)))
+    owners = [_named(module, name) for name in given]
+    before = [[getattr(owner, slot) for slot in _PLACE] for owner in owners]
+    try:
+        for owner, x in zip(owners, given.values(), strict=True):
+            node = AliasNode([x]) if x._requires_grad and x._node is None else x._node
+            for slot, value in zip(
+                _PLACE, (x.array, x._requires_grad, node, x._counter, x._base), strict=True
+            ):
+                setattr(owner, slot, value)
+        args = () if args is None else args if isinstance(args, tuple) else (args,)
+        return module(*args, **(kwargs or {}))
+    finally:
+        for owner, values in reversed(list(zip(owners, before, strict=True))):
+            for slot, value in zip(_PLACE, values, strict=True):
+                setattr(owner, slot, value)
+
+
+def _named(module: Any, name: str) -> Tensor:
+    """The parameter or buffer under a dotted name."""
+    found = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if not isinstance(found, Tensor):
+        raise ArgumentError(f"{type(module).__name__} has no parameter or buffer {name!r}")
+    return found

@@ -195,11 +195,13 @@ def elementwise(
     formula: str = "",
     *,
     promote: str = "common",
+    room: str = "elementwise",
     **about: Any,
 ) -> Op:
     """Declare an op that works entry by entry: name, forward, rule of each input, formula.
 
-    A ufunc becomes the NumPy function that the op answers for. Several inputs broadcast.
+    A ufunc becomes the NumPy function that the op answers for. Several inputs broadcast. `room` is
+    the file of `ops` in which it stands.
     """
     rules = rules if isinstance(rules, tuple) else (rules,)
     op = Op(
@@ -209,7 +211,7 @@ def elementwise(
         formula=formula,
         promote=promote,
         broadcasts=True,
-        room="elementwise",
+        room=room,
         **about,
     )
     if type(forward).__name__ == "ufunc":

@@ -86,6 +86,20 @@ _ONE_INPUT: dict[str, Callable[[Draw, Shape], np.ndarray[Any, Any]]] = {
 }
 
 
+# The values that the options of an activation take.
+_ACTIVATION: dict[str, dict[str, tuple[float, ...]]] = {
+    "leaky_relu": {"negative_slope": (0.01, 0.2, -0.5)},
+    "hardtanh": {"min_val": (-1.0, 0.0), "max_val": (1.0, 2.0)},
+    "elu": {"alpha": (1.0, 0.5)},
+    "softplus": {"beta": (1.0, 2.0), "threshold": (20.0, 5.0)},
+}
+
+
+def _activation(op: Op, draw: Draw) -> Sample:
+    options = {name: draw.choice(v) for name, v in _ACTIVATION.get(op.name, {}).items()}
+    return _elementwise(op, draw)[0], options
+
+
 def _elementwise(op: Op, draw: Draw) -> Sample:
     """Inputs that broadcast against each other, in either direction."""
     shape = draw.shape()
@@ -283,6 +297,37 @@ def _pair_loss(draw: Draw) -> Sample:
     return list(inputs), {"reduction": draw.choice(_REDUCTIONS)}
 
 
+def _nll(draw: Draw) -> Sample:
+    (scores, names), options = _cross_entropy(draw)
+    weight = draw.uniform((scores.shape[min(1, scores.ndim - 1)],), 0.5, 2.0)
+    return [scores, names], {**options, "weight": draw.choice((None, weight))}
+
+
+def _distance(draw: Draw) -> Sample:
+    """A prediction and a target that differ by no whole number."""
+    shape = tuple(max(n, 1) for n in draw.shape())
+    target = draw.uniform(shape)
+    inputs = [target + _between_integers(draw, shape), target]
+    return list(inputs), {"reduction": draw.choice(_REDUCTIONS)}
+
+
+def _huber(draw: Draw) -> Sample:
+    inputs, options = _distance(draw)
+    return inputs, {**options, "delta": draw.choice((1.0, 2.0))}
+
+
+def _kl(draw: Draw) -> Sample:
+    shape, log_target = tuple(max(n, 1) for n in draw.shape()), draw.choice((False, True))
+    target = draw.uniform(shape, -2, 0) if log_target else draw.uniform(shape, 0.2, 1)
+    options = {"log_target": log_target, "reduction": draw.choice(_REDUCTIONS)}
+    return [draw.uniform(shape, -2, 0), target], options
+
+
+def _bernoulli(draw: Draw) -> Sample:
+    (scores, labels), options = _pair_loss(draw)
+    return [(scores + 2.5) / 5, labels], options
+
+
 def _linear(draw: Draw) -> Sample:
     n_in, n_out = draw.integer(1, 3), draw.integer(1, 3)
     inputs = [draw.uniform((*draw.shape(0, 2), n_in)), draw.uniform((n_out, n_in))]
@@ -315,6 +360,11 @@ SAMPLERS: dict[str, Callable[[Draw], Sample]] = {
     **dict.fromkeys(("softmax", "log_softmax"), _softmax),
     **dict.fromkeys(("bce", "mse"), _pair_loss),
     "cross_entropy": _cross_entropy,
+    "nll": _nll,
+    "mae": _distance,
+    "huber": _huber,
+    "kl": _kl,
+    "bernoulli": _bernoulli,
     "linear": _linear,
     "dropout": _dropout,
     "to_dtype": lambda draw: ([draw.uniform(draw.shape())], {"dtype": np.dtype("f8")}),
@@ -328,6 +378,8 @@ def sample(op: Op, draw: Draw) -> Sample:
         inputs, options = SAMPLERS[op.name](draw)
     elif op.room == "elementwise":
         inputs, options = _elementwise(op, draw)
+    elif op.room == "activations":
+        inputs, options = _activation(op, draw)
     else:
         raise KeyError(f"no arguments are known for the op {op.name!r}: add them to SAMPLERS")
     return [np.asarray(x) if isinstance(x, np.generic) else x for x in inputs], options

@@ -2,13 +2,13 @@
 
 In: `definition` (the formula in primitives), `backward` (its derived gradient, plain NumPy),
 `forward` where the definition is not the way to compute it, `as_printed` where a document errs,
-and `op`, which ties them together for the tape. Update rules (`sgd`, `adam`,
-`rmsprop`, `adagrad`, `adadelta`, `lbfgs` with its `line_search`) and the `perceptron` are plain
-functions. Not in: rules that the calculus table holds (`ops`), and state (`nn`,
-`optim`).
+and `op`, which ties them together for the tape. Update rules (`sgd`, `adam`, `rmsprop`, `adagrad`,
+`adadelta`, `lbfgs` with its `line_search`) and the `perceptron` are plain functions, loaded when
+they are first used. Not in: rules that the calculus table holds (`ops`), and state (`nn`, `optim`).
 
-Start with `softmax`; then `linear`, `cross_entropy`, `bce`, `mse`, `dropout`, `log_softmax`;
-`reduction` says what 'mean' and 'sum' do in every loss.
+Start with `softmax`; then `linear`, `cross_entropy`, `bce`, `mse`, `dropout`, `log_softmax`; then
+the other losses: `nll`, `bernoulli`, `mae`, `huber`, `kl`. `reduction` says what 'mean' and 'sum'
+do in all of them.
 """
 
 from __future__ import annotations
@@ -16,45 +16,59 @@ from __future__ import annotations
 from typing import Any
 
 from tinynet.derivations import (
-    adadelta,
-    adagrad,
-    adam,
     bce,
+    bernoulli,
     cross_entropy,
     dropout,
-    lbfgs,
-    line_search,
+    huber,
+    kl,
     linear,
     log_softmax,
+    mae,
     mse,
-    perceptron,
+    nll,
     reduction,
-    rmsprop,
-    sgd,
     softmax,
 )
 from tinynet.dispatch import cast
 from tinynet.ops.public import public
 from tinynet.ops.reductions import checked_axis
 
-__all__ = [
+_UPDATE_RULES = [
     "adadelta",
     "adagrad",
     "adam",
-    "bce",
-    "cross_entropy",
-    "dropout",
     "lbfgs",
     "line_search",
-    "linear",
-    "log_softmax",
-    "mse",
     "perceptron",
-    "reduction",
     "rmsprop",
     "sgd",
+]
+__all__ = [
+    "bce",
+    "bernoulli",
+    "cross_entropy",
+    "dropout",
+    "huber",
+    "kl",
+    "linear",
+    "log_softmax",
+    "mae",
+    "mse",
+    "nll",
+    "reduction",
     "softmax",
 ]
+__all__ += _UPDATE_RULES
+
+
+def __getattr__(name: str) -> Any:
+    """The update rules, which no op needs."""
+    if name in _UPDATE_RULES:
+        import importlib
+
+        return importlib.import_module(f"tinynet.derivations.{name}")
+    raise AttributeError(f"module 'tinynet.derivations' has no attribute {name!r}")
 
 
 def _softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:

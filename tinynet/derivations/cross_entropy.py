@@ -34,8 +34,8 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.derivations.reduction import reduce, weight
-from tinynet.errors import DTypeError, OutOfRangeError, ShapeError
+from tinynet.derivations.reduction import check_classes, classes_of, reduce, weight
+from tinynet.errors import DTypeError, ShapeError
 from tinynet.op import Derivation
 from tinynet.ops.reductions import logsumexp
 
@@ -47,7 +47,7 @@ def definition(x: Any, t: Any, *, reduction: str = "mean", ignore_index: int = -
     0.4904
     """
     axis = min(1, x.ndim - 1)
-    counted, classes, n = _targets(t, ignore_index)
+    counted, classes, n = classes_of(t, ignore_index)
     score = np.squeeze(np.take_along_axis(x, np.expand_dims(classes, axis), axis=axis), axis=axis)
     losses = logsumexp(x, axis) - score
     return reduce(losses if n == math.prod(t.shape) else np.where(counted, losses, 0), n, reduction)
@@ -65,8 +65,8 @@ def forward(
     if t.dtype.kind not in "iu" or x.dtype.kind != "f":
         raise DTypeError("floating-point scores and whole numbers for the classes are expected")
     sizes = (math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
-    counted, classes, n = _targets(np.reshape(t, (sizes[0], sizes[2])), ignore_index)
-    _check_range(classes, sizes[1])
+    counted, classes, n = classes_of(np.reshape(t, (sizes[0], sizes[2])), ignore_index)
+    check_classes(classes, sizes[1])
     scores = np.reshape(x, sizes)
     top = np.max(scores, axis=1, keepdims=True)
     e = np.exp(scores - top)
@@ -89,21 +89,6 @@ def backward(
     if scale.ndim:
         scale = np.reshape(scale, total.shape)
     return np.reshape(scale * (e / total - (classes[:, None] == names)), shape), None
-
-
-def _targets(t: Any, ignore_index: int) -> tuple[Any, Any, int]:
-    """Which samples count (None: all), their classes (0 for the others), and how many they are."""
-    counted = t != ignore_index
-    n, size = int(np.count_nonzero(counted)), math.prod(t.shape)
-    return (None, t, n) if n == size else (counted, np.where(counted, t, 0), n)
-
-
-def _check_range(classes: Any, count: int) -> None:
-    if 0 in classes.shape:
-        return
-    for found in (int(np.min(classes)), int(np.max(classes))):
-        if not 0 <= found < count:
-            raise OutOfRangeError(f"there is no class {found}", expected=f"0 … {count - 1}")
 
 
 op = Derivation(

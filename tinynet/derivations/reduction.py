@@ -6,7 +6,10 @@
 
 So a loss derives the gradient of one ℓ_i, and `weight` supplies the factor. The mean keeps the
 size of the gradient, and with it the learning rate, independent of the batch. The mean of nothing
-is NaN, as in PyTorch.
+is NaN, as in PyTorch. Where samples have weights, n is the sum of the weights.
+
+`classes_of` and `check_classes` say which samples of a classification count, and that their classes
+exist.
 """
 
 from __future__ import annotations
@@ -16,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.errors import ArgumentError
+from tinynet.errors import ArgumentError, OutOfRangeError
 
 
-def weight(n: int, reduction: str) -> float:
+def weight(n: float, reduction: str) -> float:
     """∂L/∂ℓ_i: the factor with which each of n losses counts.
 
     Raises ArgumentError for a reduction other than 'none', 'mean' and 'sum'.
@@ -36,7 +39,7 @@ def weight(n: int, reduction: str) -> float:
     )
 
 
-def reduce(losses: Any, n: int, reduction: str) -> Any:
+def reduce(losses: Any, n: float, reduction: str) -> Any:
     """The losses, their sum, or their sum over n.
 
     >>> float(reduce(np.array([1.0, 2.0]), 2, "mean"))
@@ -44,3 +47,23 @@ def reduce(losses: Any, n: int, reduction: str) -> Any:
     """
     factor = weight(n, reduction)
     return losses if reduction == "none" else np.sum(losses) * factor
+
+
+def classes_of(t: Any, ignore_index: int) -> tuple[Any, Any, float]:
+    """Which samples count (None: all), their classes (0 for the others), and how many they are.
+
+    >>> classes_of(np.array([2, -100]), -100)
+    (array([ True, False]), array([2, 0]), 1)
+    """
+    counted = t != ignore_index
+    n, size = int(np.count_nonzero(counted)), math.prod(t.shape)
+    return (None, t, n) if n == size else (counted, np.where(counted, t, 0), n)
+
+
+def check_classes(classes: Any, count: int) -> None:
+    """Raise OutOfRangeError for a class that there is not."""
+    if 0 in classes.shape:
+        return
+    for found in (int(np.min(classes)), int(np.max(classes))):
+        if not 0 <= found < count:
+            raise OutOfRangeError(f"there is no class {found}", expected=f"0 … {count - 1}")

@@ -15,8 +15,9 @@ Var[W] = gain² / fan, with the gain of the activation.
 A uniform distribution on [−a, a) has the variance a²/3, hence the bounds a = √3 · std below.
 
 Sources: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
-networks", 2010; He, Zhang, Ren and Sun, "Delving Deep into Rectifiers", 2015. All functions work
-in place, outside of the tape.
+networks", 2010; He, Zhang, Ren and Sun, "Delving Deep into Rectifiers", 2015. Saxe,
+McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear
+neural networks", 2013, for orthogonal weights. All functions work in place, outside of the tape.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from tinynet.autograd import no_grad
 from tinynet.errors import ArgumentError, ShapeError, describe
-from tinynet.random import Generator
+from tinynet.random import Generator, default_generator
 from tinynet.tensor import Tensor
 
 
@@ -42,6 +45,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         slope = 0.01 if param is None else param
         return math.sqrt(2 / (1 + slope**2))
     gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
+    gains |= {f"conv{transposed}{n}d": 1.0 for transposed in ("", "_transpose") for n in (1, 2, 3)}
     if nonlinearity not in gains:
         raise ArgumentError(
             "no gain is known for this nonlinearity",
@@ -146,3 +150,123 @@ def kaiming_normal_(
 ) -> Tensor:
     """Normal with std = gain / √fan. `a` is leaky_relu's slope. Shape (out, in, …)."""
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
+
+
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Normal, but only values in [a, b], which are bounds of the value, not of multiples of std.
+
+    What falls outside is drawn again; where little of the normal lies inside, a uniform draw on
+    [a, b] is kept with a probability in proportion to the density. Raises ArgumentError unless
+    a < b and std > 0.
+
+    >>> import tinynet as tn
+    >>> w = trunc_normal_(tn.empty(1000), std=3.0)
+    >>> float(w.min()) >= -2 and float(w.max()) <= 2
+    True
+    """
+    if not a < b or std <= 0:
+        raise ArgumentError("a < b and std > 0 are expected", got=f"a={a}, b={b}, std={std}")
+    source = generator or default_generator(tensor.device)
+    nearest = min(max(mean, a), b)  # the most likely value of the interval
+    inside = math.erf((b - mean) / std / math.sqrt(2)) - math.erf((a - mean) / std / math.sqrt(2))
+    values = np.empty(tensor.array.size, tensor.dtype, like=tensor.array)
+    left = np.arange(tensor.array.size, like=tensor.array)
+    while left.size:
+        if inside > 0.5:  # a quarter of all draws
+            drawn = mean + std * source.standard_normal(left.shape, tensor.dtype)
+            kept = (drawn >= a) & (drawn <= b)
+        else:
+            drawn = a + (b - a) * source.random(left.shape, tensor.dtype)
+            log_ratio = ((nearest - mean) ** 2 - (drawn - mean) ** 2) / (2 * std**2)
+            kept = source.random(left.shape, tensor.dtype) < np.exp(log_ratio)
+        values[left[kept]] = drawn[kept]
+        left = left[~kept]
+    return _call(tensor, "copy_", Tensor(np.reshape(values, tensor.shape)))
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """gain · Q with orthonormal rows, or columns if these are fewer: a square Q keeps all lengths.
+
+    Shape (out, …), read as a matrix (out, rest). Q comes from the QR factorisation of a normal
+    matrix; with R's diagonal made positive, every orthogonal matrix is equally likely.
+
+    >>> import tinynet as tn
+    >>> W = orthogonal_(tn.empty(2, 5, dtype=tn.float64))
+    >>> bool(np.allclose(W @ W.T, np.eye(2)))
+    True
+    """
+    if tensor.ndim < 2:
+        raise ShapeError("a weight with 2 axes or more is expected", got=describe(tensor))
+    if not tensor.array.size:
+        return tensor
+    source = generator or default_generator(tensor.device)
+    rows, columns = tensor.shape[0], tensor.array.size // tensor.shape[0]
+    tall = source.standard_normal((max(rows, columns), min(rows, columns)), np.dtype("f8"))
+    q, r = np.linalg.qr(tall)
+    q = q * np.where(np.diagonal(r) < 0, -1, 1)
+    q = np.swapaxes(q, 0, 1) if rows < columns else q
+    return _call(tensor, "copy_", Tensor(gain * np.reshape(q, tensor.shape)))
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """Ones on the diagonal of a matrix, zeros elsewhere: the layer hands its input on.
+
+    >>> import tinynet as tn
+    >>> eye_(tn.empty(2, 3))
+    tensor([[1., 0., 0.],
+            [0., 1., 0.]])
+    """
+    if tensor.ndim != 2:
+        raise ShapeError("a matrix is expected", got=describe(tensor))
+    eye = np.eye(*tensor.shape, dtype=tensor.dtype, like=tensor.array)
+    return _call(tensor, "copy_", Tensor(eye))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """Filters that hand their channel on: 1 in the middle of filter (i, i) of each group, else 0.
+
+    Shape (out, in, …), 3 to 5 axes; `groups` divides out.
+
+    >>> import tinynet as tn
+    >>> dirac_(tn.empty(1, 2, 3))
+    tensor([[[0., 1., 0.],
+             [0., 0., 0.]]])
+    """
+    if tensor.ndim not in (3, 4, 5) or tensor.shape[0] % groups:
+        raise ShapeError(
+            "filters (out, in, …) with 3 to 5 axes are expected, groups dividing out",
+            got=f"{describe(tensor)}, groups={groups}",
+        )
+    values = np.zeros_like(tensor.array)
+    per_group = tensor.shape[0] // groups
+    middle = tuple(n // 2 for n in tensor.shape[2:])
+    for group in range(groups):
+        for i in range(min(per_group, tensor.shape[1])):
+            values[(group * per_group + i, i, *middle)] = 1
+    return _call(tensor, "copy_", Tensor(values))
+
+
+def sparse_(
+    tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None
+) -> Tensor:
+    """Normal with mean 0, but a fraction `sparsity` of each column of a matrix is 0.
+
+    >>> import tinynet as tn
+    >>> int((sparse_(tn.empty(10, 3), sparsity=0.25) == 0).sum())  # 2.5 is rounded up
+    9
+    """
+    if tensor.ndim != 2:
+        raise ShapeError("a matrix is expected", got=describe(tensor))
+    rows, columns = tensor.shape
+    source = generator or default_generator(tensor.device)
+    values = std * source.standard_normal(tensor.shape, tensor.dtype)
+    for j in range(columns):
+        values[source.permutation(rows)[: math.ceil(sparsity * rows)], j] = 0
+    return _call(tensor, "copy_", Tensor(values))

@@ -1,18 +1,21 @@
-"""The layers: names, weights and modes. What each computes stands in `functional`."""
+"""The layers: names, weights and modes. What each computes stands in `functional`.
+
+`activations` and `losses` hold no weights, `containers` holds other modules.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from tinynet import arrays
-from tinynet.errors import ArgumentError, OutOfRangeError
+from tinynet.errors import ArgumentError, OutOfRangeError, ShapeError, describe
 from tinynet.nn import functional, init
 from tinynet.nn.module import Module
 from tinynet.nn.parameter import Parameter
+from tinynet.tensor import raw
 
 
 class Linear(Module):
@@ -64,6 +67,124 @@ class Linear(Module):
         )
 
 
+class Bilinear(Module):
+    """y_o = Σ_ij u_i A_oij v_j + b_o. Shapes: u (…, in1), v (…, in2), y (…, out), weight
+    (out, in1, in2), bias (out,).
+
+    Both start uniform on [−1/√in1, 1/√in1), as in PyTorch.
+
+    >>> import tinynet as tn
+    >>> Bilinear(3, 4, 2)(tn.ones(5, 3), tn.ones(5, 4)).shape
+    (5, 2)
+    """
+
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        if in1_features <= 0:
+            raise ArgumentError("Bilinear: in1_features is positive", got=f"{in1_features}")
+        self.in1_features, self.in2_features = in1_features, in2_features
+        self.out_features = out_features
+        kind = dtype or arrays.get_default_dtype()
+        self.weight = Parameter(np.empty((out_features, in1_features, in2_features), kind))
+        self.register_parameter("bias", Parameter(np.empty(out_features, kind)) if bias else None)
+        self.reset_parameters()
+        if device is not None:
+            self.to(device=device)
+
+    def reset_parameters(self) -> None:
+        """Draw the first weights again."""
+        bound = 1 / math.sqrt(self.in1_features)
+        for p in self.parameters():
+            init.uniform_(p, -bound, bound)
+
+    def forward(self, input1: Any, input2: Any) -> Any:
+        return functional.bilinear(input1, input2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
+            f"out_features={self.out_features}, bias={self.bias is not None}"
+        )
+
+
+class Embedding(Module):
+    """One learnt vector for each of V ids. Shapes: ids (…), y (…, embedding_dim), weight
+    (num_embeddings, embedding_dim).
+
+    It starts normal with variance 1. The row `padding_idx` starts at 0 and stays there: it gets no
+    gradient. Raises OutOfRangeError where there is no such row.
+
+    >>> import tinynet as tn
+    >>> layer = Embedding(10, 3, padding_idx=0)
+    >>> layer(tn.tensor([[1, 2, 0]])).shape, layer(tn.tensor(0)).detach()
+    ((1, 3, 3), tensor([0., 0., 0.]))
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        *,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        if padding_idx is not None:
+            if not -num_embeddings <= padding_idx < num_embeddings:
+                raise OutOfRangeError(
+                    "Embedding: padding_idx has no row",
+                    expected=f"{-num_embeddings} … {num_embeddings - 1}",
+                    got=f"{padding_idx}",
+                )
+            padding_idx %= num_embeddings
+        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.padding_idx = padding_idx
+        kind = dtype or arrays.get_default_dtype()
+        self.weight = Parameter(np.empty((num_embeddings, embedding_dim), kind))
+        self.reset_parameters()
+        if device is not None:
+            self.to(device=device)
+
+    def reset_parameters(self) -> None:
+        """Draw the first vectors again."""
+        init.normal_(self.weight)
+        if self.padding_idx is not None:
+            self.weight.data[self.padding_idx] = 0
+
+    @classmethod
+    def from_pretrained(
+        cls, embeddings: Any, freeze: bool = True, padding_idx: int | None = None
+    ) -> Embedding:
+        """An Embedding with these vectors (V, d), shared and not copied; frozen unless told.
+
+        >>> import tinynet as tn
+        >>> Embedding.from_pretrained(tn.tensor([[1.0, 2.0], [3.0, 4.0]]))(tn.tensor([1]))
+        tensor([[3., 4.]])
+        """
+        if embeddings.ndim != 2:
+            raise ShapeError("vectors (V, d) are expected", got=describe(embeddings))
+        count, size = embeddings.shape
+        layer = cls(count, size, padding_idx)
+        layer.weight = Parameter(raw(embeddings), requires_grad=not freeze)
+        return layer
+
+    def forward(self, input: Any) -> Any:
+        return functional.embedding(input, self.weight, self.padding_idx)
+
+    def extra_repr(self) -> str:
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
+
+
 class Identity(Module):
     """The input itself; takes any arguments, and ignores them."""
 
@@ -74,62 +195,20 @@ class Identity(Module):
         return input
 
 
-class ReLU(Module):
-    """max(x, 0), entry by entry."""
-
-    def forward(self, input: Any) -> Any:
-        return functional.relu(input)
-
-
-class Tanh(Module):
-    """tanh x, entry by entry."""
-
-    def forward(self, input: Any) -> Any:
-        return functional.tanh(input)
-
-
-class Sigmoid(Module):
-    """1 / (1 + e^(−x)), entry by entry."""
-
-    def forward(self, input: Any) -> Any:
-        return functional.sigmoid(input)
-
-
-class Softmax(Module):
-    """Weights that sum to 1 along `dim`. A classifier trained with CrossEntropyLoss needs none."""
-
-    def __init__(self, dim: int = -1) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, input: Any) -> Any:
-        return functional.softmax(input, self.dim)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
-
-
-class LogSoftmax(Softmax):
-    """The logarithm of softmax along `dim`."""
-
-    def forward(self, input: Any) -> Any:
-        return functional.log_softmax(input, self.dim)
-
-
 class Dropout(Module):
     """While training, zeros with probability p and the rest divided by 1 − p; else the input."""
 
-    def __init__(self, p: float = 0.5) -> None:
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         if not 0 <= p <= 1:
             raise ArgumentError("Dropout: a probability lies between 0 and 1", got=f"p = {p}")
-        self.p = p
+        self.p, self.inplace = p, inplace
 
     def forward(self, input: Any) -> Any:
-        return functional.dropout(input, self.p, self.training)
+        return functional.dropout(input, self.p, self.training, self.inplace)
 
     def extra_repr(self) -> str:
-        return f"p={self.p}"
+        return f"p={self.p}" + (", inplace=True" if self.inplace else "")
 
 
 class Flatten(Module):
@@ -144,105 +223,3 @@ class Flatten(Module):
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
-
-
-class _Row(Module):
-    """Modules in a row, under their numbers."""
-
-    def _named_index(self, index: int) -> str:
-        names = list(self._modules)
-        if not -len(names) <= index < len(names):
-            raise OutOfRangeError(
-                f"there is no module {index}", expected=f"{-len(names)} … {len(names) - 1}"
-            )
-        return names[index]
-
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __bool__(self) -> bool:
-        return True
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._modules.values())
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return self._sliced(index)
-        return self._modules[self._named_index(index)]
-
-    def _sliced(self, index: slice) -> Any:
-        raise NotImplementedError
-
-    def __setitem__(self, index: int, module: Module) -> None:
-        self.register_module(self._named_index(index), module)
-
-    def __delitem__(self, index: int) -> None:
-        del self._modules[self._named_index(index)]
-        if all(name.isdigit() for name in self._modules):
-            modules = list(self._modules.values())
-            self._modules.clear()
-            self._modules.update({str(i): module for i, module in enumerate(modules)})
-
-    def append(self, module: Module) -> Any:
-        """Add one at the end, and return the row."""
-        self.register_module(str(len(self)), module)
-        return self
-
-    def extend(self, modules: Iterable[Module]) -> Any:
-        """Add several at the end, and return the row."""
-        for module in list(modules):
-            self.append(module)
-        return self
-
-
-class Sequential(_Row):
-    """Modules one after the other; named by numbers, or as in a dictionary.
-
-    >>> model = Sequential(Linear(4, 3), ReLU(), Linear(3, 2))
-    >>> model[0].out_features, len(model[:2])
-    (3, 2)
-    >>> model
-    Sequential(
-      (0): Linear(in_features=4, out_features=3, bias=True)  # 15 parameters
-      (1): ReLU()
-      (2): Linear(in_features=3, out_features=2, bias=True)  # 8 parameters
-    )  # 23 parameters
-    """
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__()
-        named = len(args) == 1 and isinstance(args[0], Mapping)
-        for name, module in args[0].items() if named else enumerate(args):
-            self.register_module(str(name), module)
-
-    def _sliced(self, index: slice) -> Any:
-        return type(self)(dict(list(self._modules.items())[index]))
-
-    def forward(self, input: Any) -> Any:
-        for module in self:
-            input = module(input)
-        return input
-
-
-class ModuleList(_Row):
-    """A list of modules whose parameters are found; it computes nothing itself.
-
-    >>> layers = ModuleList(Linear(2, 2) for _ in range(3))
-    >>> len(list(layers.parameters()))
-    6
-    """
-
-    def __init__(self, modules: Iterable[Module] = ()) -> None:
-        super().__init__()
-        self.extend(modules)
-
-    def _sliced(self, index: slice) -> ModuleList:
-        return ModuleList([*self][index])
-
-    def insert(self, index: int, module: Module) -> None:
-        """Put one before number `index`."""
-        modules = [*self]
-        modules.insert(index, module)
-        self._modules.clear()
-        self.extend(modules)

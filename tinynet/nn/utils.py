@@ -28,7 +28,8 @@ def clip_grad_norm_(
 
     The norm is that of one long vector of all entries, (Σ |g|^p)^(1/p), or max |g| for
     norm_type = inf. Every gradient is multiplied by min(1, max_norm / (norm + 1e-6)), so the
-    direction stays. Raises ArgumentError for a norm that is not finite, if asked to.
+    direction stays. Raises ArgumentError unless norm_type > 0, and for a norm that is not finite,
+    if asked to.
 
     >>> import tinynet as tn
     >>> w = tn.zeros(2, requires_grad=True)
@@ -38,6 +39,8 @@ def clip_grad_norm_(
     """
     gradients = _with_gradients(parameters)
     p = float(norm_type)
+    if not p > 0:
+        raise ArgumentError("norm_type is positive, or inf", got=f"{norm_type}")
     sizes = [np.abs(g.array) for g in gradients]
     if not gradients:
         return Tensor(np.zeros((), np.float32))

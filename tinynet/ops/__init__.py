@@ -4,11 +4,12 @@ In: primitives with their rules, PyTorch's names for them, creation of Tensors. 
 proof is not here but in `derivations/`; how an op is declared, applied and recorded stands in
 `op.py` and `dispatch.py`.
 
-Start with `elementwise.py`; then `reductions.py`, `products.py`, `shape.py`, `indexing.py`,
-`creation.py`, `moving.py`. `public.py` gives each its public name.
+Start with `elementwise.py`; then `activations.py`, `reductions.py`, `products.py`, `shape.py`,
+`indexing.py`, `creation.py`, `moving.py`. `public.py` gives each its public name.
 """
 
 from tinynet.ops import (
+    activations,
     creation,
     elementwise,
     indexing,
@@ -22,6 +23,7 @@ from tinynet.ops import (
 from tinynet.ops.public import exports, methods
 
 __all__ = [
+    "activations",
     "creation",
     "elementwise",
     "exports",

@@ -67,7 +67,9 @@ def _before(x: Tensor) -> Tensor:
     return place(x.array.copy(), x._node)
 
 
-def _with(function: Callable[..., Any]) -> Callable[..., Tensor]:
+def in_place(function: Callable[..., Any]) -> Callable[..., Tensor]:
+    """The in-place form of a function: its result is written over its first argument."""
+
     def changed(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return overwrite(self, function(_before(self), *args, **kwargs))
 
@@ -91,7 +93,7 @@ _IN_PLACE = (
     "tanh",
 )
 for _name in (*_IN_PLACE, "sigmoid", "relu", "clamp"):
-    _function = _with(exports[_name])
+    _function = in_place(exports[_name])
     _function.__doc__ = f"`{_name}`, written over this Tensor's own values."
     method(f"{_name}_", _function)
 for _name, _op in {
@@ -101,7 +103,7 @@ for _name, _op in {
     "itruediv": "div",
     "ipow": "pow",
 }.items():
-    method(f"__{_name}__", _with(exports[_op]))
+    method(f"__{_name}__", in_place(exports[_op]))
 
 
 def _setitem(self: Tensor, index: Any, value: Any) -> None:

@@ -1,0 +1,138 @@
+"""The layers without memory: weights are arguments. Formulas stand in `derivations` and `ops`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinynet import arrays
+from tinynet.derivations import dropout as _dropout
+from tinynet.derivations import linear as _linear
+from tinynet.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError, describe
+from tinynet.ops.inplace import in_place
+from tinynet.ops.products import einsum
+from tinynet.random import Generator, default_generator
+from tinynet.tensor import Tensor
+
+
+def linear(input: Any, weight: Any, bias: Any = None) -> Any:
+    """y = x Wᵀ + b. Shapes: input (…, in), weight (out, in), bias (out,) or None, y (…, out).
+
+    Raises ShapeError where the sizes do not fit. Derived in `tinynet/derivations/linear.py`.
+
+    >>> import tinynet as tn
+    >>> linear(tn.tensor([1.0, 2.0]), tn.tensor([[3.0, 4.0]]), tn.tensor([0.5]))
+    tensor([11.5000])
+    """
+    if bias is None:
+        return _linear.op(input, weight)
+    return _linear.op(input, weight, bias)
+
+
+def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
+    """y_o = Σ_ij u_i A_oij v_j + b_o: every product of an entry of u and one of v has a weight.
+
+    Shapes: input1 (…, in1), input2 (…, in2), weight (out, in1, in2), bias (out,) or None, y
+    (…, out). Raises ShapeError where the sizes do not fit.
+
+    >>> import tinynet as tn
+    >>> bilinear(tn.tensor([1.0, 2.0]), tn.tensor([3.0]), tn.ones(1, 2, 1))
+    tensor([9.])
+    """
+    if (*input1.shape[:-1], weight.shape[2]) != input2.shape or (
+        input1.shape[-1] != weight.shape[1]
+    ):
+        raise ShapeError(
+            "bilinear: the sizes do not fit",
+            expected="(…, in1), (…, in2) and (out, in1, in2)",
+            got=", ".join(map(describe, (input1, input2, weight))),
+        )
+    y = einsum("...i,oij,...j->...o", input1, weight, input2)
+    return y if bias is None else y + bias
+
+
+def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
+    """Row `input` of the weight. Shapes: input (…) of whole numbers, weight (V, d), y (…, d).
+
+    A row's gradient is the sum over all places where it was looked up; the row `padding_idx`, which
+    may count from the end, gets none. Raises DTypeError, or OutOfRangeError where there is no row.
+
+    >>> import tinynet as tn
+    >>> embedding(tn.tensor([2, 0]), tn.tensor([[1.0], [2.0], [3.0]]))
+    tensor([[3.],
+            [1.]])
+    """
+    ids, rows = input.array, weight.shape[0]
+    if ids.dtype.kind not in "iu":
+        raise DTypeError("embedding: ids are whole numbers", got=describe(input))
+    if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < rows:
+        raise OutOfRangeError(
+            "embedding: an id has no row",
+            expected=f"0 … {rows - 1}",
+            got=f"{int(ids.min())} … {int(ids.max())}",
+        )
+    y = weight[input]
+    if padding_idx is None:
+        return y
+    if not -rows <= padding_idx < rows:
+        raise OutOfRangeError(
+            "embedding: padding_idx has no row",
+            expected=f"{-rows} … {rows - 1}",
+            got=f"{padding_idx}",
+        )
+    padded = Tensor(np.expand_dims(ids == padding_idx % rows, -1))
+    return np.where(padded, y.detach(), y)
+
+
+def dropout(
+    input: Any,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    generator: Generator | None = None,
+) -> Any:
+    """While training, each entry 0 with probability p, else divided by 1 − p; else the input.
+
+    Raises ArgumentError unless 0 <= p <= 1. Derived in `tinynet/derivations/dropout.py`.
+
+    >>> import tinynet as tn
+    >>> dropout(tn.ones(3), p=0.9, training=False)
+    tensor([1., 1., 1.])
+    """
+    if not 0 <= p <= 1:
+        raise ArgumentError("dropout: a probability lies between 0 and 1", got=f"p = {p}")
+    if not training or p == 0:
+        return input
+    source = generator or default_generator(arrays.device_of(input.array))
+    drawn = source.random(input.shape, arrays.float32)
+    function = in_place(_dropout.op) if inplace else _dropout.op
+    return function(input, Tensor(drawn >= p), p=p)
+
+
+def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
+    """Row c of the identity matrix for each class id c. Shape (…) -> (…, num_classes), int64.
+
+    −1 takes the largest id plus one. Raises OutOfRangeError for an id outside of the classes.
+
+    >>> import tinynet as tn
+    >>> one_hot(tn.tensor([0, 2]), 3)
+    tensor([[1, 0, 0],
+            [0, 0, 1]])
+    """
+    ids = tensor.array
+    if ids.dtype.kind not in "iu":
+        raise DTypeError("one_hot: class ids are whole numbers", got=describe(tensor))
+    if num_classes == -1:
+        if not ids.size:
+            raise ShapeError("one_hot of nothing needs num_classes", got=describe(tensor))
+        num_classes = int(ids.max()) + 1
+    if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < num_classes:
+        raise OutOfRangeError(
+            "one_hot: a class id is out of range",
+            expected=f"0 … {num_classes - 1}",
+            got=f"{int(ids.min())} … {int(ids.max())}",
+        )
+    names = np.arange(num_classes, like=ids)
+    return Tensor((np.expand_dims(ids, -1) == names).astype(arrays.int64))
