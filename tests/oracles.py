@@ -63,6 +63,15 @@ def _var(values: list[float], ddof: int) -> float:
     return math.fsum((v - mean) ** 2 for v in values) / (len(values) - ddof)
 
 
+def _running(f: Callable[[list[float]], float], x: Any, axis: int) -> Any:
+    """f of all entries up to each, along the axis."""
+    y = np.empty(x.shape, dtype=object)
+    axis %= x.ndim
+    for k in np.ndindex(x.shape):
+        y[k] = f([x[(*k[:axis], i, *k[axis + 1 :])] for i in range(k[axis] + 1)])
+    return y
+
+
 def _logsumexp(values: list[float]) -> float:
     return math.log(math.fsum(math.exp(v) for v in values))
 
@@ -154,6 +163,51 @@ def _cat(*inputs: Any, axis: int) -> Any:
     return y
 
 
+def _picked(x: Any, place: Callable[[tuple[int, ...]], tuple[int, ...]]) -> Any:
+    """y[k] = x[place(k)], in x's own shape."""
+    y = np.empty(x.shape, dtype=object)
+    for k in np.ndindex(x.shape):
+        y[k] = x[place(k)]
+    return y
+
+
+def _flip(x: Any, axis: Any) -> Any:
+    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    turned = {a % x.ndim for a in axes}
+    sizes = x.shape
+    return _picked(
+        x, lambda k: tuple(sizes[i] - 1 - n if i in turned else n for i, n in enumerate(k))
+    )
+
+
+def _roll(x: Any, shift: Any, axis: Any) -> Any:
+    if axis is None:
+        flat = [v.item() for v in x.flatten()]
+        moved = [flat[(i - shift) % len(flat)] for i in range(len(flat))]
+        return np.array(moved, dtype=object).reshape(x.shape)
+    by = [0] * x.ndim
+    pairs = [(axis, shift)] if isinstance(axis, int) else zip(axis, shift, strict=True)
+    for a, s in pairs:
+        by[a] += s
+    return _picked(x, lambda k: tuple((n - s) % m for n, s, m in zip(k, by, x.shape, strict=True)))
+
+
+def _triangle(x: Any, keep: Callable[[int], bool]) -> Any:
+    y = np.zeros(x.shape)
+    for k in np.ndindex(x.shape):
+        y[k] = x[k] if keep(k[-1] - k[-2]) else 0
+    return y
+
+
+def _pad(x: Any, pad_width: Any, value: float) -> Any:
+    y = np.empty([a + n + b for n, (a, b) in zip(x.shape, pad_width, strict=True)], dtype=object)
+    for k in np.ndindex(y.shape):
+        inner = tuple(n - a for n, (a, _) in zip(k, pad_width, strict=True))
+        inside = all(0 <= n < m for n, m in zip(inner, x.shape, strict=True))
+        y[k] = x[inner] if inside else value
+    return y
+
+
 def _softmax(x: Any, axis: int) -> Any:
     total = _reduce(lambda values: math.fsum(map(math.exp, values)), x, axis, True)
     return _entrywise(lambda v, s: math.exp(v) / s)(x, total)
@@ -209,6 +263,29 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "log1p": _entrywise(math.log1p),
     "sqrt": _entrywise(math.sqrt),
     "square": _entrywise(lambda u: u * u),
+    "reciprocal": _entrywise(lambda u: 1 / u),
+    "rsqrt": _entrywise(lambda u: 1 / math.sqrt(u)),
+    "exp2": _entrywise(lambda u: 2.0**u),
+    "log2": _entrywise(math.log2),
+    "log10": _entrywise(math.log10),
+    "logaddexp": _entrywise(lambda u, v: math.log(math.exp(u) + math.exp(v))),
+    "tan": _entrywise(math.tan),
+    "asin": _entrywise(math.asin),
+    "acos": _entrywise(math.acos),
+    "atan": _entrywise(math.atan),
+    "atan2": _entrywise(math.atan2),
+    "sinh": _entrywise(math.sinh),
+    "cosh": _entrywise(math.cosh),
+    "asinh": _entrywise(math.asinh),
+    "acosh": _entrywise(math.acosh),
+    "atanh": _entrywise(math.atanh),
+    "erf": _entrywise(math.erf),
+    "trunc": _entrywise(math.trunc),
+    "frac": _entrywise(lambda u: math.modf(u)[0]),
+    "floor_divide": _entrywise(lambda u, v: u // v),
+    "remainder": _entrywise(lambda u, v: u % v),
+    "fmod": _entrywise(math.fmod),
+    "round": lambda x, decimals: _entrywise(lambda u: round(u, decimals))(x),
     "sin": _entrywise(math.sin),
     "cos": _entrywise(math.cos),
     "tanh": _entrywise(math.tanh),
@@ -243,6 +320,12 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "sum": lambda x, dtype, **options: _reduce(math.fsum, x, **options),
     "mean": lambda x, dtype, **options: _reduce(_mean, x, **options),
     "var": lambda x, ddof, **options: _reduce(lambda values: _var(values, ddof), x, **options),
+    "std": lambda x, ddof, **options: _reduce(
+        lambda values: math.sqrt(_var(values, ddof)), x, **options
+    ),
+    "prod": lambda x, dtype, **options: _reduce(math.prod, x, **options),
+    "cumsum": lambda x, axis: _running(math.fsum, x, axis),
+    "cumprod": lambda x, axis: _running(math.prod, x, axis),
     "amax": lambda x, **options: _reduce(max, x, **options),
     "amin": lambda x, **options: _reduce(min, x, **options),
     "logsumexp": lambda x, **options: _reduce(_logsumexp, x, **options),
@@ -256,6 +339,11 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "permute": _permute,
     "broadcast_to": lambda x, shape: _entrywise(lambda u, _: u)(x, np.zeros(shape)),
     "cat": _cat,
+    "flip": _flip,
+    "roll": _roll,
+    "tril": lambda x, k: _triangle(x, lambda above: above <= k),
+    "triu": lambda x, k: _triangle(x, lambda above: above >= k),
+    "pad": _pad,
     "clone": _entrywise(lambda u: u),
     "to_dtype": lambda x, dtype: _entrywise(lambda u: u)(x),
     "to_device": lambda x, device, source: _entrywise(lambda u: u)(x),
@@ -277,6 +365,21 @@ ORACLES: dict[str, Callable[..., Any]] = {
 # by the complex step.
 ANALYTIC = [
     *("add", "sub", "mul", "div", "neg", "exp", "expm1", "log", "log1p", "sqrt", "square", "sin"),
-    *("cos", "tanh", "sigmoid", "pow", "power", "sum", "mean", "var", "reshape", "permute", "cat"),
+    *("cos", "tanh", "sigmoid", "pow", "power", "sum", "mean", "var", "reshape", "permute"),
+    *("flip", "roll", "tril", "triu", "pad", "cat", "std", "prod", "cumsum", "cumprod"),
+    *(
+        "reciprocal",
+        "rsqrt",
+        "exp2",
+        "log2",
+        "log10",
+        "tan",
+        "asin",
+        "acos",
+        "atan",
+        "sinh",
+        "cosh",
+    ),
+    *("asinh", "acosh", "atanh"),
     *("broadcast_to", "clone", "getitem", "scatter", "put", "matmul", "einsum", "where"),
 ]

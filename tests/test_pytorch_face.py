@@ -42,6 +42,53 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     ),
     "sigmoid relu abs": (lambda m, x: x.sigmoid() + x.relu() + x.abs() + m.neg(x), (A,)),
     "expm1 log1p": (lambda m, x: m.expm1(x) + m.log1p(x), (P,)),
+    "powers of 2 and 10": (lambda m, x: m.exp2(x) + x.log2() + m.log10(x), (P,)),
+    "reciprocal rsqrt": (lambda m, x: x.reciprocal() * m.rsqrt(x), (P,)),
+    "trigonometry": (
+        lambda m, x: m.tan(x / 3) + m.asin(x / 4) + x.div(4).acos() + m.atan(x) + m.arctan(x),
+        (A,),
+    ),
+    "hyperbolic": (
+        lambda m, x: x.sinh() + m.cosh(x) + m.asinh(x) + m.acosh(x + 1.5) + m.atanh(x / 3),
+        (P,),
+    ),
+    "erf": (lambda m, x: m.erf(x) + (3 * x).erf(), (A,)),
+    "atan2 logaddexp": (lambda m, x, y: m.atan2(x, y) + m.logaddexp(x, y), (A, B)),
+    "lerp": (lambda m, x, y: m.lerp(x, y, 0.3) + x.lerp(y, m.sigmoid(x)), (A, B)),
+    "rounding": (
+        lambda m, x: x.round() + m.round(7 * x, decimals=1) + m.trunc(9 * x) + m.frac(9 * x),
+        (A,),
+    ),
+    "whole division": (
+        lambda m, x, y: (
+            x % y
+            + m.fmod(x, y)
+            + m.remainder(x, 0.3)
+            + x.detach() // y.detach()
+            + 3 // x.detach()
+            + 2 % y.detach()
+        ),
+        (A, B),
+    ),
+    "div rounding_mode": (
+        lambda m, x, y: (
+            m.div(x, y, rounding_mode="floor") - x.div(y, rounding_mode="trunc") + x.div(y)
+        ),
+        (9 * A, B),
+    ),
+    "div of whole numbers": (
+        lambda m: (
+            m.div(m.arange(-5, 5), 3, rounding_mode="trunc")
+            + m.div(m.arange(-5, 5), 3, rounding_mode="floor")
+        ),
+        (),
+    ),
+    "aliases": (
+        lambda m, x, y: (
+            m.absolute(x) * m.multiply(x, y) - m.subtract(x, y).negative() + x.clip(-0.5, 0.5)
+        ),
+        (A, B),
+    ),
     "maximum": (lambda m, x, y: m.maximum(x, y) * m.minimum(x, y), (A, B)),
     "maximum tie": (lambda m, x: m.maximum(x, x * 1), (A,)),
     "where": (lambda m, x, y: m.where(x > y, x, y * 2), (A, B)),
@@ -65,6 +112,25 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
         lambda m, x: m.var(x) + x.var(1, unbiased=False)[0] + x.var(dim=0, correction=2)[1],
         (A,),
     ),
+    "std": (
+        lambda m, x: m.std(x) + x.std(1, unbiased=False)[0] + x.std(dim=0, correction=2)[1],
+        (A,),
+    ),
+    "std keepdim": (lambda m, x: x.std((0, 2), keepdim=True), (T3,)),
+    "prod": (lambda m, x: x.prod() + m.prod(x, 1)[0] + x.prod(dim=0, keepdim=True), (A,)),
+    "prod with zeros": (lambda m, x: (x * m.tensor([1.0, 0, 1, 1])).prod(1) + x[0, 0], (A,)),
+    "prod with two zeros": (lambda m, x: (x * m.tensor([0.0, 0, 1, 1])).prod(1), (A,)),
+    "cumsum cumprod": (lambda m, x: m.cumsum(x, 1) + x.cumprod(dim=0) * x.cumsum(-2), (A,)),
+    "cumprod with zeros": (lambda m, x: (x * m.tensor([1.0, 0, 1, 0])).cumprod(1), (A,)),
+    "sums of whole numbers": (
+        lambda m: m.arange(5).cumsum(0) + m.arange(1, 6).prod() + (m.arange(5) > 2).cumsum(0),
+        (),
+    ),
+    "count_nonzero": (
+        lambda m, x: m.count_nonzero(x > 0) + (x > 0).count_nonzero(dim=0),
+        (A,),
+    ),
+    "nansum": (lambda m, x: m.nansum(m.where(x > 0, x, float("nan")), 1), (A,)),
     "var keepdim": (lambda m, x: x.var((0, 2), keepdim=True), (T3,)),
     "amax amin": (
         lambda m, x: m.amax(x, 1) - x.amin((0, 1)) + x.amax(dim=-1, keepdim=True)[0],
@@ -108,6 +174,47 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "expand": (lambda m, v: v.expand(3, 4) + v.expand(3, -1) + m.broadcast_to(v, (3, 4)), (V,)),
     "cat": (lambda m, x, y: m.cat([x, y, x], dim=-1), (A, B)),
     "stack": (lambda m, x, y: m.stack((x, y), dim=1) + m.stack([y, x], -2), (A, B)),
+    "split": (
+        lambda m, x: x.split(2, 1)[0] * m.split(x, [1, 3], dim=1)[0] + x.chunk(2, -1)[1],
+        (A,),
+    ),
+    "chunk that does not fit": (lambda m, x: m.chunk(x, 3, 1)[1], (A,)),
+    "unbind": (lambda m, x: x.unbind(1)[2] * m.unbind(x, -1)[0], (A,)),
+    "narrow select": (lambda m, x: x.narrow(1, 1, 2) * m.select(x, 1, -1)[:, None], (A,)),
+    "flip roll": (
+        lambda m, x: x.flip(0) + m.flip(x, (0, 1)) * x.roll(1) + m.roll(x, (1, -1), (0, 1)),
+        (A,),
+    ),
+    "tile repeat": (
+        lambda m, x: x.tile(2, 1, 2) + m.tile(x, (2, 1, 2)) * x.repeat(2, 1, 2),
+        (A,),
+    ),
+    "repeat_interleave": (
+        lambda m, x: (
+            m.repeat_interleave(x, 2, dim=0)[:2]
+            + x.repeat_interleave(m.tensor([1, 0, 2, 1]), 1)[1:]
+            + x.repeat_interleave(3)[:4]
+        ),
+        (A,),
+    ),
+    "tril triu": (lambda m, x: x.tril() + m.triu(x, 1) * m.tril(x, diagonal=-1), (T3,)),
+    "diagonal": (
+        lambda m, x: (
+            x.diagonal(0, 1, 2)[:, :2]
+            + m.diagonal(x, offset=-1, dim1=-2, dim2=-1)
+            + x.diagonal(1, 1, 2)[:, :2]
+            + x.diagonal(offset=2, dim1=0, dim2=2)[:2, :1]
+        ),
+        (T3,),
+    ),
+    "diagonal beside the matrix": (lambda m, x: x.diagonal(4), (A,)),
+    "diag": (lambda m, v: m.diag(v, -1).diag(-1) * m.diag(m.diag(v)) + v.diag(1)[:4, 1], (V,)),
+    "trace": (lambda m, x: m.trace(x) + x[:, 1:].trace(), (A,)),
+    "vstack hstack": (
+        lambda m, x, v: m.vstack([x, v])[:3] + m.hstack((x, x))[:, 4:] + m.hstack((v, v))[4:],
+        (A, V),
+    ),
+    "ravel unflatten": (lambda m, x: x.ravel() + x.unflatten(1, (2, -1)).flatten(), (A,)),
     "clone": (lambda m, x: x.clone() * x.contiguous(), (A,)),
     "index": (lambda m, x: x[1] + x[-1] + x[:, 1].sum() + x[..., 0].sum() + x[0, 1], (A,)),
     "index step": (lambda m, x: x[::2] * x[1:3, None][:, 0], (A,)),
@@ -214,7 +321,11 @@ def test_promotion_is_pytorchs(a: Any, b: Any, op: str) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
-    "name", ["exp", "sqrt", "sigmoid", "tanh", "sum", "relu", "abs", "square", "argmax"]
+    "name",
+    [
+        *("exp", "sqrt", "sigmoid", "tanh", "sum", "relu", "abs", "square", "argmax"),
+        *("log2", "rsqrt", "reciprocal", "sinh", "acosh", "erf", "trunc"),
+    ],
 )
 def test_result_dtypes_are_pytorchs(name: str, dtype: str) -> None:
     if (name, dtype) == ("square", "bool"):
@@ -265,6 +376,8 @@ SPECIAL = {
     "maximum with NaN": lambda m, x: m.maximum(x, x * float("nan")),
     "sqrt at 0": lambda m, x: m.sqrt(x * 0),
     "pow 0 ** 0": lambda m, x: (x * 0) ** 0,
+    "std of equals": lambda m, x: (x * 0).std(),
+    "std of one": lambda m, x: x[:1].std(unbiased=False),
     "var of one": lambda m, x: x[:1].var(unbiased=False),
 }
 

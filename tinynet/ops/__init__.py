@@ -4,24 +4,28 @@ In: primitives with their rules, PyTorch's names for them, creation of Tensors. 
 proof is not here but in `derivations/`; how an op is declared, applied and recorded stands in
 `op.py` and `dispatch.py`.
 
-Start with `elementwise.py`; then `reductions.py`, `products.py`, `shape.py`, `indexing.py`,
-`creation.py`, `moving.py`. `public.py` gives each its public name.
+Start with `elementwise.py`; then `reductions.py`, `scans.py`, `products.py`, `linalg.py`,
+`shape.py`, `pieces.py`, `indexing.py`, `sorting.py`, `creation.py`, `moving.py`. `public.py` gives each its public name.
 """
 
 from tinynet.ops import (
+    aliases,
     creation,
     elementwise,
     indexing,
     inplace,
     moving,
+    pieces,
     products,
     reductions,
     saving,
+    scans,
     shape,
 )
 from tinynet.ops.public import exports, methods
 
 __all__ = [
+    "aliases",
     "creation",
     "elementwise",
     "exports",
@@ -29,8 +33,10 @@ __all__ = [
     "inplace",
     "methods",
     "moving",
+    "pieces",
     "products",
     "reductions",
     "saving",
+    "scans",
     "shape",
 ]
