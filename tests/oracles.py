@@ -95,6 +95,57 @@ def _matmul(u: Any, v: Any) -> Any:
     return y
 
 
+def _each_matrix(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Apply a function of nested lists to the last two axes; leading axes broadcast."""
+
+    def oracle(*inputs: Any) -> Any:
+        batch = np.broadcast_shapes(*(x.shape[:-2] for x in inputs))
+        full = [np.broadcast_to(x, (*batch, *x.shape[-2:])) for x in inputs]
+        found = {b: np.asarray(f(*(x[b].tolist() for x in full)), float) for b in np.ndindex(batch)}
+        y = np.empty((*batch, *next(iter(found.values()), np.empty(())).shape))
+        for b, value in found.items():
+            y[b] = value
+        return y
+
+    return oracle
+
+
+def _determinant(A: list[list[float]]) -> float:
+    """Leibniz: the sum over all permutations."""
+    total = 0.0
+    for p in itertools.permutations(range(len(A))):
+        swaps = sum(p[i] > p[j] for i in range(len(p)) for j in range(i + 1, len(p)))
+        total += (-1) ** swaps * math.prod(A[i][p[i]] for i in range(len(p)))
+    return total
+
+
+def _solved(A: list[list[float]], B: list[list[float]]) -> Any:
+    """Cramer's rule: column by column, a quotient of determinants."""
+    n, whole = len(A), _determinant(A)
+
+    def entry(i: int, j: int) -> float:
+        swapped = [[B[r][j] if c == i else A[r][c] for c in range(n)] for r in range(n)]
+        return _determinant(swapped) / whole
+
+    columns = len(B[0]) if B else 0
+    return np.array([[entry(i, j) for j in range(columns)] for i in range(n)]).reshape(n, columns)
+
+
+def _inverse(A: list[list[float]]) -> Any:
+    n = len(A)
+    return _solved(A, [[float(i == j) for j in range(n)] for i in range(n)])
+
+
+def _cholesky(A: list[list[float]]) -> Any:
+    n = len(A)
+    L = [[0.0] * n for _ in range(n)]
+    for i in range(n):
+        for j in range(i + 1):
+            rest = A[i][j] - math.fsum(L[i][k] * L[j][k] for k in range(j))
+            L[i][j] = math.sqrt(rest) if i == j else rest / L[j][j]
+    return np.array(L).reshape(n, n)
+
+
 def _einsum(*inputs: Any, subscripts: str) -> Any:
     left, _, right = subscripts.partition("->")
     labels = left.split(",")
@@ -205,6 +256,16 @@ def _pad(x: Any, pad_width: Any, value: float) -> Any:
         inner = tuple(n - a for n, (a, _) in zip(k, pad_width, strict=True))
         inside = all(0 <= n < m for n, m in zip(inner, x.shape, strict=True))
         y[k] = x[inner] if inside else value
+    return y
+
+
+def _argsort(x: Any, axis: int, descending: bool) -> Any:
+    y = np.empty(x.shape, dtype=object)
+    axis %= x.ndim
+    for k in np.ndindex((*x.shape[:axis], 1, *x.shape[axis + 1 :])):
+        row = [x[(*k[:axis], i, *k[axis + 1 :])].item() for i in range(x.shape[axis])]
+        for place, i in enumerate(sorted(range(len(row)), key=row.__getitem__, reverse=descending)):
+            y[(*k[:axis], place, *k[axis + 1 :])] = i
     return y
 
 
@@ -339,6 +400,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "permute": _permute,
     "broadcast_to": lambda x, shape: _entrywise(lambda u, _: u)(x, np.zeros(shape)),
     "cat": _cat,
+    "argsort": _argsort,
     "flip": _flip,
     "roll": _roll,
     "tril": lambda x, k: _triangle(x, lambda above: above <= k),
@@ -352,6 +414,15 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "put": _put,
     "matmul": _matmul,
     "einsum": _einsum,
+    "inv": _each_matrix(_inverse),
+    "solve": _each_matrix(_solved),
+    "det": _each_matrix(_determinant),
+    "det_sign": _each_matrix(lambda A: math.copysign(1, _determinant(A))),
+    "logabsdet": _each_matrix(lambda A: math.log(abs(_determinant(A)))),
+    "cholesky": _each_matrix(_cholesky),
+    "p_norm": lambda x, p, **options: _reduce(
+        lambda values: math.fsum(abs(v) ** p for v in values) ** (1 / p), x, **options
+    ),
     "softmax": _softmax,
     "log_softmax": lambda x, axis: _entrywise(math.log)(_softmax(x, axis)),
     "cross_entropy": _cross_entropy,
@@ -366,6 +437,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
 ANALYTIC = [
     *("add", "sub", "mul", "div", "neg", "exp", "expm1", "log", "log1p", "sqrt", "square", "sin"),
     *("cos", "tanh", "sigmoid", "pow", "power", "sum", "mean", "var", "reshape", "permute"),
+    *("inv", "solve", "det"),
     *("flip", "roll", "tril", "triu", "pad", "cat", "std", "prod", "cumsum", "cumprod"),
     *(
         "reciprocal",

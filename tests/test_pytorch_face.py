@@ -226,6 +226,157 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "index mask": (lambda m, x: x[x > 0], (A,)),
     "index rows": (lambda m, x: x[m.tensor([True, False, True])], (A,)),
     "take_along_dim": (lambda m, x: m.take_along_dim(x, m.tensor([[0, 0, 1, 2]]), 0), (A,)),
+    "gather": (
+        lambda m, x: (
+            m.gather(x, 1, m.tensor([[0, 3, 3], [1, 1, 1]]))
+            * x.gather(0, m.tensor([[2, 0, 1], [0, 0, 2]]))
+        ),
+        (A,),
+    ),
+    "scatter": (
+        lambda m, x, y: (
+            m.scatter(x, 1, m.tensor([[0, 3], [2, 1]]), y[:2, :2])
+            + x.scatter(0, m.tensor([[2, 0, 1, 1]]), 1.5)
+        ),
+        (A, B),
+    ),
+    "scatter_add": (
+        lambda m, x, y: (
+            m.scatter_add(x, 1, m.tensor([[0, 3, 0], [2, 1, 2]]), y[1:, :3])
+            * x.scatter_add(0, m.tensor([[2, 0, 1, 1], [2, 2, 1, 0]]), y[:2])
+        ),
+        (A, B),
+    ),
+    "scatter in place": (
+        lambda m, x, y: (
+            (x * 1)
+            .scatter_add_(1, m.tensor([[0, 0]]), y[:1, :2])
+            .scatter_(1, m.tensor([[1, 2]]), y[:1, 2:])
+            .masked_fill_(m.tensor([False, False, False, True]), 2.0)
+            .index_add_(0, m.tensor([1, 1]), y[:2], alpha=3)
+        ),
+        (A, B),
+    ),
+    "index_select": (
+        lambda m, x: x.index_select(1, m.tensor([2, 0, 2])) + m.index_select(x, -1, m.tensor(1)),
+        (A,),
+    ),
+    "index_add": (
+        lambda m, x, y: m.index_add(x, 0, m.tensor([2, 2, 0]), y, alpha=-2),
+        (A, B),
+    ),
+    "take": (lambda m, x: m.take(x, m.tensor([[0, -1], [5, 5]])), (A,)),
+    "masked_fill": (
+        lambda m, x: x.masked_fill(x > 0, -1.0) + m.masked_fill(x, x < 0, x[0, 0]),
+        (A,),
+    ),
+    "masked_select": (
+        lambda m, x, v: x.masked_select(x > 0).sum() + m.masked_select(x[0], x > 0),
+        (A, V),
+    ),
+    "nonzero": (lambda m, x: m.nonzero(x > 0) + (x > 0).nonzero(as_tuple=True)[0].sum(), (A,)),
+    "nonzero of a number": (lambda m: m.nonzero(m.tensor(3)), ()),
+    "sort": (lambda m, x: x.sort().values * m.sort(x, 0, descending=True)[0], (A,)),
+    "sort indices": (
+        lambda m, x: m.sort(x, dim=0).indices + m.argsort(x, 1, descending=True),
+        (A,),
+    ),
+    "sort with ties": (
+        lambda m: (
+            m.sort(m.tensor([2, 1, 2, 1]), descending=True, stable=True)[1]
+            + m.argsort(m.tensor([2, 1, 2, 1]), stable=True)
+        ),
+        (),
+    ),
+    "topk": (
+        lambda m, x: x.topk(2).values[:2] * m.topk(x, 2, dim=0, largest=False)[0][:, :2],
+        (A,),
+    ),
+    "topk indices": (lambda m, x: x.topk(2, 0).indices, (A,)),
+    "unique": (
+        lambda m: (
+            m.unique(m.tensor([[3, 1], [1, 2]]), return_inverse=True)[1]
+            + m.unique(m.tensor([3, 1, 1]), return_counts=True)[1]
+        ),
+        (),
+    ),
+    "linalg": (
+        lambda m, x, y: (
+            m.linalg.inv(x @ x.mT + m.eye(3, dtype=m.float64))
+            + m.linalg.solve(x @ x.mT + m.eye(3, dtype=m.float64), y[..., :3])
+        ),
+        (T3, T3 + 1),
+    ),
+    "solve a vector": (
+        lambda m, x, v: m.linalg.solve(x.T @ x + m.eye(4, dtype=m.float64), v),
+        (A, V),
+    ),
+    "det": (
+        lambda m, x: m.linalg.det(x @ x.mT) + m.det(x[0, :, :3]) * m.slogdet(x @ x.mT)[1],
+        (T3,),
+    ),
+    "slogdet": (
+        lambda m, x: m.linalg.slogdet(x[..., :3]).logabsdet * m.linalg.slogdet(x[..., 1:])[0],
+        (T3,),
+    ),
+    "det of a singular matrix": (
+        lambda m, x: m.det(m.stack([x[0, :3], x[0, :3] * 2, x[1, :3]])),
+        (np.round(4 * A),),
+    ),
+    "logdet inverse": (
+        lambda m, x: m.logdet(x @ x.T) + m.inverse(x @ x.T),
+        (A,),
+    ),
+    "cholesky": (
+        lambda m, x: m.linalg.cholesky(x @ x.mT) + m.linalg.cholesky(x @ x.mT, upper=True),
+        (T3,),
+    ),
+    "norm": (
+        lambda m, x: m.norm(x) + x.norm(dim=1).sum() + m.norm(x, p=1, dim=0) + x.norm(3, 0),
+        (A,),
+    ),
+    "norm inf 0": (
+        lambda m, x: (
+            m.norm(x, p=float("inf"))
+            + x.norm(0, 1).sum()
+            + m.norm(x, float("inf"), 0, True)
+            + x.norm("fro", (0, 1))
+            + m.norm(x, float("-inf"), 1).sum()
+        ),
+        (A,),
+    ),
+    "linalg norms": (
+        lambda m, x: (
+            m.linalg.norm(x)
+            + m.linalg.vector_norm(x, 3, dim=1, keepdim=True)
+            + m.linalg.matrix_norm(x, "fro", dim=(0, 2)).sum()
+            + m.linalg.norm(x[0], 1)
+            + m.linalg.norm(x[0], float("inf"))
+            + m.linalg.norm(x, 2, dim=-1).sum()
+            + m.linalg.matrix_norm(x, 1, keepdim=True)
+        ),
+        (T3,),
+    ),
+    "norm at 0": (
+        lambda m, x: (
+            m.norm(x * 0) + m.norm(x * 0, 1) + m.norm(x * 0, 3) + m.norm(x * 0, float("inf"))
+        ),
+        (A,),
+    ),
+    "bmm": (lambda m, x, y: m.bmm(x, y.mT) + x.bmm(y.transpose(1, 2)), (T3, T3 + 1)),
+    "mv dot": (lambda m, x, v: m.mv(x, v) + m.dot(v, v) + x[0].dot(v) + m.inner(v, v), (A, V)),
+    "outer": (lambda m, v, w: m.outer(v, w) + v.outer(w), (V, B[0])),
+    "inner": (lambda m, x, y: m.inner(x, y), (A, B)),
+    "tensordot": (
+        lambda m, x, y: (
+            m.tensordot(x, y, dims=2)
+            + m.tensordot(x, y, dims=([1, 2], [0, 1])).sum()
+            + m.tensordot(x, y[0], dims=([2], [1])).sum()
+        ),
+        (T3, rng.standard_normal((3, 4, 4))),
+    ),
+    "kron": (lambda m, x, y: m.kron(x, y[:2]), (A, B)),
+    "addmm": (lambda m, x, y, z: m.addmm(x[:, :2], y, z, beta=0.5, alpha=2), (A, B, C)),
     "matmul": (lambda m, x, y: x @ y + m.matmul(x, y) + m.mm(x, y), (A, C)),
     "matmul vectors": (lambda m, x, v: (x @ v).sum() + (v @ x.T).sum() + v @ v, (A, V)),
     "matmul batch": (lambda m, x, y: x @ y, (T3, C)),

@@ -6,6 +6,7 @@ The map, in reading order. Each room holds one kind of thing.
     op tensor autograd dispatch   what an op is; a value that remembers; walking back; the one door
     recompute func                memory for time; gradients of functions
     ops/                          the table of derivatives, one line each
+    linalg                        the door to the ops on whole matrices
     derivations/                  one proof per file: definition and derived backward
     nn/ optim/ metrics            names and state; steps; scores
     data/ train/                  sets and loaders; the loop
@@ -21,7 +22,7 @@ tensor([2., 4.])
 
 from typing import Any
 
-from tinynet import autograd, derivations
+from tinynet import autograd, derivations, linalg
 from tinynet.arrays import bool_ as bool
 from tinynet.arrays import (
     complex64,

@@ -188,6 +188,13 @@ def _flip(draw: Draw) -> Sample:
     return [draw.uniform(shape)], {"axis": draw.axis(len(shape))}
 
 
+def _argsort(draw: Draw) -> Sample:
+    shape = draw.shape(1)
+    options = {"axis": draw.integer(-len(shape), len(shape) - 1)}
+    values = draw.spread(shape) if draw.choice((True, False)) else np.round(draw.uniform(shape))
+    return [values], {**options, "descending": draw.choice((False, True))}
+
+
 def _roll(draw: Draw) -> Sample:
     shape = draw.shape(1)
     axis = draw.axis(len(shape))
@@ -264,6 +271,33 @@ def _matmul(draw: Draw) -> Sample:
         draw.uniform((*draw.broadcastable(batch), n, k)),
         draw.uniform((*draw.broadcastable(batch), k, m)),
     ], {}
+
+
+def _regular(draw: Draw, batch: Shape, n: int) -> np.ndarray[Any, Any]:
+    """Matrices far from singular ones: the diagonal outweighs the rest."""
+    return draw.uniform((*batch, n, n), -0.5, 0.5) + n * np.eye(n) * draw.choice((1, -1))
+
+
+def _matrix(draw: Draw) -> Sample:
+    batch = draw.choice(((), (2,), (1, 2)))
+    return [_regular(draw, batch, draw.choice((2, 3, 1, 0)))], {}
+
+
+def _solve(draw: Draw) -> Sample:
+    batch, n = draw.choice(((), (2,), (2, 3))), draw.choice((2, 3, 1))
+    A = _regular(draw, draw.broadcastable(batch), n)
+    return [A, draw.uniform((*draw.broadcastable(batch), n, draw.choice((1, 2))))], {}
+
+
+def _cholesky(draw: Draw) -> Sample:
+    [root], _ = _matrix(draw)
+    return [root @ np.swapaxes(root, -1, -2) + np.eye(root.shape[-1])], {}
+
+
+def _p_norm(draw: Draw) -> Sample:
+    shape = tuple(max(n, 1) for n in draw.shape())
+    options = {"axis": draw.axis(len(shape)), "keepdims": draw.choice((False, True))}
+    return [draw.spread(shape)], {**options, "p": draw.choice((2, 2, 3, 1.5, 4))}
 
 
 _EQUATIONS = (
@@ -363,6 +397,7 @@ SAMPLERS: dict[str, Callable[[Draw], Sample]] = {
     "permute": _permute,
     "broadcast_to": _broadcast_to,
     "cat": _cat,
+    "argsort": _argsort,
     "flip": _flip,
     "roll": _roll,
     **dict.fromkeys(("tril", "triu"), _triangle),
@@ -373,6 +408,10 @@ SAMPLERS: dict[str, Callable[[Draw], Sample]] = {
     "put": _put,
     "matmul": _matmul,
     "einsum": _einsum,
+    **dict.fromkeys(("inv", "det", "logabsdet", "det_sign"), _matrix),
+    "solve": _solve,
+    "cholesky": _cholesky,
+    "p_norm": _p_norm,
     "clamp": _clamp,
     "power": _power,
     "round": _round,

@@ -5,7 +5,8 @@ proof is not here but in `derivations/`; how an op is declared, applied and reco
 `op.py` and `dispatch.py`.
 
 Start with `elementwise.py`; then `reductions.py`, `scans.py`, `products.py`, `linalg.py`,
-`shape.py`, `pieces.py`, `indexing.py`, `sorting.py`, `creation.py`, `moving.py`. `public.py` gives each its public name.
+`shape.py`, `pieces.py`, `indexing.py`, `sorting.py`, `creation.py`, `moving.py`.
+`public.py` gives each its public name.
 """
 
 from tinynet.ops import (
@@ -14,6 +15,7 @@ from tinynet.ops import (
     elementwise,
     indexing,
     inplace,
+    linalg,
     moving,
     pieces,
     products,
@@ -21,6 +23,7 @@ from tinynet.ops import (
     saving,
     scans,
     shape,
+    sorting,
 )
 from tinynet.ops.public import exports, methods
 
@@ -31,6 +34,7 @@ __all__ = [
     "exports",
     "indexing",
     "inplace",
+    "linalg",
     "methods",
     "moving",
     "pieces",
@@ -39,4 +43,5 @@ __all__ = [
     "saving",
     "scans",
     "shape",
+    "sorting",
 ]

@@ -73,23 +73,11 @@ def _with(function: Callable[..., Any]) -> Callable[..., Tensor]:
     return changed
 
 
-_IN_PLACE = (
-    "add",
-    "sub",
-    "mul",
-    "div",
-    "pow",
-    "neg",
-    "abs",
-    "exp",
-    "log",
-    "sqrt",
-    "square",
-    "sin",
-    "cos",
-    "tanh",
-)
-for _name in (*_IN_PLACE, "sigmoid", "relu", "clamp"):
+_IN_PLACE = """
+    add sub mul div pow neg abs exp log sqrt square reciprocal sin cos tanh sigmoid relu clamp lerp
+    round floor ceil remainder floor_divide masked_fill scatter scatter_add index_add
+"""
+for _name in _IN_PLACE.split():
     _function = _with(exports[_name])
     _function.__doc__ = f"`{_name}`, written over this Tensor's own values."
     method(f"{_name}_", _function)
