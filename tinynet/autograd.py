@@ -152,8 +152,40 @@ class AliasNode(Node):
     __slots__ = ()
 
 
+class View:
+    """How a Tensor shows the memory of another, its parent: it is `op(parent, **options)`, taken
+    when the parent's node was `node` and the memory had been changed `version` times.
+    """
+
+    __slots__ = ("node", "op", "options", "parent", "version")
+
+    def __init__(self, parent: Tensor, op: Any, options: dict[str, Any]) -> None:
+        self.parent, self.op, self.options = parent, op, options
+        self.node, self.version = parent._node, parent._counter[0]
+
+
+def renew(x: Tensor) -> None:
+    """Where the parent of a view was changed in place, and recorded so, since the view was taken:
+    take the view anew. Its values are right as they are; its place in the graph was not.
+    """
+    stale = []
+    while is_grad_enabled() and x._base is not None and x._base.version != x._counter[0]:
+        stale.append(x)
+        x = x._base.parent
+    for view in reversed(stale):
+        base = view._base
+        if base.parent._node is base.node or (view._requires_grad and view._node is None):
+            base.version = view._counter[0]
+        else:
+            fresh = base.op(base.parent, **base.options)
+            view._node, view._requires_grad = fresh._node, fresh._requires_grad
+            view._base = fresh._base
+
+
 def edge_of(x: Any) -> Edge | None:
     """Where a gradient with respect to x goes."""
+    if isinstance(x, Tensor):
+        renew(x)
     if isinstance(x, Tensor) and x._requires_grad:
         return x if x._node is None else x._node
     return None

@@ -6,15 +6,23 @@ checks; and the un-broadcasting of gradients. (NumPy scalars become 0-d arrays i
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tinynet import arrays
 from tinynet.arrays import Array
-from tinynet.autograd import AliasNode, Edge, Node, differentiate, is_grad_enabled, place
+from tinynet.autograd import (
+    AliasNode,
+    Edge,
+    Node,
+    View,
+    differentiate,
+    is_grad_enabled,
+    place,
+    renew,
+)
 from tinynet.errors import DTypeError, InPlaceError, RuleError, at_op, describe, foreseen
 from tinynet.op import Derivation, Op, Spec
 from tinynet.tensor import Tensor
@@ -42,7 +50,7 @@ def apply(op: Op, *inputs: Any, **options: Any) -> Any:
         raise shown from (None if shown is error else error)
     output = Tensor(y)
     if op.view:
-        _share_counter(output, inputs)
+        _share_memory(output, inputs[0], op, options)
     tracked = edges.count(None) < len(edges) and op.differentiable and is_grad_enabled()
     if tracked and output.array.dtype.kind in "fc":
         output._requires_grad = True
@@ -58,6 +66,8 @@ def _taken_apart(inputs: Sequence[Any]) -> tuple[list[Any], list[Edge | None], b
     for x in inputs:
         if isinstance(x, Tensor):
             tensors = True
+            if x._base is not None and x._base.version != x._counter[0]:
+                renew(x)
             values.append(x.array)
             edges.append((x._node or x) if x._requires_grad else None)
         else:
@@ -258,10 +268,8 @@ to_dtype = Op(
 )
 
 
-def _share_counter(output: Tensor, inputs: Iterable[Any]) -> None:
+def _share_memory(output: Tensor, x: Any, op: Op, options: dict[str, Any]) -> None:
     """Let a view know the tensor whose memory it shows, and count changes together with it."""
-    for x in inputs:
-        if isinstance(x, Tensor) and np.may_share_memory(output.array, x.array):
-            output._counter = x._counter
-            root = None if x._base is None else x._base()
-            output._base = weakref.ref(x if root is None else root)
+    if isinstance(x, Tensor) and np.may_share_memory(output.array, x.array):
+        output._counter = x._counter
+        output._base = View(x, op, options)

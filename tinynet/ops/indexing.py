@@ -34,8 +34,11 @@ from tinynet.tensor import Tensor, raw
     rules=(lambda g, _y, _u, *, index: scatter(g, index=index, shape=_u.shape),),  # type: ignore[has-type]
 )
 def getitem(u: Array, *, index: Any) -> Array:
-    """u[index], in all of NumPy's forms."""
-    return u[index]
+    """u[index], in all of NumPy's forms. One entry is shown too: NumPy would copy it."""
+    y = u[index]
+    if isinstance(y, np.generic):
+        return u[(*index, ...)] if isinstance(index, tuple) else u[index, ...]
+    return y
 
 
 @primitive(
