@@ -370,6 +370,28 @@ def _where(condition: Any, input: Any = None, other: Any = None) -> Any:
     return where(condition, input, other)
 
 
+@public
+def isclose(
+    input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Any:
+    """Entry by entry, whether |input − other| <= atol + rtol · |other|."""
+    return Tensor(np.asarray(np.isclose(raw(input), raw(other), rtol, atol, equal_nan)))
+
+
+@public
+def allclose(
+    input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> bool:
+    """Whether `isclose` holds everywhere."""
+    return bool(np.allclose(raw(input), raw(other), rtol, atol, equal_nan))
+
+
+@public
+def equal(input: Any, other: Any) -> bool:
+    """Whether shapes and all entries are equal."""
+    return bool(np.array_equal(raw(input), raw(other)))
+
+
 public(_add, name="add")
 public(_sub, name="sub")
 public(_div, name="div")
