@@ -63,6 +63,15 @@ def _var(values: list[float], ddof: int) -> float:
     return math.fsum((v - mean) ** 2 for v in values) / (len(values) - ddof)
 
 
+def _running(f: Callable[[list[float]], float], x: Any, axis: int) -> Any:
+    """f of all entries up to each, along the axis."""
+    y = np.empty(x.shape, dtype=object)
+    axis %= x.ndim
+    for k in np.ndindex(x.shape):
+        y[k] = f([x[(*k[:axis], i, *k[axis + 1 :])] for i in range(k[axis] + 1)])
+    return y
+
+
 def _logsumexp(values: list[float]) -> float:
     return math.log(math.fsum(math.exp(v) for v in values))
 
@@ -84,6 +93,57 @@ def _matmul(u: Any, v: Any) -> Any:
         for i, j in itertools.product(range(n), range(m)):
             y[(*b, i, j)] = math.fsum(u[(*b, i, t)] * v[(*b, t, j)] for t in range(k))
     return y
+
+
+def _each_matrix(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Apply a function of nested lists to the last two axes; leading axes broadcast."""
+
+    def oracle(*inputs: Any) -> Any:
+        batch = np.broadcast_shapes(*(x.shape[:-2] for x in inputs))
+        full = [np.broadcast_to(x, (*batch, *x.shape[-2:])) for x in inputs]
+        found = {b: np.asarray(f(*(x[b].tolist() for x in full)), float) for b in np.ndindex(batch)}
+        y = np.empty((*batch, *next(iter(found.values()), np.empty(())).shape))
+        for b, value in found.items():
+            y[b] = value
+        return y
+
+    return oracle
+
+
+def _determinant(A: list[list[float]]) -> float:
+    """Leibniz: the sum over all permutations."""
+    total = 0.0
+    for p in itertools.permutations(range(len(A))):
+        swaps = sum(p[i] > p[j] for i in range(len(p)) for j in range(i + 1, len(p)))
+        total += (-1) ** swaps * math.prod(A[i][p[i]] for i in range(len(p)))
+    return total
+
+
+def _solved(A: list[list[float]], B: list[list[float]]) -> Any:
+    """Cramer's rule: column by column, a quotient of determinants."""
+    n, whole = len(A), _determinant(A)
+
+    def entry(i: int, j: int) -> float:
+        swapped = [[B[r][j] if c == i else A[r][c] for c in range(n)] for r in range(n)]
+        return _determinant(swapped) / whole
+
+    columns = len(B[0]) if B else 0
+    return np.array([[entry(i, j) for j in range(columns)] for i in range(n)]).reshape(n, columns)
+
+
+def _inverse(A: list[list[float]]) -> Any:
+    n = len(A)
+    return _solved(A, [[float(i == j) for j in range(n)] for i in range(n)])
+
+
+def _cholesky(A: list[list[float]]) -> Any:
+    n = len(A)
+    L = [[0.0] * n for _ in range(n)]
+    for i in range(n):
+        for j in range(i + 1):
+            rest = A[i][j] - math.fsum(L[i][k] * L[j][k] for k in range(j))
+            L[i][j] = math.sqrt(rest) if i == j else rest / L[j][j]
+    return np.array(L).reshape(n, n)
 
 
 def _einsum(*inputs: Any, subscripts: str) -> Any:
@@ -151,6 +211,61 @@ def _cat(*inputs: Any, axis: int) -> Any:
         for k in np.ndindex(x.shape):
             y[(*k[:axis], k[axis] + start, *k[axis + 1 :])] = x[k]
         start += x.shape[axis]
+    return y
+
+
+def _picked(x: Any, place: Callable[[tuple[int, ...]], tuple[int, ...]]) -> Any:
+    """y[k] = x[place(k)], in x's own shape."""
+    y = np.empty(x.shape, dtype=object)
+    for k in np.ndindex(x.shape):
+        y[k] = x[place(k)]
+    return y
+
+
+def _flip(x: Any, axis: Any) -> Any:
+    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    turned = {a % x.ndim for a in axes}
+    sizes = x.shape
+    return _picked(
+        x, lambda k: tuple(sizes[i] - 1 - n if i in turned else n for i, n in enumerate(k))
+    )
+
+
+def _roll(x: Any, shift: Any, axis: Any) -> Any:
+    if axis is None:
+        flat = [v.item() for v in x.flatten()]
+        moved = [flat[(i - shift) % len(flat)] for i in range(len(flat))]
+        return np.array(moved, dtype=object).reshape(x.shape)
+    by = [0] * x.ndim
+    pairs = [(axis, shift)] if isinstance(axis, int) else zip(axis, shift, strict=True)
+    for a, s in pairs:
+        by[a] += s
+    return _picked(x, lambda k: tuple((n - s) % m for n, s, m in zip(k, by, x.shape, strict=True)))
+
+
+def _triangle(x: Any, keep: Callable[[int], bool]) -> Any:
+    y = np.zeros(x.shape)
+    for k in np.ndindex(x.shape):
+        y[k] = x[k] if keep(k[-1] - k[-2]) else 0
+    return y
+
+
+def _pad(x: Any, pad_width: Any, value: float) -> Any:
+    y = np.empty([a + n + b for n, (a, b) in zip(x.shape, pad_width, strict=True)], dtype=object)
+    for k in np.ndindex(y.shape):
+        inner = tuple(n - a for n, (a, _) in zip(k, pad_width, strict=True))
+        inside = all(0 <= n < m for n, m in zip(inner, x.shape, strict=True))
+        y[k] = x[inner] if inside else value
+    return y
+
+
+def _argsort(x: Any, axis: int, descending: bool) -> Any:
+    y = np.empty(x.shape, dtype=object)
+    axis %= x.ndim
+    for k in np.ndindex((*x.shape[:axis], 1, *x.shape[axis + 1 :])):
+        row = [x[(*k[:axis], i, *k[axis + 1 :])].item() for i in range(x.shape[axis])]
+        for place, i in enumerate(sorted(range(len(row)), key=row.__getitem__, reverse=descending)):
+            y[(*k[:axis], place, *k[axis + 1 :])] = i
     return y
 
 
@@ -252,6 +367,29 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "log1p": _entrywise(math.log1p),
     "sqrt": _entrywise(math.sqrt),
     "square": _entrywise(lambda u: u * u),
+    "reciprocal": _entrywise(lambda u: 1 / u),
+    "rsqrt": _entrywise(lambda u: 1 / math.sqrt(u)),
+    "exp2": _entrywise(lambda u: 2.0**u),
+    "log2": _entrywise(math.log2),
+    "log10": _entrywise(math.log10),
+    "logaddexp": _entrywise(lambda u, v: math.log(math.exp(u) + math.exp(v))),
+    "tan": _entrywise(math.tan),
+    "asin": _entrywise(math.asin),
+    "acos": _entrywise(math.acos),
+    "atan": _entrywise(math.atan),
+    "atan2": _entrywise(math.atan2),
+    "sinh": _entrywise(math.sinh),
+    "cosh": _entrywise(math.cosh),
+    "asinh": _entrywise(math.asinh),
+    "acosh": _entrywise(math.acosh),
+    "atanh": _entrywise(math.atanh),
+    "erf": _entrywise(math.erf),
+    "trunc": _entrywise(math.trunc),
+    "frac": _entrywise(lambda u: math.modf(u)[0]),
+    "floor_divide": _entrywise(lambda u, v: u // v),
+    "remainder": _entrywise(lambda u, v: u % v),
+    "fmod": _entrywise(math.fmod),
+    "round": lambda x, decimals: _entrywise(lambda u: round(u, decimals))(x),
     "sin": _entrywise(math.sin),
     "cos": _entrywise(math.cos),
     "tanh": _entrywise(math.tanh),
@@ -280,7 +418,6 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "isinf": _entrywise(math.isinf),
     "isfinite": _entrywise(math.isfinite),
     "sigmoid": _entrywise(lambda u: 1 / (1 + math.exp(-u))),
-    "erf": _entrywise(math.erf),
     "leaky_relu": _with_options(lambda u, negative_slope: u if u > 0 else negative_slope * u),
     "prelu": _entrywise(lambda u, v: u if u > 0 else v * u),
     "hardtanh": _with_options(lambda u, min_val, max_val: max(min_val, min(max_val, u))),
@@ -298,6 +435,12 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "sum": lambda x, dtype, **options: _reduce(math.fsum, x, **options),
     "mean": lambda x, dtype, **options: _reduce(_mean, x, **options),
     "var": lambda x, ddof, **options: _reduce(lambda values: _var(values, ddof), x, **options),
+    "std": lambda x, ddof, **options: _reduce(
+        lambda values: math.sqrt(_var(values, ddof)), x, **options
+    ),
+    "prod": lambda x, dtype, **options: _reduce(math.prod, x, **options),
+    "cumsum": lambda x, axis: _running(math.fsum, x, axis),
+    "cumprod": lambda x, axis: _running(math.prod, x, axis),
     "amax": lambda x, **options: _reduce(max, x, **options),
     "amin": lambda x, **options: _reduce(min, x, **options),
     "logsumexp": lambda x, **options: _reduce(_logsumexp, x, **options),
@@ -311,6 +454,12 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "permute": _permute,
     "broadcast_to": lambda x, shape: _entrywise(lambda u, _: u)(x, np.zeros(shape)),
     "cat": _cat,
+    "argsort": _argsort,
+    "flip": _flip,
+    "roll": _roll,
+    "tril": lambda x, k: _triangle(x, lambda above: above <= k),
+    "triu": lambda x, k: _triangle(x, lambda above: above >= k),
+    "pad": _pad,
     "clone": _entrywise(lambda u: u),
     "to_dtype": lambda x, dtype: _entrywise(lambda u: u)(x),
     "to_device": lambda x, device, source: _entrywise(lambda u: u)(x),
@@ -319,6 +468,15 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "put": _put,
     "matmul": _matmul,
     "einsum": _einsum,
+    "inv": _each_matrix(_inverse),
+    "solve": _each_matrix(_solved),
+    "det": _each_matrix(_determinant),
+    "det_sign": _each_matrix(lambda A: math.copysign(1, _determinant(A))),
+    "logabsdet": _each_matrix(lambda A: math.log(abs(_determinant(A)))),
+    "cholesky": _each_matrix(_cholesky),
+    "p_norm": lambda x, p, **options: _reduce(
+        lambda values: math.fsum(abs(v) ** p for v in values) ** (1 / p), x, **options
+    ),
     "softmax": _softmax,
     "log_softmax": lambda x, axis: _entrywise(math.log)(_softmax(x, axis)),
     "cross_entropy": _cross_entropy,
@@ -337,7 +495,23 @@ ORACLES: dict[str, Callable[..., Any]] = {
 # by the complex step.
 ANALYTIC = [
     *("add", "sub", "mul", "div", "neg", "exp", "expm1", "log", "log1p", "sqrt", "square", "sin"),
-    *("cos", "tanh", "sigmoid", "pow", "power", "sum", "mean", "var", "reshape", "permute", "cat"),
+    *("cos", "tanh", "sigmoid", "pow", "power", "sum", "mean", "var", "reshape", "permute"),
+    *("inv", "solve", "det"),
+    *("flip", "roll", "tril", "triu", "pad", "cat", "std", "prod", "cumsum", "cumprod"),
+    *(
+        "reciprocal",
+        "rsqrt",
+        "exp2",
+        "log2",
+        "log10",
+        "tan",
+        "asin",
+        "acos",
+        "atan",
+        "sinh",
+        "cosh",
+    ),
+    *("asinh", "acosh", "atanh"),
     *("broadcast_to", "clone", "getitem", "scatter", "put", "matmul", "einsum", "where"),
     *("silu", "gelu_tanh"),
 ]

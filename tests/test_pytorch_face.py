@@ -42,6 +42,53 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     ),
     "sigmoid relu abs": (lambda m, x: x.sigmoid() + x.relu() + x.abs() + m.neg(x), (A,)),
     "expm1 log1p": (lambda m, x: m.expm1(x) + m.log1p(x), (P,)),
+    "powers of 2 and 10": (lambda m, x: m.exp2(x) + x.log2() + m.log10(x), (P,)),
+    "reciprocal rsqrt": (lambda m, x: x.reciprocal() * m.rsqrt(x), (P,)),
+    "trigonometry": (
+        lambda m, x: m.tan(x / 3) + m.asin(x / 4) + x.div(4).acos() + m.atan(x) + m.arctan(x),
+        (A,),
+    ),
+    "hyperbolic": (
+        lambda m, x: x.sinh() + m.cosh(x) + m.asinh(x) + m.acosh(x + 1.5) + m.atanh(x / 3),
+        (P,),
+    ),
+    "erf": (lambda m, x: m.erf(x) + (3 * x).erf(), (A,)),
+    "atan2 logaddexp": (lambda m, x, y: m.atan2(x, y) + m.logaddexp(x, y), (A, B)),
+    "lerp": (lambda m, x, y: m.lerp(x, y, 0.3) + x.lerp(y, m.sigmoid(x)), (A, B)),
+    "rounding": (
+        lambda m, x: x.round() + m.round(7 * x, decimals=1) + m.trunc(9 * x) + m.frac(9 * x),
+        (A,),
+    ),
+    "whole division": (
+        lambda m, x, y: (
+            x % y
+            + m.fmod(x, y)
+            + m.remainder(x, 0.3)
+            + x.detach() // y.detach()
+            + 3 // x.detach()
+            + 2 % y.detach()
+        ),
+        (A, B),
+    ),
+    "div rounding_mode": (
+        lambda m, x, y: (
+            m.div(x, y, rounding_mode="floor") - x.div(y, rounding_mode="trunc") + x.div(y)
+        ),
+        (9 * A, B),
+    ),
+    "div of whole numbers": (
+        lambda m: (
+            m.div(m.arange(-5, 5), 3, rounding_mode="trunc")
+            + m.div(m.arange(-5, 5), 3, rounding_mode="floor")
+        ),
+        (),
+    ),
+    "aliases": (
+        lambda m, x, y: (
+            m.absolute(x) * m.multiply(x, y) - m.subtract(x, y).negative() + x.clip(-0.5, 0.5)
+        ),
+        (A, B),
+    ),
     "maximum": (lambda m, x, y: m.maximum(x, y) * m.minimum(x, y), (A, B)),
     "maximum tie": (lambda m, x: m.maximum(x, x * 1), (A,)),
     "where": (lambda m, x, y: m.where(x > y, x, y * 2), (A, B)),
@@ -65,6 +112,25 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
         lambda m, x: m.var(x) + x.var(1, unbiased=False)[0] + x.var(dim=0, correction=2)[1],
         (A,),
     ),
+    "std": (
+        lambda m, x: m.std(x) + x.std(1, unbiased=False)[0] + x.std(dim=0, correction=2)[1],
+        (A,),
+    ),
+    "std keepdim": (lambda m, x: x.std((0, 2), keepdim=True), (T3,)),
+    "prod": (lambda m, x: x.prod() + m.prod(x, 1)[0] + x.prod(dim=0, keepdim=True), (A,)),
+    "prod with zeros": (lambda m, x: (x * m.tensor([1.0, 0, 1, 1])).prod(1) + x[0, 0], (A,)),
+    "prod with two zeros": (lambda m, x: (x * m.tensor([0.0, 0, 1, 1])).prod(1), (A,)),
+    "cumsum cumprod": (lambda m, x: m.cumsum(x, 1) + x.cumprod(dim=0) * x.cumsum(-2), (A,)),
+    "cumprod with zeros": (lambda m, x: (x * m.tensor([1.0, 0, 1, 0])).cumprod(1), (A,)),
+    "sums of whole numbers": (
+        lambda m: m.arange(5).cumsum(0) + m.arange(1, 6).prod() + (m.arange(5) > 2).cumsum(0),
+        (),
+    ),
+    "count_nonzero": (
+        lambda m, x: m.count_nonzero(x > 0) + (x > 0).count_nonzero(dim=0),
+        (A,),
+    ),
+    "nansum": (lambda m, x: m.nansum(m.where(x > 0, x, float("nan")), 1), (A,)),
     "var keepdim": (lambda m, x: x.var((0, 2), keepdim=True), (T3,)),
     "amax amin": (
         lambda m, x: m.amax(x, 1) - x.amin((0, 1)) + x.amax(dim=-1, keepdim=True)[0],
@@ -108,6 +174,47 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "expand": (lambda m, v: v.expand(3, 4) + v.expand(3, -1) + m.broadcast_to(v, (3, 4)), (V,)),
     "cat": (lambda m, x, y: m.cat([x, y, x], dim=-1), (A, B)),
     "stack": (lambda m, x, y: m.stack((x, y), dim=1) + m.stack([y, x], -2), (A, B)),
+    "split": (
+        lambda m, x: x.split(2, 1)[0] * m.split(x, [1, 3], dim=1)[0] + x.chunk(2, -1)[1],
+        (A,),
+    ),
+    "chunk that does not fit": (lambda m, x: m.chunk(x, 3, 1)[1], (A,)),
+    "unbind": (lambda m, x: x.unbind(1)[2] * m.unbind(x, -1)[0], (A,)),
+    "narrow select": (lambda m, x: x.narrow(1, 1, 2) * m.select(x, 1, -1)[:, None], (A,)),
+    "flip roll": (
+        lambda m, x: x.flip(0) + m.flip(x, (0, 1)) * x.roll(1) + m.roll(x, (1, -1), (0, 1)),
+        (A,),
+    ),
+    "tile repeat": (
+        lambda m, x: x.tile(2, 1, 2) + m.tile(x, (2, 1, 2)) * x.repeat(2, 1, 2),
+        (A,),
+    ),
+    "repeat_interleave": (
+        lambda m, x: (
+            m.repeat_interleave(x, 2, dim=0)[:2]
+            + x.repeat_interleave(m.tensor([1, 0, 2, 1]), 1)[1:]
+            + x.repeat_interleave(3)[:4]
+        ),
+        (A,),
+    ),
+    "tril triu": (lambda m, x: x.tril() + m.triu(x, 1) * m.tril(x, diagonal=-1), (T3,)),
+    "diagonal": (
+        lambda m, x: (
+            x.diagonal(0, 1, 2)[:, :2]
+            + m.diagonal(x, offset=-1, dim1=-2, dim2=-1)
+            + x.diagonal(1, 1, 2)[:, :2]
+            + x.diagonal(offset=2, dim1=0, dim2=2)[:2, :1]
+        ),
+        (T3,),
+    ),
+    "diagonal beside the matrix": (lambda m, x: x.diagonal(4), (A,)),
+    "diag": (lambda m, v: m.diag(v, -1).diag(-1) * m.diag(m.diag(v)) + v.diag(1)[:4, 1], (V,)),
+    "trace": (lambda m, x: m.trace(x) + x[:, 1:].trace(), (A,)),
+    "vstack hstack": (
+        lambda m, x, v: m.vstack([x, v])[:3] + m.hstack((x, x))[:, 4:] + m.hstack((v, v))[4:],
+        (A, V),
+    ),
+    "ravel unflatten": (lambda m, x: x.ravel() + x.unflatten(1, (2, -1)).flatten(), (A,)),
     "clone": (lambda m, x: x.clone() * x.contiguous(), (A,)),
     "index": (lambda m, x: x[1] + x[-1] + x[:, 1].sum() + x[..., 0].sum() + x[0, 1], (A,)),
     "index step": (lambda m, x: x[::2] * x[1:3, None][:, 0], (A,)),
@@ -119,6 +226,157 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "index mask": (lambda m, x: x[x > 0], (A,)),
     "index rows": (lambda m, x: x[m.tensor([True, False, True])], (A,)),
     "take_along_dim": (lambda m, x: m.take_along_dim(x, m.tensor([[0, 0, 1, 2]]), 0), (A,)),
+    "gather": (
+        lambda m, x: (
+            m.gather(x, 1, m.tensor([[0, 3, 3], [1, 1, 1]]))
+            * x.gather(0, m.tensor([[2, 0, 1], [0, 0, 2]]))
+        ),
+        (A,),
+    ),
+    "scatter": (
+        lambda m, x, y: (
+            m.scatter(x, 1, m.tensor([[0, 3], [2, 1]]), y[:2, :2])
+            + x.scatter(0, m.tensor([[2, 0, 1, 1]]), 1.5)
+        ),
+        (A, B),
+    ),
+    "scatter_add": (
+        lambda m, x, y: (
+            m.scatter_add(x, 1, m.tensor([[0, 3, 0], [2, 1, 2]]), y[1:, :3])
+            * x.scatter_add(0, m.tensor([[2, 0, 1, 1], [2, 2, 1, 0]]), y[:2])
+        ),
+        (A, B),
+    ),
+    "scatter in place": (
+        lambda m, x, y: (
+            (x * 1)
+            .scatter_add_(1, m.tensor([[0, 0]]), y[:1, :2])
+            .scatter_(1, m.tensor([[1, 2]]), y[:1, 2:])
+            .masked_fill_(m.tensor([False, False, False, True]), 2.0)
+            .index_add_(0, m.tensor([1, 1]), y[:2], alpha=3)
+        ),
+        (A, B),
+    ),
+    "index_select": (
+        lambda m, x: x.index_select(1, m.tensor([2, 0, 2])) + m.index_select(x, -1, m.tensor(1)),
+        (A,),
+    ),
+    "index_add": (
+        lambda m, x, y: m.index_add(x, 0, m.tensor([2, 2, 0]), y, alpha=-2),
+        (A, B),
+    ),
+    "take": (lambda m, x: m.take(x, m.tensor([[0, -1], [5, 5]])), (A,)),
+    "masked_fill": (
+        lambda m, x: x.masked_fill(x > 0, -1.0) + m.masked_fill(x, x < 0, x[0, 0]),
+        (A,),
+    ),
+    "masked_select": (
+        lambda m, x, v: x.masked_select(x > 0).sum() + m.masked_select(x[0], x > 0),
+        (A, V),
+    ),
+    "nonzero": (lambda m, x: m.nonzero(x > 0) + (x > 0).nonzero(as_tuple=True)[0].sum(), (A,)),
+    "nonzero of a number": (lambda m: m.nonzero(m.tensor(3)), ()),
+    "sort": (lambda m, x: x.sort().values * m.sort(x, 0, descending=True)[0], (A,)),
+    "sort indices": (
+        lambda m, x: m.sort(x, dim=0).indices + m.argsort(x, 1, descending=True),
+        (A,),
+    ),
+    "sort with ties": (
+        lambda m: (
+            m.sort(m.tensor([2, 1, 2, 1]), descending=True, stable=True)[1]
+            + m.argsort(m.tensor([2, 1, 2, 1]), stable=True)
+        ),
+        (),
+    ),
+    "topk": (
+        lambda m, x: x.topk(2).values[:2] * m.topk(x, 2, dim=0, largest=False)[0][:, :2],
+        (A,),
+    ),
+    "topk indices": (lambda m, x: x.topk(2, 0).indices, (A,)),
+    "unique": (
+        lambda m: (
+            m.unique(m.tensor([[3, 1], [1, 2]]), return_inverse=True)[1]
+            + m.unique(m.tensor([3, 1, 1]), return_counts=True)[1]
+        ),
+        (),
+    ),
+    "linalg": (
+        lambda m, x, y: (
+            m.linalg.inv(x @ x.mT + m.eye(3, dtype=m.float64))
+            + m.linalg.solve(x @ x.mT + m.eye(3, dtype=m.float64), y[..., :3])
+        ),
+        (T3, T3 + 1),
+    ),
+    "solve a vector": (
+        lambda m, x, v: m.linalg.solve(x.T @ x + m.eye(4, dtype=m.float64), v),
+        (A, V),
+    ),
+    "det": (
+        lambda m, x: m.linalg.det(x @ x.mT) + m.det(x[0, :, :3]) * m.slogdet(x @ x.mT)[1],
+        (T3,),
+    ),
+    "slogdet": (
+        lambda m, x: m.linalg.slogdet(x[..., :3]).logabsdet * m.linalg.slogdet(x[..., 1:])[0],
+        (T3,),
+    ),
+    "det of a singular matrix": (
+        lambda m, x: m.det(m.stack([x[0, :3], x[0, :3] * 2, x[1, :3]])),
+        (np.round(4 * A),),
+    ),
+    "logdet inverse": (
+        lambda m, x: m.logdet(x @ x.T) + m.inverse(x @ x.T),
+        (A,),
+    ),
+    "cholesky": (
+        lambda m, x: m.linalg.cholesky(x @ x.mT) + m.linalg.cholesky(x @ x.mT, upper=True),
+        (T3,),
+    ),
+    "norm": (
+        lambda m, x: m.norm(x) + x.norm(dim=1).sum() + m.norm(x, p=1, dim=0) + x.norm(3, 0),
+        (A,),
+    ),
+    "norm inf 0": (
+        lambda m, x: (
+            m.norm(x, p=float("inf"))
+            + x.norm(0, 1).sum()
+            + m.norm(x, float("inf"), 0, True)
+            + x.norm("fro", (0, 1))
+            + m.norm(x, float("-inf"), 1).sum()
+        ),
+        (A,),
+    ),
+    "linalg norms": (
+        lambda m, x: (
+            m.linalg.norm(x)
+            + m.linalg.vector_norm(x, 3, dim=1, keepdim=True)
+            + m.linalg.matrix_norm(x, "fro", dim=(0, 2)).sum()
+            + m.linalg.norm(x[0], 1)
+            + m.linalg.norm(x[0], float("inf"))
+            + m.linalg.norm(x, 2, dim=-1).sum()
+            + m.linalg.matrix_norm(x, 1, keepdim=True)
+        ),
+        (T3,),
+    ),
+    "norm at 0": (
+        lambda m, x: (
+            m.norm(x * 0) + m.norm(x * 0, 1) + m.norm(x * 0, 3) + m.norm(x * 0, float("inf"))
+        ),
+        (A,),
+    ),
+    "bmm": (lambda m, x, y: m.bmm(x, y.mT) + x.bmm(y.transpose(1, 2)), (T3, T3 + 1)),
+    "mv dot": (lambda m, x, v: m.mv(x, v) + m.dot(v, v) + x[0].dot(v) + m.inner(v, v), (A, V)),
+    "outer": (lambda m, v, w: m.outer(v, w) + v.outer(w), (V, B[0])),
+    "inner": (lambda m, x, y: m.inner(x, y), (A, B)),
+    "tensordot": (
+        lambda m, x, y: (
+            m.tensordot(x, y, dims=2)
+            + m.tensordot(x, y, dims=([1, 2], [0, 1])).sum()
+            + m.tensordot(x, y[0], dims=([2], [1])).sum()
+        ),
+        (T3, rng.standard_normal((3, 4, 4))),
+    ),
+    "kron": (lambda m, x, y: m.kron(x, y[:2]), (A, B)),
+    "addmm": (lambda m, x, y, z: m.addmm(x[:, :2], y, z, beta=0.5, alpha=2), (A, B, C)),
     "matmul": (lambda m, x, y: x @ y + m.matmul(x, y) + m.mm(x, y), (A, C)),
     "matmul vectors": (lambda m, x, v: (x @ v).sum() + (v @ x.T).sum() + v @ v, (A, V)),
     "matmul batch": (lambda m, x, y: x @ y, (T3, C)),
@@ -214,7 +472,11 @@ def test_promotion_is_pytorchs(a: Any, b: Any, op: str) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
-    "name", ["exp", "sqrt", "sigmoid", "tanh", "sum", "relu", "abs", "square", "argmax"]
+    "name",
+    [
+        *("exp", "sqrt", "sigmoid", "tanh", "sum", "relu", "abs", "square", "argmax"),
+        *("log2", "rsqrt", "reciprocal", "sinh", "acosh", "erf", "trunc"),
+    ],
 )
 def test_result_dtypes_are_pytorchs(name: str, dtype: str) -> None:
     if (name, dtype) == ("square", "bool"):
@@ -246,6 +508,13 @@ CREATIONS = [
     lambda m: m.arange(1, 2, 0.25),
     lambda m: m.arange(5, 0, -2),
     lambda m: m.linspace(0, 1, 5),
+    lambda m: m.logspace(-1, 1, 4, base=2.0),
+    lambda m: m.tril_indices(3, 4, -1),
+    lambda m: m.triu_indices(3, 4, 1),
+    lambda m: m.meshgrid(m.arange(2), m.arange(3), indexing="ij")[0],
+    lambda m: m.meshgrid(m.arange(2), m.arange(3), indexing="xy")[1],
+    lambda m: m.isclose(m.ones(3), m.tensor([1.0, 1.0 + 1e-7, 2])),
+    lambda m: m.tensor(m.allclose(m.ones(2), m.ones(2))) | m.equal(m.ones(2), m.zeros(2)),
     lambda m: m.zeros_like(m.ones(2, dtype=m.int32)),
     lambda m: m.ones_like(m.zeros(2, 2)),
     lambda m: m.full_like(m.zeros(2), 3),
@@ -265,6 +534,8 @@ SPECIAL = {
     "maximum with NaN": lambda m, x: m.maximum(x, x * float("nan")),
     "sqrt at 0": lambda m, x: m.sqrt(x * 0),
     "pow 0 ** 0": lambda m, x: (x * 0) ** 0,
+    "std of equals": lambda m, x: (x * 0).std(),
+    "std of one": lambda m, x: x[:1].std(unbiased=False),
     "var of one": lambda m, x: x[:1].var(unbiased=False),
 }
 

@@ -17,7 +17,7 @@ from tinynet.errors import TinynetError
 from tinynet.op import Derivation, Op, registry
 
 # Rules whose gradient is zero everywhere: a factor or a sign makes no difference to them.
-ZERO = {"sign", "floor", "ceil"}
+ZERO = {"sign", "floor", "ceil", "trunc", "round", "floor_divide"}
 OPS = [n for n in sorted(registry) if registry[n].differentiable and n not in ZERO]
 MISTAKES: dict[str, Callable[[Any], Any]] = {
     "sign": lambda d: -d,

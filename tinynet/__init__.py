@@ -6,6 +6,7 @@ The map, in reading order. Each room holds one kind of thing.
     op tensor autograd dispatch   what an op is; a value that remembers; walking back; the one door
     recompute func function       memory for time; gradients of functions; an op of your own
     ops/                          the table of derivatives, one line each
+    linalg                        the door to the ops on whole matrices
     derivations/                  one proof per file: definition and derived backward
     nn/ optim/ metrics            names and state; steps; scores
     data/ train/                  sets and loaders; the loop
@@ -21,7 +22,7 @@ tensor([2., 4.])
 
 from typing import Any
 
-from tinynet import autograd, derivations, function
+from tinynet import autograd, derivations, function, linalg
 from tinynet.arrays import bool_ as bool
 from tinynet.arrays import (
     complex64,
@@ -38,8 +39,8 @@ from tinynet.arrays import (
     set_default_dtype,
     uint8,
 )
-from tinynet.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from tinynet.function import custom_op
+from tinynet.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from tinynet.ops import exports as _exports
 from tinynet.random import Generator, get_rng_state, manual_seed, set_rng_state
 from tinynet.tensor import Tensor

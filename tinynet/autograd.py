@@ -1,4 +1,4 @@
-"""Walking back through what was recorded: nodes, `backward`, `grad`, hooks, and `no_grad`.
+"""Walking back through what was recorded: nodes, `backward`, `grad`, and hooks.
 
 A *node* is one recorded step; its edges say where the gradient of each input goes. `backward`
 visits the nodes from the output to the leaves.
@@ -15,8 +15,6 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from contextvars import ContextVar
-from functools import wraps
 from heapq import heapify, heappop, heappush
 from operator import attrgetter
 from typing import Any, TypeAlias
@@ -26,80 +24,11 @@ import numpy as np
 from tinynet import arrays
 from tinynet.arrays import Array
 from tinynet.errors import GraphError, ShapeError, at_op, describe, foreseen
+from tinynet.grad_mode import enable_grad, is_grad_enabled
 from tinynet.tensor import Tensor, raw
 
 clock = itertools.count()
 Function: Any  # PyTorch's path to `function.Function`, which stands above this file
-
-
-# -- is it recorded? -------------------------------------------------------------------------------
-
-
-_recording = ContextVar("recording", default=True)  # of its own in every thread
-
-
-def is_grad_enabled() -> bool:
-    """Whether ops are recorded now, in this thread."""
-    return _recording.get()
-
-
-class _Switch:
-    """A context manager and a decorator that records, or does not, until it ends."""
-
-    def __init__(self, wanted: bool) -> None:
-        self._wanted = wanted
-        self._before: list[bool] = []
-
-    def __enter__(self) -> None:
-        self._before.append(_recording.get())
-        _recording.set(self._wanted)
-
-    def __exit__(self, *_: object) -> None:
-        _recording.set(self._before.pop())
-
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(function)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with _Switch(self._wanted):
-                return function(*args, **kwargs)
-
-        return wrapped
-
-
-class no_grad(_Switch):
-    """Record nothing: for evaluation, and for changing parameters.
-
-    >>> import tinynet as tn
-    >>> w = tn.ones(2, requires_grad=True)
-    >>> with tn.no_grad():
-    ...     (w * 2).requires_grad
-    False
-    """
-
-    def __init__(self) -> None:
-        super().__init__(False)
-
-
-class enable_grad(_Switch):
-    """Record again inside a `no_grad` block."""
-
-    def __init__(self) -> None:
-        super().__init__(True)
-
-
-class set_grad_enabled(_Switch):
-    """Record (True) or do not (False): at once, and until the `with` block ends if it is used as
-    one.
-    """
-
-    def __init__(self, mode: bool) -> None:
-        super().__init__(mode)
-        self._initial = _recording.get()
-        _recording.set(mode)
-
-    def __enter__(self) -> None:
-        self._before.append(self._initial)
-        _recording.set(self._wanted)
 
 
 # -- nodes -----------------------------------------------------------------------------------------
@@ -153,11 +82,45 @@ class AliasNode(Node):
     __slots__ = ()
 
 
+class View:
+    """How a Tensor shows the memory of another, its parent: it is `op(parent, **options)`, taken
+    when the parent's node was `node` and the memory had been changed `version` times.
+    """
+
+    __slots__ = ("node", "op", "options", "parent", "version")
+
+    def __init__(self, parent: Tensor, op: Any, options: dict[str, Any]) -> None:
+        self.parent, self.op, self.options = parent, op, options
+        self.node, self.version = parent._node, parent._counter[0]
+
+
+def renew(x: Tensor) -> None:
+    """Where the parent of a view was changed in place, and recorded so, since the view was taken:
+    take the view anew. Its values are right as they are; its place in the graph was not.
+    """
+    stale = []
+    while is_grad_enabled() and x._base is not None and x._base.version != x._counter[0]:
+        stale.append(x)
+        x = x._base.parent
+    for view in reversed(stale):
+        base = view._base
+        if base.parent._node is base.node or (view._requires_grad and view._node is None):
+            base.version = view._counter[0]
+        else:
+            fresh = base.op(base.parent, **base.options)
+            view._node, view._requires_grad = fresh._node, fresh._requires_grad
+            view._base = fresh._base
+
+
 def edge_of(x: Any) -> Edge | None:
     """Where a gradient with respect to x goes."""
-    if isinstance(x, Tensor) and x._requires_grad:
-        return x if x._node is None else x._node
-    return None
+    if not isinstance(x, Tensor):
+        return None
+    if x._base is not None:
+        renew(x)
+    if not x._requires_grad:
+        return None
+    return x if x._node is None else x._node
 
 
 def place(array: Array, node: Node) -> Tensor:

@@ -323,8 +323,8 @@ def _show_op(op: Any) -> Iterator[str]:
     import tinynet
 
     folder = Path(tinynet.__file__).parent
-    path = folder / f"{op.room}.py"
-    path = path if path.exists() else folder / "ops" / f"{op.room}.py"
+    path = folder / "ops" / f"{op.room}.py"
+    path = path if path.exists() else folder / f"{op.room}.py"
     start, lines = _statement(path, op.name)
     yield f"at {_place(str(path), start)}"
     yield ""

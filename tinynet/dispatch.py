@@ -6,16 +6,16 @@ checks; and the un-broadcasting of gradients. (NumPy scalars become 0-d arrays i
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tinynet import arrays
 from tinynet.arrays import Array
-from tinynet.autograd import AliasNode, Edge, Node, clock, differentiate, is_grad_enabled, place
+from tinynet.autograd import AliasNode, Edge, Node, View, clock, differentiate, place, renew
 from tinynet.errors import DTypeError, InPlaceError, RuleError, at_op, describe, foreseen
+from tinynet.grad_mode import is_grad_enabled
 from tinynet.op import Derivation, Op, Spec
 from tinynet.tensor import Tensor
 
@@ -42,7 +42,7 @@ def apply(op: Op, *inputs: Any, **options: Any) -> Any:
         raise shown from (None if shown is error else error)
     output = Tensor(y)
     if op.view:
-        _share_counter(output, inputs)
+        _share_memory(output, inputs[0], op, options)
     if edges is None or not op.differentiable or not is_grad_enabled():
         return output
     if output.array.dtype.kind in "fc":
@@ -64,6 +64,8 @@ def _take_apart(
         edge = None
         if isinstance(x, Tensor):
             tensors = True
+            if x._base is not None and x._base.version != x._counter[0]:
+                renew(x)
             if x._requires_grad:
                 tracked = True
                 edge = x if x._node is None else x._node
@@ -256,10 +258,8 @@ to_dtype = Op(
 )
 
 
-def _share_counter(output: Tensor, inputs: Iterable[Any]) -> None:
+def _share_memory(output: Tensor, x: Any, op: Op, options: dict[str, Any]) -> None:
     """Let a view know the tensor whose memory it shows, and count changes together with it."""
-    for x in inputs:
-        if isinstance(x, Tensor) and np.may_share_memory(output.array, x.array):
-            output._counter = x._counter
-            root = None if x._base is None else x._base()
-            output._base = weakref.ref(x if root is None else root)
+    if isinstance(x, Tensor) and np.may_share_memory(output.array, x.array):
+        output._counter = x._counter
+        output._base = View(x, op, options)

@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 
 from tinynet import arrays
-from tinynet.autograd import AliasNode, edge_of, enable_grad, leaves_of, place
+from tinynet.autograd import AliasNode, edge_of, leaves_of, place
 from tinynet.autograd import grad as _gradients
 from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
+from tinynet.grad_mode import enable_grad
 from tinynet.tensor import Tensor, raw
 
 __all__ = ["functional_call", "grad", "hessian", "hvp", "jacfwd", "jacrev", "jvp"]

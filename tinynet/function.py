@@ -17,18 +17,10 @@ from typing import Any
 import numpy as np
 
 from tinynet import arrays
-from tinynet.autograd import (
-    AliasNode,
-    Edge,
-    Node,
-    edge_of,
-    enable_grad,
-    is_grad_enabled,
-    no_grad,
-    place,
-)
+from tinynet.autograd import AliasNode, Edge, Node, edge_of, place
 from tinynet.dispatch import cast
 from tinynet.errors import DTypeError, InPlaceError, RuleError, describe
+from tinynet.grad_mode import enable_grad, is_grad_enabled, no_grad
 from tinynet.op import Spec
 from tinynet.tensor import Tensor, raw
 

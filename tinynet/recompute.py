@@ -6,17 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinynet import random
-from tinynet.autograd import (
-    Edge,
-    Node,
-    clock,
-    enable_grad,
-    is_grad_enabled,
-    place,
-    propagate,
-    reachable,
-)
+from tinynet.autograd import Edge, Node, clock, place, propagate, reachable
 from tinynet.errors import ArgumentError, describe
+from tinynet.grad_mode import enable_grad, is_grad_enabled
 from tinynet.tensor import Tensor
 
 

@@ -70,7 +70,7 @@ class Tensor:
         self._node: Any = None
         self._grad: Tensor | None = None
         self._hooks: dict[int, Callable[..., Any]] | None = None
-        self._base: Any = None  # weak reference to the value whose memory this one shows
+        self._base: Any = None  # the `View` that says whose memory this one shows, and how
         self._counter = [0]
         self._requires_grad = False
         if requires_grad:
@@ -181,7 +181,7 @@ class Tensor:
             raise ShapeError(
                 "new data must have the old shape", expected=str(self.shape), got=str(array.shape)
             )
-        self.array = array
+        self.array, self._base = array, None
         self._counter[0] += 1
 
     @property

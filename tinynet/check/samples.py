@@ -76,12 +76,21 @@ def _between_integers(draw: Draw, shape: Shape) -> np.ndarray[Any, Any]:
     return np.asarray(np.floor(draw.uniform(shape, -3, 3)) + draw.uniform(shape, 0.2, 0.8))
 
 
+def _near_integers(draw: Draw, shape: Shape) -> np.ndarray[Any, Any]:
+    return np.asarray(np.round(draw.uniform(shape, -3, 3)) + draw.uniform(shape, -0.3, 0.3))
+
+
 _ONE_INPUT: dict[str, Callable[[Draw, Shape], np.ndarray[Any, Any]]] = {
     "real": lambda draw, shape: draw.uniform(shape),
     "u > 0": lambda draw, shape: draw.uniform(shape, 0.4, 2.5),
     "u > -1": lambda draw, shape: draw.uniform(shape, -0.6, 2.0),
+    "u > 1": lambda draw, shape: draw.uniform(shape, 1.3, 3.0),
+    "|u| < 1": lambda draw, shape: draw.uniform(shape, -0.8, 0.8),
+    "cos u != 0": lambda draw, shape: draw.uniform(shape, -1.2, 1.2),
     "u != 0": _away_from_zero,
     "no integer": _between_integers,
+    "no multiple of v": _between_integers,
+    "whole": lambda draw, shape: draw.rng.choice((-3.0, -2.0, -1.0, 1.0, 2.0, 3.0), shape),
     "integers": lambda draw, shape: draw.rng.integers(0, 8, shape),
 }
 
@@ -100,6 +109,12 @@ def _activation(op: Op, draw: Draw) -> Sample:
     return _elementwise(op, draw)[0], options
 
 
+_TWO_INPUTS = {
+    "v != 0": ("real", "u != 0"),
+    "u / v no integer": ("no multiple of v", "whole"),
+}
+
+
 def _elementwise(op: Op, draw: Draw) -> Sample:
     """Inputs that broadcast against each other, in either direction."""
     shape = draw.shape()
@@ -110,7 +125,7 @@ def _elementwise(op: Op, draw: Draw) -> Sample:
     if op.domain == "u != v":  # two sets of numbers that have none in common
         first, second = _between_integers(draw, shapes[0]), np.round(draw.uniform(shapes[1], -3, 3))
         return [first, second], {}
-    rules = {"v != 0": ("real", "u != 0")}.get(op.domain, (op.domain,) * len(shapes))
+    rules = _TWO_INPUTS.get(op.domain, (op.domain,) * len(shapes))
     inputs += [_ONE_INPUT[rule](draw, s) for rule, s in zip(rules, shapes, strict=True)]
     return inputs, {}
 
@@ -140,6 +155,20 @@ def _variance(draw: Draw) -> Sample:
     return [draw.uniform(shape)], {**options, "ddof": draw.choice((0, 1))}
 
 
+def _with_zeros(draw: Draw) -> Sample:
+    """Factors, of which some are 0: a rule that divides by them fails."""
+    inputs, options = _reduction(draw, dtype=None)
+    zero = draw.uniform(inputs[0].shape) > 1.2
+    return [np.where(zero, 0.0, draw.uniform(inputs[0].shape))], options
+
+
+def _running(draw: Draw) -> Sample:
+    shape = draw.shape(1)
+    zero = draw.uniform(shape) > 1.2
+    x = np.where(zero, 0.0, draw.uniform(shape))
+    return [x], {"axis": draw.integer(-len(shape), len(shape) - 1)}
+
+
 def _reshape(draw: Draw) -> Sample:
     shape = draw.shape()
     n = int(np.prod(shape))
@@ -166,6 +195,36 @@ def _cat(draw: Draw) -> Sample:
     at = axis % len(shape)
     inputs = [draw.uniform((*shape[:at], n, *shape[at + 1 :])) for n in sizes]
     return inputs, {"axis": axis}
+
+
+def _flip(draw: Draw) -> Sample:
+    shape = draw.shape()
+    return [draw.uniform(shape)], {"axis": draw.axis(len(shape))}
+
+
+def _argsort(draw: Draw) -> Sample:
+    shape = draw.shape(1)
+    options = {"axis": draw.integer(-len(shape), len(shape) - 1)}
+    values = draw.spread(shape) if draw.choice((True, False)) else np.round(draw.uniform(shape))
+    return [values], {**options, "descending": draw.choice((False, True))}
+
+
+def _roll(draw: Draw) -> Sample:
+    shape = draw.shape(1)
+    axis = draw.axis(len(shape))
+    several = isinstance(axis, tuple)
+    shift = tuple(draw.integer(-3, 3) for _ in axis) if several else draw.integer(-3, 3)
+    return [draw.uniform(shape)], {"shift": shift, "axis": axis}
+
+
+def _triangle(draw: Draw) -> Sample:
+    return [draw.uniform((*draw.shape(0, 1), *draw.shape(2, 2)))], {"k": draw.integer(-2, 2)}
+
+
+def _pad(draw: Draw) -> Sample:
+    shape = draw.shape()
+    widths = tuple((draw.integer(0, 2), draw.integer(0, 2)) for _ in shape)
+    return [draw.uniform(shape)], {"pad_width": widths, "value": draw.choice((0, 1.5))}
 
 
 def index(draw: Draw, shape: Shape) -> Any:
@@ -228,6 +287,33 @@ def _matmul(draw: Draw) -> Sample:
     ], {}
 
 
+def _regular(draw: Draw, batch: Shape, n: int) -> np.ndarray[Any, Any]:
+    """Matrices far from singular ones: the diagonal outweighs the rest."""
+    return draw.uniform((*batch, n, n), -0.5, 0.5) + n * np.eye(n) * draw.choice((1, -1))
+
+
+def _matrix(draw: Draw) -> Sample:
+    batch = draw.choice(((), (2,), (1, 2)))
+    return [_regular(draw, batch, draw.choice((2, 3, 1, 0)))], {}
+
+
+def _solve(draw: Draw) -> Sample:
+    batch, n = draw.choice(((), (2,), (2, 3))), draw.choice((2, 3, 1))
+    A = _regular(draw, draw.broadcastable(batch), n)
+    return [A, draw.uniform((*draw.broadcastable(batch), n, draw.choice((1, 2))))], {}
+
+
+def _cholesky(draw: Draw) -> Sample:
+    [root], _ = _matrix(draw)
+    return [root @ np.swapaxes(root, -1, -2) + np.eye(root.shape[-1])], {}
+
+
+def _p_norm(draw: Draw) -> Sample:
+    shape = tuple(max(n, 1) for n in draw.shape())
+    options = {"axis": draw.axis(len(shape)), "keepdims": draw.choice((False, True))}
+    return [draw.spread(shape)], {**options, "p": draw.choice((2, 2, 3, 1.5, 4))}
+
+
 _EQUATIONS = (
     "ij,jk->ik",
     "ij->ji",
@@ -267,6 +353,11 @@ def _clamp(draw: Draw) -> Sample:
 def _power(draw: Draw) -> Sample:
     exponent = draw.choice((2, 3, 0.5, -1, 1, 0, 2.0))
     return [draw.uniform(draw.shape(), 0.4, 2.0)], {"exponent": exponent}
+
+
+def _round(draw: Draw) -> Sample:
+    decimals = draw.choice((0, 1, -1))
+    return [_near_integers(draw, draw.shape()) / 10.0**decimals], {"decimals": decimals}
 
 
 def _plain(draw: Draw) -> Sample:
@@ -344,19 +435,31 @@ SAMPLERS: dict[str, Callable[[Draw], Sample]] = {
     **dict.fromkeys(("amax", "amin", "logsumexp"), lambda draw: _reduction(draw, nonempty=True)),
     **dict.fromkeys(("any", "all"), _reduction),
     **dict.fromkeys(("argmax", "argmin"), _arg),
-    "var": _variance,
+    **dict.fromkeys(("var", "std"), _variance),
+    "prod": _with_zeros,
+    **dict.fromkeys(("cumsum", "cumprod"), _running),
     "reshape": _reshape,
     "permute": _permute,
     "broadcast_to": _broadcast_to,
     "cat": _cat,
+    "argsort": _argsort,
+    "flip": _flip,
+    "roll": _roll,
+    **dict.fromkeys(("tril", "triu"), _triangle),
+    "pad": _pad,
     "clone": _plain,
     "getitem": _getitem,
     "scatter": _scatter,
     "put": _put,
     "matmul": _matmul,
     "einsum": _einsum,
+    **dict.fromkeys(("inv", "det", "logabsdet", "det_sign"), _matrix),
+    "solve": _solve,
+    "cholesky": _cholesky,
+    "p_norm": _p_norm,
     "clamp": _clamp,
     "power": _power,
+    "round": _round,
     **dict.fromkeys(("softmax", "log_softmax"), _softmax),
     **dict.fromkeys(("bce", "mse"), _pair_loss),
     "cross_entropy": _cross_entropy,

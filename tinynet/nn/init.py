@@ -27,8 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.autograd import no_grad
 from tinynet.errors import ArgumentError, ShapeError, describe
+from tinynet.grad_mode import no_grad
 from tinynet.random import Generator, default_generator
 from tinynet.tensor import Tensor
 

@@ -4,35 +4,46 @@ In: primitives with their rules, PyTorch's names for them, creation of Tensors. 
 proof is not here but in `derivations/`; how an op is declared, applied and recorded stands in
 `op.py` and `dispatch.py`.
 
-Start with `elementwise.py`; then `activations.py`, `reductions.py`, `products.py`, `shape.py`,
-`indexing.py`, `creation.py`, `moving.py`. `public.py` gives each its public name.
+Start with `elementwise.py`; then `activations.py`, `reductions.py`, `scans.py`, `products.py`,
+`linalg.py`, `shape.py`, `pieces.py`, `indexing.py`, `sorting.py`, `creation.py`, `moving.py`.
+`public.py` gives each its public name.
 """
 
 from tinynet.ops import (
     activations,
+    aliases,
     creation,
     elementwise,
     indexing,
     inplace,
+    linalg,
     moving,
+    pieces,
     products,
     reductions,
     saving,
+    scans,
     shape,
+    sorting,
 )
 from tinynet.ops.public import exports, methods
 
 __all__ = [
     "activations",
+    "aliases",
     "creation",
     "elementwise",
     "exports",
     "indexing",
     "inplace",
+    "linalg",
     "methods",
     "moving",
+    "pieces",
     "products",
     "reductions",
     "saving",
+    "scans",
     "shape",
+    "sorting",
 ]

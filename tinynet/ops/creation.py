@@ -162,6 +162,62 @@ def linspace(
     return _new(values.astype(dtype or arrays.get_default_dtype()), device, requires_grad)
 
 
+def logspace(
+    start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None
+) -> Tensor:
+    """`steps` values from base^start to base^end, with equal quotients.
+
+    >>> import tinynet as tn
+    >>> tn.logspace(0, 2, 3)
+    tensor([  1.,  10., 100.])
+    """
+    values = np.asarray(base, dtype=arrays.float64) ** np.linspace(start, end, steps)
+    return Tensor(values.astype(dtype or arrays.get_default_dtype()))
+
+
+def _triangle_indices(find: Any, row: int, col: int, offset: int) -> Tensor:
+    return Tensor(np.stack(find(row, offset, col)))
+
+
+def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
+    """Rows and columns (2, n) of the entries that `tril` keeps."""
+    return _triangle_indices(np.tril_indices, row, col, offset)
+
+
+def triu_indices(row: int, col: int, offset: int = 0) -> Tensor:
+    """Rows and columns (2, n) of the entries that `triu` keeps."""
+    return _triangle_indices(np.triu_indices, row, col, offset)
+
+
+def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
+    """The coordinates of a grid: one Tensor for each vector, all of the grid's shape.
+
+    indexing    "ij": the first vector runs down the rows; "xy": along the columns
+
+    >>> import tinynet as tn
+    >>> tn.meshgrid(tn.tensor([1, 2]), tn.tensor([3, 4, 5]))[1]
+    tensor([[3, 4, 5],
+            [3, 4, 5]])
+    """
+    if len(tensors) == 1 and isinstance(tensors[0], list | tuple):
+        tensors = tuple(tensors[0])
+    if indexing not in ("ij", "xy"):
+        raise ArgumentError("meshgrid: no such indexing", expected="'ij', 'xy'", got=indexing)
+    axes = list(range(len(tensors)))
+    if indexing == "xy":
+        axes[:2] = reversed(axes[:2])
+    shape = tuple(math.prod(tensors[axes.index(k)].shape) for k in range(len(tensors)))
+    own = [tuple(-1 if k == axis else 1 for k in range(len(tensors))) for axis in axes]
+    return tuple(
+        np.broadcast_to(np.reshape(x, s), shape) for x, s in zip(tensors, own, strict=True)
+    )
+
+
+@implements(np.meshgrid)
+def _np_meshgrid(*xi: Any, indexing: str = "xy") -> list[Any]:
+    return list(meshgrid(*xi, indexing=indexing))
+
+
 def _like(input: Any, make: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
     array = raw(input)
     return _new(make(array, dtype=dtype or array.dtype), device, requires_grad)
@@ -283,16 +339,59 @@ def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
 
 
 def normal(
-    mean: float = 0.0, std: float = 1.0, size: Any = (), *, generator: Generator | None = None
-) -> Tensor:
-    """Normal with the given mean and standard deviation."""
+    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None
+) -> Any:
+    """Normal with the given mean and standard deviation: numbers with a size, or Tensors that
+    broadcast (gradients flow to them: mean + std · z is the reparametrization trick).
+    """
+    if size is None:
+        size = np.broadcast_shapes(np.shape(raw(mean)), np.shape(raw(std)))
     return mean + std * randn(size, generator=generator)
+
+
+def randint_like(
+    input: Tensor, low: int, high: int | None = None, *, generator: Generator | None = None
+) -> Tensor:
+    """`randint` in the shape, dtype and device of another Tensor."""
+    low, high = (0, low) if high is None else (low, high)
+    shape, dtype, device = input.shape, input.dtype, input.device
+    return randint(low, high, shape, generator=generator, dtype=dtype, device=device)
+
+
+def multinomial(
+    input: Any, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
+) -> Tensor:
+    """Class numbers drawn with probabilities in proportion to the entries of each row.
+
+    Shapes: (classes,) -> (num_samples,); (n, classes) -> (n, num_samples). Without replacement no
+    class is drawn twice: the classes with the smallest E/w win, E exponentially distributed.
+
+    >>> import tinynet as tn
+    >>> tn.multinomial(tn.tensor([0.0, 1.0, 0.0]), 2, replacement=True)
+    tensor([1, 1])
+    """
+    w = raw(input)
+    if w.ndim not in (1, 2) or not arrays.is_floating(w.dtype) or w.shape[-1] == 0:
+        raise ArgumentError("multinomial needs a vector or rows of weights", got=describe(input))
+    if not bool((np.isfinite(w) & (w >= 0)).all()) or bool((w.sum(-1) <= 0).any()):
+        raise ArgumentError("multinomial: weights are not negative, finite, and not all 0")
+    source = _generator(generator, arrays.device_of(w))
+    if replacement:
+        total = np.cumsum(w, axis=-1, dtype=arrays.float64)
+        u = source.random((*w.shape[:-1], num_samples), arrays.float64) * total[..., -1:]
+        return Tensor(np.sum(u[..., None] >= total[..., None, :], axis=-1))
+    if num_samples > int(np.count_nonzero(w, axis=-1).min()):
+        raise ArgumentError(f"multinomial: there are no {num_samples} classes to draw from")
+    waiting = -np.log1p(-source.random(w.shape, arrays.float64))
+    keys = np.where(w > 0, waiting / np.where(w > 0, w, 1), math.inf)
+    return Tensor(np.argsort(keys, axis=-1)[..., :num_samples])
 
 
 for _function in (
     *(tensor, as_tensor, from_numpy, full, zeros, ones, empty, eye, arange, linspace),
     *(zeros_like, ones_like, empty_like, full_like, rand_like, randn_like),
-    *(rand, randn, randint, randperm, bernoulli, normal),
+    *(rand, randn, randint, randperm, bernoulli, normal, randint_like, multinomial),
+    *(logspace, tril_indices, triu_indices, meshgrid),
 ):
     public(_function, as_method=False)
 

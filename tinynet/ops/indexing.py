@@ -22,16 +22,17 @@ import numpy as np
 from tinynet.arrays import (
     Array,
     device_of,
-    index_add,
     is_array,
     on_cpu,
     repeats,
     same_device,
     to_device,
 )
-from tinynet.errors import DTypeError, describe
+from tinynet.arrays import index_add as scatter_in_place
+from tinynet.errors import DTypeError, ShapeError, describe
 from tinynet.op import implements, primitive
 from tinynet.ops.public import method, public
+from tinynet.ops.shape import axis_of
 from tinynet.tensor import Tensor, raw
 
 # -- the table -------------------------------------------------------------------------------------
@@ -45,8 +46,11 @@ from tinynet.tensor import Tensor, raw
     rules=(lambda g, _y, _u, *, index: scatter(g, index=index, shape=_u.shape),),  # type: ignore[has-type]
 )
 def getitem(u: Array, *, index: Any) -> Array:
-    """u[index], in all of NumPy's forms."""
-    return u[index]
+    """u[index], in all of NumPy's forms. One entry is shown too: NumPy would copy it."""
+    y = u[index]
+    if isinstance(y, np.generic):
+        return u[(*index, ...)] if isinstance(index, tuple) else u[index, ...]
+    return y
 
 
 @primitive(
@@ -59,7 +63,7 @@ def scatter(u: Array, *, index: Any, shape: tuple[int, ...]) -> Array:
     """Zeros of the given shape with u added at index: the adjoint of u[index]."""
     y = np.zeros(shape, dtype=u.dtype, like=u)
     if repeats(index):
-        index_add(y, index, u)
+        scatter_in_place(y, index, u)
     else:
         y[index] = u
     return y
@@ -122,6 +126,25 @@ def _getitem(self: Any, index: Any) -> Any:
     return getitem(self, index=plain_index(index, self.array))
 
 
+def _grid(shape: Any, axis: int, indices: Array) -> tuple[Any, ...]:
+    """The index that takes x[.., indices[.., k, ..], ..] along the axis; the other axes of
+    `shape` go together.
+    """
+    grid = [
+        np.arange(n, like=indices).reshape([-1 if i == j else 1 for j in range(len(shape))])
+        for i, n in enumerate(shape)
+    ]
+    grid[axis] = indices
+    return tuple(grid)
+
+
+def _whole_numbers(indices: Any, name: str) -> Array:
+    array = raw(indices)
+    if array.dtype.kind not in "iu":
+        raise DTypeError(f"{name}: indices are whole numbers", got=describe(indices))
+    return array.copy()
+
+
 @public
 def take_along_dim(input: Any, indices: Any, dim: int) -> Any:
     """y[.., k, ..] = input[.., indices[.., k, ..], ..] along `dim`; the other axes go together, and
@@ -132,19 +155,164 @@ def take_along_dim(input: Any, indices: Any, dim: int) -> Any:
     tensor([[2.],
             [3.]])
     """
-    indices = raw(indices)
-    axis = dim % input.ndim
-    grid = [
-        np.arange(n, like=indices).reshape([-1 if i == j else 1 for j in range(input.ndim)])
-        for i, n in enumerate(input.shape)
-    ]
-    grid[axis] = indices
-    return _getitem(input, tuple(grid))
+    indices = _whole_numbers(indices, "take_along_dim")
+    return getitem(input, index=_grid(input.shape, dim % input.ndim, indices))
 
 
 @implements(np.take_along_axis)
-def _take_along_axis(arr: Any, indices: Any, axis: int = -1) -> Any:
-    return take_along_dim(arr, indices, axis)
+def _take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
+    return take_along_dim(np.ravel(arr) if axis is None else arr, indices, axis or 0)
 
 
+def _corner(input: Any, dim: int, index: Any, name: str) -> tuple[Any, ...]:
+    """The index of PyTorch's gather and scatter: no broadcasting, `index` may be smaller."""
+    indices, axis = _whole_numbers(index, name), axis_of(dim, input.ndim)
+    fits = indices.ndim == input.ndim and all(
+        n <= m for i, (n, m) in enumerate(zip(indices.shape, input.shape, strict=True)) if i != axis
+    )
+    if not fits:
+        raise ShapeError(
+            f"{name}: index has the axes of input, none longer (but for dim)",
+            got=f"input {describe(input)}, index {describe(index)}",
+        )
+    return _grid(indices.shape, axis, indices)
+
+
+@public
+def gather(input: Any, dim: int, index: Any) -> Any:
+    """y[i, k] = input[i, index[i, k]] for dim 1: for each place of `index`, one entry along `dim`.
+
+    >>> import tinynet as tn
+    >>> scores = tn.tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> scores.gather(1, tn.tensor([[1], [0]]))
+    tensor([[2.],
+            [3.]])
+    """
+    return getitem(input, index=_corner(input, dim, index, "gather"))
+
+
+def _source(src: Any, index: tuple[Any, ...], axis: int) -> Any:
+    """The part of `src` that goes with the index; a number goes everywhere."""
+    if not isinstance(src, Tensor):
+        return src
+    shape = index[axis].shape
+    if any(n > m for n, m in zip(shape, src.shape, strict=True)):
+        raise ShapeError("src is smaller than index", got=f"{describe(src)}, index {shape}")
+    return src[tuple(slice(n) for n in shape)]
+
+
+def _scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None) -> Any:
+    """A copy of input in which y[i, index[i, k]] = src[i, k] for dim 1; `src` may be a number.
+
+    >>> import tinynet as tn
+    >>> tn.zeros(2, 3).scatter(1, tn.tensor([[2], [0]]), 1.0)
+    tensor([[0., 0., 1.],
+            [1., 0., 0.]])
+    """
+    places = _corner(input, dim, index, "scatter")
+    source = _source(value if src is None else src, places, axis_of(dim, input.ndim))
+    return put(input, source, index=places)
+
+
+@public
+def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
+    """A copy of input to which y[i, index[i, k]] += src[i, k] for dim 1: equal places add up.
+
+    >>> import tinynet as tn
+    >>> tn.zeros(2).scatter_add(0, tn.tensor([0, 0, 1]), tn.tensor([1.0, 2.0, 3.0]))
+    tensor([3., 3.])
+    """
+    places = _corner(input, dim, index, "scatter_add")
+    source = _source(src, places, axis_of(dim, input.ndim))
+    return input + scatter(source, index=places, shape=tuple(input.shape))
+
+
+def _rows(input: Any, dim: int, index: Any, name: str) -> tuple[Any, ...]:
+    indices = _whole_numbers(index, name)
+    if indices.ndim > 1:
+        raise ShapeError(f"{name} needs a vector of indices", got=describe(index))
+    return (slice(None),) * axis_of(dim, input.ndim) + (np.atleast_1d(indices),)
+
+
+@public
+def index_select(input: Any, dim: int, index: Any) -> Any:
+    """The slices along `dim` that `index` names, in its order.
+
+    >>> import tinynet as tn
+    >>> tn.tensor([[1, 2], [3, 4]]).index_select(1, tn.tensor([1, 1]))
+    tensor([[2, 2],
+            [4, 4]])
+    """
+    return getitem(input, index=_rows(input, dim, index, "index_select"))
+
+
+@public
+def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Any:
+    """A copy of input with alpha · source added to the slices along `dim` that `index` names."""
+    places = _rows(input, dim, index, "index_add")
+    added = source if alpha == 1 else source * alpha
+    return input + scatter(added, index=places, shape=tuple(input.shape))
+
+
+@public
+def take(input: Any, index: Any) -> Any:
+    """The entries at `index`, counted through the flattened tensor; shaped like `index`."""
+    return getitem(np.ravel(input), index=_whole_numbers(index, "take"))
+
+
+@implements(np.take)
+def _np_take(a: Any, indices: Any, axis: int | None = None) -> Any:
+    if axis is None:
+        a, axis = np.ravel(a), 0
+    return _getitem(a, (slice(None),) * axis_of(axis, a.ndim) + (np.asarray(raw(indices)),))
+
+
+@public
+def masked_fill(input: Any, mask: Any, value: Any) -> Any:
+    """input where the mask is false, `value` (a number or a 0-d Tensor) where it is true.
+
+    >>> import tinynet as tn
+    >>> x = tn.tensor([1.0, 2.0])
+    >>> x.masked_fill(x > 1, 0.0)
+    tensor([1., 0.])
+    """
+    if getattr(value, "ndim", 0):
+        raise ShapeError("masked_fill: the value is one number", got=describe(value))
+    return np.where(_mask(mask), value, input)
+
+
+@public
+def masked_select(input: Any, mask: Any) -> Any:
+    """The entries where the mask is true, in a row; input and mask broadcast."""
+    mask = raw(_mask(mask))
+    shape = np.broadcast_shapes(input.shape, mask.shape)
+    return getitem(np.broadcast_to(input, shape), index=np.broadcast_to(mask, shape).copy())
+
+
+def _mask(mask: Any) -> Any:
+    if mask.dtype.kind != "b":
+        raise DTypeError("a mask is made of booleans", got=describe(mask), hint="mask != 0")
+    return mask
+
+
+@public
+def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
+    """Where the entries are not 0: one row of indices for each, or with `as_tuple` one vector for
+    each axis.
+
+    >>> import tinynet as tn
+    >>> tn.nonzero(tn.tensor([0, 5, 0, 7]))
+    tensor([[1],
+            [3]])
+    """
+    found = np.nonzero(raw(input)) if input.ndim else np.nonzero(raw(input).reshape(1))[:0]
+    if as_tuple:
+        return tuple(Tensor(i) for i in found)
+    count = np.count_nonzero(raw(input))
+    return Tensor(np.stack(found, axis=1) if found else np.zeros((count, 0), dtype=np.intp))
+
+
+implements(np.nonzero)(lambda a: nonzero(a, as_tuple=True))
+implements(np.argwhere)(lambda a: nonzero(a))
+public(_scatter, name="scatter")
 method("__getitem__", _getitem)

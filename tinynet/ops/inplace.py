@@ -5,8 +5,8 @@ up, and the Tensor takes over the result's place in the graph. Whoever saved the
 by the counter.
 
 A leaf that requires gradients refuses outside `no_grad()`: afterwards nobody could say which of its
-two values the gradient belongs to. A view of a recorded value refuses too, because the value it
-shows would not know.
+two values the gradient belongs to. A change of a view is a change of the Tensor whose memory it
+shows (`_through`); other views of that memory notice when they are next used (`autograd.renew`).
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from tinynet import arrays
-from tinynet.autograd import is_grad_enabled, place
+from tinynet.autograd import place, renew
 from tinynet.errors import InPlaceError, ShapeError, describe
+from tinynet.grad_mode import is_grad_enabled
 from tinynet.ops.creation import as_tensor
-from tinynet.ops.indexing import plain_index, put
+from tinynet.ops.indexing import getitem, plain_index, put
 from tinynet.ops.public import exports, method
 from tinynet.random import Generator, default_generator
 from tinynet.tensor import Tensor, raw
@@ -35,35 +36,58 @@ def overwrite(x: Tensor, result: Any) -> Tensor:
             expected=str(x.shape),
             got=str(np.shape(values)),
         )
-    recorded = isinstance(result, Tensor) and result.requires_grad
     if is_grad_enabled():
-        _refuse(x, recorded)
+        if x.is_leaf and x.requires_grad:
+            raise InPlaceError(
+                "a leaf that requires gradients is being used in an in-place operation",
+                got=describe(x),
+                hint="with tn.no_grad(): ... to change a parameter, or x = x + 1 for a new value",
+            )
+        recorded = isinstance(result, Tensor) and result.requires_grad
+        if x._base is not None and (recorded or _owner(x).requires_grad):
+            return _through(x, result)
         x._requires_grad, x._node = recorded, result._node if recorded else None
     x.array[...] = values
     x._counter[0] += 1
     return x
 
 
-def _refuse(x: Tensor, recorded: bool) -> None:
-    if x.is_leaf and x.requires_grad:
+def _owner(x: Tensor) -> Tensor:
+    """The Tensor whose memory x shows in the end; x itself if it is no view."""
+    while x._base is not None:
+        x = x._base.parent
+    return x
+
+
+def _through(x: Tensor, result: Any) -> Tensor:
+    """Change a view by changing its parent where the view shows it; the view is then taken anew.
+
+    A part that was picked is put back; reshape and permute only rearrange, and are undone by their
+    own rules.
+    """
+    view = x._base
+    new = result if isinstance(result, Tensor) else as_tensor(result, device=x.device)
+    new = new.to(x.dtype).broadcast_to(x.shape)
+    if not x.array.flags.writeable:
         raise InPlaceError(
-            "a leaf that requires gradients is being used in an in-place operation",
-            got=describe(x),
-            hint="with tn.no_grad(): ... to change a parameter, or x = x + 1 for a new value",
+            "several entries of an expanded tensor share one place", hint="x.clone()"
         )
-    shown = None if x._base is None else x._base()
-    if shown is not None and (recorded or shown.requires_grad):
-        raise InPlaceError(
-            "a view of a recorded value cannot be changed in place: that value would not know",
-            got=describe(x),
-            hint="base[index] = values on the value itself, or x.clone() first",
-        )
+    if view.op is getitem:
+        whole = put(view.parent, new, index=view.options["index"])
+    else:
+        whole = view.op.rule(0)(new, None, view.parent, **view.options)
+    overwrite(view.parent, whole)
+    renew(x)
+    return x
 
 
 def _before(x: Tensor) -> Tensor:
     """x as it is now, for the op to save: a copy at the same place in the graph."""
-    if x._node is None or not is_grad_enabled():
+    if not is_grad_enabled():
         return x
+    renew(x)
+    if x._node is None:
+        return x if x.requires_grad else Tensor(x.array.copy())
     return place(x.array.copy(), x._node)
 
 
@@ -76,23 +100,11 @@ def in_place(function: Callable[..., Any]) -> Callable[..., Tensor]:
     return changed
 
 
-_IN_PLACE = (
-    "add",
-    "sub",
-    "mul",
-    "div",
-    "pow",
-    "neg",
-    "abs",
-    "exp",
-    "log",
-    "sqrt",
-    "square",
-    "sin",
-    "cos",
-    "tanh",
-)
-for _name in (*_IN_PLACE, "sigmoid", "relu", "clamp"):
+_IN_PLACE = """
+    add sub mul div pow neg abs exp log sqrt square reciprocal sin cos tanh sigmoid relu clamp lerp
+    round floor ceil remainder floor_divide masked_fill scatter scatter_add index_add
+"""
+for _name in _IN_PLACE.split():
     _function = in_place(exports[_name])
     _function.__doc__ = f"`{_name}`, written over this Tensor's own values."
     method(f"{_name}_", _function)
@@ -114,7 +126,7 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         if isinstance(value, Tensor)
         else as_tensor(value, dtype=self.dtype, device=self.device)
     )
-    if is_grad_enabled() and (self.requires_grad or value.requires_grad):
+    if is_grad_enabled() and (_owner(self).requires_grad or value.requires_grad):
         overwrite(self, put(_before(self), value.to(self.dtype), index=index))
     else:
         arrays.same_device((self.array, value.array), ("the tensor", "the new values"))

@@ -121,6 +121,123 @@ def mm(input: Any, mat2: Any) -> Any:
     return matmul(input, mat2)
 
 
+@public
+def bmm(input: Any, mat2: Any) -> Any:
+    """The products of two batches of matrices, without broadcasting."""
+    if input.ndim != 3 or mat2.ndim != 3 or input.shape[0] != mat2.shape[0]:
+        raise ShapeError(
+            "bmm needs two batches of matrices, equally many",
+            expected="(b, n, k), (b, k, m)",
+            got=f"{describe(input)}, {describe(mat2)}",
+            hint="matmul",
+        )
+    return matmul(input, mat2)
+
+
+@public
+def mv(input: Any, vec: Any) -> Any:
+    """A matrix times a vector."""
+    if input.ndim != 2 or vec.ndim != 1:
+        raise ShapeError(
+            "mv needs a matrix and a vector", got=f"{describe(input)}, {describe(vec)}"
+        )
+    return matmul(input, vec)
+
+
+@public
+def dot(input: Any, tensor: Any) -> Any:
+    """Σ of the products of the entries of two vectors."""
+    if input.ndim != 1 or tensor.ndim != 1:
+        raise ShapeError(
+            "dot needs two vectors", got=f"{describe(input)}, {describe(tensor)}", hint="x @ y"
+        )
+    return matmul(input, tensor)
+
+
+@public
+def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
+    """beta · input + alpha · mat1 mat2."""
+    return input * beta + mm(mat1, mat2) * alpha
+
+
+@public
+def outer(input: Any, vec2: Any) -> Any:
+    """Every entry of one vector times every entry of the other.
+
+    >>> import tinynet as tn
+    >>> tn.outer(tn.tensor([1, 2]), tn.tensor([3, 4]))
+    tensor([[3, 4],
+            [6, 8]])
+    """
+    if input.ndim != 1 or vec2.ndim != 1:
+        raise ShapeError("outer needs two vectors", got=f"{describe(input)}, {describe(vec2)}")
+    return input[:, None] * vec2
+
+
+@public
+def inner(input: Any, other: Any) -> Any:
+    """Σ over the last axes of both, for every pair of the other axes."""
+    if input.ndim == 0 or other.ndim == 0:
+        return input * other
+    return tensordot(input, other, dims=([-1], [-1]))
+
+
+def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
+    """Σ over pairs of axes: the last `dims` of a with the first of b, or the lists dims[0] of a and
+    dims[1] of b. The axes that are left follow each other, those of a first.
+
+    >>> import tinynet as tn
+    >>> tn.tensordot(tn.ones(2, 3, 4), tn.ones(3, 4, 5), dims=2).shape
+    (2, 5)
+    """
+    whole = not isinstance(dims, list | tuple)
+    first, second = (range(a.ndim - dims, a.ndim), range(dims)) if whole else dims
+    first = [first] if isinstance(first, int) else [d % a.ndim for d in first]
+    second = [second] if isinstance(second, int) else [d % b.ndim for d in second]
+    if [a.shape[i] for i in first] != [b.shape[j] for j in second]:
+        raise ShapeError(
+            f"tensordot: the axes {first} and {second} do not fit",
+            got=f"{describe(a)}, {describe(b)}",
+        )
+    left = [i for i in range(a.ndim) if i not in first]
+    right = [j for j in range(b.ndim) if j not in second]
+    n = math.prod(a.shape[i] for i in first)
+    u = np.reshape(np.transpose(a, (*left, *first)), (math.prod(a.shape[i] for i in left), n))
+    v = np.reshape(np.transpose(b, (*second, *right)), (n, math.prod(b.shape[j] for j in right)))
+    return np.reshape(matmul(u, v), (*(a.shape[i] for i in left), *(b.shape[j] for j in right)))
+
+
+@public
+def kron(input: Any, other: Any) -> Any:
+    """Kronecker's product: each entry of input times the whole of other, as blocks.
+
+    >>> import tinynet as tn
+    >>> tn.kron(tn.tensor([1, 10]), tn.tensor([1, 2]))
+    tensor([ 1,  2, 10, 20])
+    """
+    ndim = max(input.ndim, other.ndim)
+    m = (1,) * (ndim - input.ndim) + tuple(input.shape)
+    n = (1,) * (ndim - other.ndim) + tuple(other.shape)
+    blocks = np.reshape(input, tuple(k for i in m for k in (i, 1)))
+    inside = np.reshape(other, tuple(k for i in n for k in (1, i)))
+    return np.reshape(blocks * inside, tuple(i * j for i, j in zip(m, n, strict=True)))
+
+
+public(tensordot, as_method=False)
+implements(np.inner)(inner)
+implements(np.kron)(kron)
+implements(np.outer)(lambda a, b: outer(np.ravel(a), np.ravel(b)))
+implements(np.tensordot)(lambda a, b, axes=2: tensordot(a, b, axes))
+
+
+@implements(np.dot)
+def _np_dot(a: Any, b: Any) -> Any:
+    """NumPy's dot: the last axis of a with the last but one of b."""
+    if a.ndim == 0 or b.ndim == 0:
+        return a * b
+    return tensordot(a, b, dims=([-1], [-2 if b.ndim > 1 else -1]))
+
+
 def einsum(equation: str, *operands: Any) -> Any:
     """Einstein's summation: `"ij,jk->ik"` is the matrix product.
 

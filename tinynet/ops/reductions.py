@@ -1,7 +1,7 @@
 r"""Sums and their kin: ops that make axes disappear.
 
 In the formulas i runs over the entries that are reduced, n is their number. A reduced axis is put
-back with size 1 (`_restore`) so that the gradient lines up with the input; from there it
+back with size 1 (`restore`) so that the gradient lines up with the input; from there it
 broadcasts.
 """
 
@@ -15,37 +15,37 @@ import numpy as np
 from tinynet.arrays import Array, int64, is_floating
 from tinynet.dispatch import cast
 from tinynet.errors import ArgumentError, OutOfRangeError, ShapeError
-from tinynet.op import primitive
+from tinynet.op import Op, implements, primitive
 from tinynet.ops.public import public
 from tinynet.tensor import Tensor
 
 Axis = int | tuple[int, ...] | None
 
 
-def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
+def axes_of(axis: Axis, ndim: int) -> tuple[int, ...]:
     """The axes as non-negative numbers; None means all."""
     if axis is None:
         return tuple(range(ndim))
     return tuple(a % ndim if ndim else 0 for a in (axis if isinstance(axis, tuple) else (axis,)))
 
 
-def _restore(g: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
+def restore(g: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
     """A reduced value with the reduced axes back, of size 1, so that it broadcasts to x."""
     if keepdims or axis is None:
         return g
-    axes = _axes(axis, x.ndim)
+    axes = axes_of(axis, x.ndim)
     return np.reshape(g, tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
 
 
 def _spread(g: Any, x: Any, axis: Axis, keepdims: bool, n: int = 1) -> Any:
     """A reduced value, divided by n and repeated to x's shape."""
-    restored = _restore(g if n == 1 else g / n, x, axis, keepdims)
+    restored = restore(g if n == 1 else g / n, x, axis, keepdims)
     return np.zeros(x.shape, dtype=g.dtype, like=g) + restored
 
 
 def _count(x: Any, axis: Axis) -> int:
     """How many entries are reduced into one."""
-    return math.prod(x.shape[a] for a in _axes(axis, x.ndim)) if x.ndim else 1
+    return math.prod(x.shape[a] for a in axes_of(axis, x.ndim)) if x.ndim else 1
 
 
 # -- the table -------------------------------------------------------------------------------------
@@ -53,7 +53,6 @@ def _count(x: Any, axis: Axis) -> int:
 
 @primitive(
     np.sum,
-    (np.add, "reduce"),
     name="sum",
     formula=r"\sum_i u_i",
     promote="none",
@@ -82,7 +81,7 @@ def _mean(u: Array, axis: Axis = None, dtype: Any = None, keepdims: bool = False
 
 def _var_rule(g: Any, _y: Any, u: Any, *, axis: Axis, ddof: float, keepdims: bool) -> Any:
     centred = u - np.mean(u, axis=axis, keepdims=True)
-    return _restore(g, u, axis, keepdims) * centred * (2 / _at_least_0(_count(u, axis) - ddof))
+    return restore(g, u, axis, keepdims) * centred * (2 / _at_least_0(_count(u, axis) - ddof))
 
 
 def _at_least_0(n: float) -> float:
@@ -104,16 +103,33 @@ def _var(u: Array, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False
     )
 
 
+def _std_rule(g: Any, y: Any, u: Any, *, axis: Axis, ddof: float, keepdims: bool) -> Any:
+    """As of √var; 0 at every order where the deviation is 0, and √ has no derivative."""
+    g_over_2y = np.where(y == 0, 0, g / (2 * np.where(y == 0, 1, y)))
+    return _var_rule(g_over_2y, None, u, axis=axis, ddof=ddof, keepdims=keepdims)
+
+
+@primitive(
+    np.std,
+    name="std",
+    formula=r"\sqrt{\tfrac{1}{n - c} \sum_i \bigl(u_i - \tfrac{1}{n} \sum_j u_j\bigr)^2}",
+    domain="no constant rows",
+    promote="none",
+    rules=(_std_rule,),
+)
+def _std(u: Array, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Array:
+    return np.sqrt(_var(u, axis=axis, ddof=ddof, keepdims=keepdims))
+
+
 def _extreme_rule(g: Any, y: Any, u: Any, *, axis: Axis, keepdims: bool) -> Any:
     """Ties share evenly; where the result is NaN, its NaNs do. The count is taken in g's dtype."""
-    winners = (u == _restore(y, u, axis, keepdims)) | (u != u)
+    winners = (u == restore(y, u, axis, keepdims)) | (u != u)
     count = np.sum(winners, axis=axis, keepdims=True, dtype=g.dtype)
-    return np.where(winners, _restore(g, u, axis, keepdims) / count, 0)
+    return np.where(winners, restore(g, u, axis, keepdims) / count, 0)
 
 
 @primitive(
     np.max,
-    (np.maximum, "reduce"),
     name="amax",
     formula=r"\max_i u_i",
     domain="no ties",
@@ -126,7 +142,6 @@ def _amax(u: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
 
 @primitive(
     np.min,
-    (np.minimum, "reduce"),
     name="amin",
     formula=r"\min_i u_i",
     domain="no ties",
@@ -148,7 +163,7 @@ def _finite(y: Any) -> Any:
     promote="float",
     rules=(
         lambda g, y, u, *, axis, keepdims: (
-            _restore(g, u, axis, keepdims) * np.exp(u - _restore(_finite(y), u, axis, keepdims))
+            restore(g, u, axis, keepdims) * np.exp(u - restore(_finite(y), u, axis, keepdims))
         ),
     ),
 )
@@ -171,16 +186,32 @@ def _argmin(u: Array, axis: int | None = None, *, keepdims: bool = False) -> Arr
     return np.argmin(u, axis=axis, keepdims=keepdims)
 
 
-@primitive(np.any, (np.logical_or, "reduce"), name="any", formula=r"\bigvee_i u_i", promote="none")
+@primitive(np.any, name="any", formula=r"\bigvee_i u_i", promote="none")
 def _any(u: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     return np.any(u, axis=axis, keepdims=keepdims)
 
 
-@primitive(
-    np.all, (np.logical_and, "reduce"), name="all", formula=r"\bigwedge_i u_i", promote="none"
-)
+@primitive(np.all, name="all", formula=r"\bigwedge_i u_i", promote="none")
 def _all(u: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     return np.all(u, axis=axis, keepdims=keepdims)
+
+
+def answers_reduce(ufunc: Any, op: Op) -> None:
+    """Let an op answer for `ufunc.reduce`, which works along axis 0 where none is given."""
+
+    @implements((ufunc, "reduce"))
+    def reduce(array: Any, axis: Axis = 0, **options: Any) -> Any:
+        return op(array, axis=axis, **options)
+
+
+for _ufunc, _op in (
+    (np.add, _sum),
+    (np.maximum, _amax),
+    (np.minimum, _amin),
+    (np.logical_or, _any),
+    (np.logical_and, _all),
+):
+    answers_reduce(_ufunc, _op)
 
 
 # -- PyTorch's names -------------------------------------------------------------------------------
@@ -267,12 +298,69 @@ def var(
     >>> x.var(), np.var(x)
     (tensor(1.), tensor(0.6667))
     """
+    return _deviation(_var, input, dim, unbiased, keepdim, correction)
+
+
+@public
+def std(
+    input: Any,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> Any:
+    """√var: the standard deviation, with the arguments of `var`. Its gradient is 0 where it is 0.
+
+    >>> import tinynet as tn
+    >>> x = tn.tensor([1.0, 3.0, 5.0])
+    >>> x.std(), np.std(x)
+    (tensor(2.), tensor(1.6330))
+    """
+    return _deviation(_std, input, dim, unbiased, keepdim, correction)
+
+
+def _deviation(
+    op: Op, input: Any, dim: Any, unbiased: bool | None, keepdim: bool, correction: float | None
+) -> Any:
     if isinstance(dim, bool):  # PyTorch's var(input, unbiased)
         dim, unbiased = None, dim
-    _floating(input, "var")
+    _floating(input, op.name)
     if correction is None:
         correction = 0 if unbiased is False else 1
-    return _var(input, axis=checked_axis(input, dim), ddof=correction, keepdims=keepdim)
+    return op(input, axis=checked_axis(input, dim), ddof=correction, keepdims=keepdim)
+
+
+@public
+def nansum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """`sum` in which NaN counts as 0, and receives the gradient 0.
+
+    >>> import tinynet as tn
+    >>> tn.nansum(tn.tensor([1.0, float("nan"), 2.0]))
+    tensor(3.)
+    """
+    return sum(np.where(np.isnan(input), 0, input), dim, keepdim, dtype=dtype)
+
+
+@implements(np.nansum)
+def _np_nansum(a: Any, axis: Axis = None, dtype: Any = None, *, keepdims: bool = False) -> Any:
+    return nansum(a, axis, keepdims, dtype=dtype)
+
+
+@public
+def count_nonzero(input: Any, dim: Any = None) -> Any:
+    """How many entries are not 0, as int64.
+
+    >>> import tinynet as tn
+    >>> tn.count_nonzero(tn.tensor([[1.0, 0.0], [2.0, 3.0]]), dim=1)
+    tensor([1, 2])
+    """
+    return sum(input != 0, dim)
+
+
+@implements(np.count_nonzero)
+def _np_count_nonzero(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    return sum(a != 0, axis, keepdims)
 
 
 @public

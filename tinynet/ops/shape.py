@@ -158,7 +158,28 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     return _reshape(input, shape=(*input.shape[:first], merged, *input.shape[last + 1 :]))
 
 
-implements(np.ravel)(lambda a: _reshape(a, shape=(-1,)))
+@public
+def ravel(input: Any) -> Any:
+    """All entries in row-major order along one axis."""
+    return _reshape(input, shape=(-1,))
+
+
+implements(np.ravel)(ravel)
+
+
+@public
+def unflatten(input: Any, dim: int, sizes: Any) -> Any:
+    """The axis `dim` made several, of the given sizes; one of them may be −1.
+
+    >>> import tinynet as tn
+    >>> tn.ones(2, 12).unflatten(1, (3, -1)).shape
+    (2, 3, 4)
+    """
+    at = axis_of(dim, input.ndim)
+    known = math.prod(n for n in sizes if n != -1)
+    missing = input.shape[at] // known if known else 0
+    new = tuple(missing if n == -1 else n for n in sizes)
+    return _reshaped(input, (*input.shape[:at], *new, *input.shape[at + 1 :]))
 
 
 @public
@@ -335,7 +356,6 @@ def stack(tensors: Any, dim: int = 0) -> Any:
 
 public(cat, as_method=False)
 public(stack, as_method=False)
-public(cat, name="concatenate", as_method=False)
 implements(np.concatenate)(lambda arrays, axis=0: cat(arrays, axis))
 implements(np.stack)(lambda arrays, axis=0: stack(arrays, axis))
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from tinynet import arrays
-from tinynet.autograd import enable_grad
 from tinynet.derivations import lbfgs as rule
 from tinynet.derivations.line_search import Point, strong_wolfe
 from tinynet.errors import ArgumentError, ShapeError
+from tinynet.grad_mode import enable_grad
 from tinynet.optim.optimizer import Closure, Optimizer
 from tinynet.tensor import Tensor
 

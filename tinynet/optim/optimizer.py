@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tinynet import arrays
-from tinynet.autograd import enable_grad
 from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
+from tinynet.grad_mode import enable_grad
 from tinynet.tensor import Tensor
 
 Closure = Callable[[], Any]

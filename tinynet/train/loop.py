@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from tinynet import random
-from tinynet.autograd import no_grad
 from tinynet.data import DataLoader, TensorDataset
 from tinynet.errors import ArgumentError, DataError, GraphError, TinynetError, describe
+from tinynet.grad_mode import no_grad
 from tinynet.tensor import Tensor
 from tinynet.train.history import History
 
