@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import types
 import warnings
 from collections.abc import Callable, Iterator
@@ -41,10 +42,14 @@ def _inside(x: Any) -> Any:
 
 
 def outside(x: Any) -> Any:
-    """What NumPy gave, as CuPy gives it: always arrays, 0-d where NumPy gives a number."""
+    """What NumPy gave, as CuPy gives it: always arrays, 0-d where NumPy gives a number; and plain
+    tuples where NumPy names the parts (cupy/linalg/_norms.py, slogdet).
+    """
     if isinstance(x, np.ndarray | np.generic | bool | int | float | complex):
         return ndarray._of(np.asarray(x))
-    return type(x)(map(outside, x)) if type(x) in (list, tuple) else x
+    if isinstance(x, tuple):
+        return tuple(map(outside, x))
+    return list(map(outside, x)) if type(x) is list else x
 
 
 def _quietly(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -112,8 +117,11 @@ class ufunc:
         return self(a[(..., *(None,) * b.ndim)], b, **kwargs)
 
 
+_LACKING = {"erf": np.vectorize(math.erf, otypes="d")}  # in cupyx.scipy.special, not in NumPy
+
+
 def _numpy(name: str) -> Any:
-    found = getattr(np, name, None)
+    found = _LACKING.get(name) or getattr(np, name, None)
     if found is None:
         raise NotImplementedError(f"the double of CuPy does not know {name}")
     return found

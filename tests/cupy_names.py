@@ -23,6 +23,7 @@ def lines() -> Iterator[str]:
     """The lines of the list, from the CuPy that is installed."""
     import cupy
     import cupyx
+    from cupyx.scipy import special
 
     yield f"version {cupy.__version__}"
     for path in MODULES:
@@ -34,6 +35,10 @@ def lines() -> Iterator[str]:
             parameters = _parameters(member) if callable(member) else ""
             yield f"{'method' if callable(member) else 'attribute'} {path}.{name}{parameters}"
     yield from (f"cupyx {name}" for name in _public(cupyx) if callable(getattr(cupyx, name)))
+    yield from ("module cupyx.scipy", "module cupyx.scipy.special")
+    for name in _public(special):
+        if isinstance(value := getattr(special, name), cupy.ufunc):
+            yield f"ufunc cupyx.scipy.special.{name} {' '.join(value.types)}"
 
 
 def _module(cupy: Any, path: str) -> Iterator[str]:

@@ -52,7 +52,7 @@ CUPYX.scatter_add = lambda a, slices, value: a.scatter_add(slices, value)
 @contextmanager
 def installed() -> Iterator[Any]:
     """The double in the place of CuPy, for as long as the block lasts."""
-    names = {"cupy": MODULE, "cupyx": CUPYX}
+    names = {"cupy": MODULE, "cupyx": CUPYX, "cupyx.scipy": CUPYX.scipy}
     before = {name: sys.modules.get(name) for name in names}
     sys.modules.update(names)
     try:

@@ -19,7 +19,7 @@ from cupy_facts import KINDS, VERSION, signature
 cp = fake_cupy.MODULE
 REAL: dict[str, Any] = {}
 if importlib.util.find_spec("cupy") is not None:
-    REAL = {name: importlib.import_module(name) for name in ("cupy", "cupyx")}
+    REAL = {name: importlib.import_module(name) for name in ("cupy", "cupyx", "cupyx.scipy")}
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ needs_cupy = pytest.mark.skipif(
 @pytest.fixture
 def real(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The CuPy that is installed; neither its names nor its refusals need a GPU."""
-    for name in ("cupy", "cupyx"):
-        monkeypatch.setitem(sys.modules, name, REAL[name])
+    for name, module in REAL.items():
+        monkeypatch.setitem(sys.modules, name, module)
     if REAL["cupy"].__version__ != VERSION:
         pytest.skip(f"the double is of CuPy {VERSION}, not of {REAL['cupy'].__version__}")
     return REAL["cupy"]
@@ -244,6 +244,24 @@ def test_functions_have_the_parameters_of_the_real_ones(x: Any) -> None:
     refused(lambda: np.lib.stride_tricks.as_strided(x, (2,), (4,)), TypeError, "mplicit|array")
     assert np.lib.stride_tricks.sliding_window_view(x, 2, 1).shape == (2, 2, 2)
     assert np.linalg.norm(x[0]).item() == pytest.approx(5**0.5)
+
+
+def test_determinants_are_arrays_in_plain_tuples(x: Any) -> None:
+    """cupy/linalg/_norms.py, det and slogdet."""
+    y = x[:, :2]
+    assert (np.linalg.det(y).shape, np.linalg.det(y).dtype) == ((), np.float32)
+    assert type(np.linalg.slogdet(y)) is tuple
+    assert all(isinstance(part, cp.ndarray) for part in np.linalg.slogdet(y))
+
+
+def test_erf_is_that_of_cupyx(x: Any) -> None:
+    """cupyx/scipy/special/_erf.py."""
+    from cupyx.scipy import special
+
+    assert special.erf(x).dtype == np.float32
+    assert special.erf(x.astype("f2")).dtype == np.float64
+    assert special.erf(x[0, 1]).item() == pytest.approx(0.8427008)
+    refused(lambda: special.erf(x.get()), TypeError, "Unsupported type")
 
 
 def test_dtypes_are_those_of_the_loops(x: Any) -> None:

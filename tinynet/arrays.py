@@ -259,7 +259,7 @@ def erf(x: Array) -> Array:
     if not on_cpu(x):
         from cupyx.scipy import special
 
-        return special.erf(x)
+        return special.erf(x).astype(x.dtype, copy=False)  # of float16 it makes float64
     wide = np.promote_types(x.dtype, float32)  # float16 could not hold the polynomials
     a = np.minimum(np.abs(x, dtype=wide), 6)  # erf(6) rounds to 1
     inner = a * _rational(_ERF, a * a * (a < 1))

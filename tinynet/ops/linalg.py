@@ -76,8 +76,10 @@ def _cofactors(u: Any, y: Any) -> Any:
         return y[..., None, None] * _transposed(_inv(u))
     n = u.shape[-1]
     others = np.array([[i for i in range(n) if i != k] for k in range(n)], dtype=np.intp)
-    signs = np.array([[(-1) ** (i + j) for j in range(n)] for i in range(n)], dtype=u.dtype)
-    return _det(u[..., others[:, None, :, None], others[None, :, None, :]]) * signs
+    signs = [[(-1) ** (i + j) for j in range(n)] for i in range(n)]
+    return _det(u[..., others[:, None, :, None], others[None, :, None, :]]) * np.array(
+        signs, dtype=u.dtype, like=u
+    )
 
 
 @primitive(
@@ -88,7 +90,7 @@ def _cofactors(u: Any, y: Any) -> Any:
     rules=(lambda g, y, u: g[..., None, None] * _cofactors(u, y),),
 )
 def _det(u: Array) -> Array:
-    return np.asarray(np.linalg.det(u))
+    return np.linalg.det(u)
 
 
 @primitive(
@@ -99,12 +101,12 @@ def _det(u: Array) -> Array:
     rules=(lambda g, _y, u: g[..., None, None] * _transposed(_inv(u)),),
 )
 def _logabsdet(u: Array) -> Array:
-    return np.asarray(np.linalg.slogdet(u)[1])
+    return np.linalg.slogdet(u)[1]
 
 
 @primitive(name="det_sign", formula=r"\operatorname{sign} \det u", domain="square", promote="float")
 def _det_sign(u: Array) -> Array:
-    return np.asarray(np.linalg.slogdet(u)[0])
+    return np.linalg.slogdet(u)[0]
 
 
 def _cholesky_rule(g: Any, y: Any, _u: Any) -> Any:
