@@ -397,14 +397,8 @@ class ndarray:
             type(x) not in SCALARS and not isinstance(x, known) for x in operands
         ):
             return NotImplemented
-        if function.__name__ in (
-            "greater",
-            "greater_equal",
-            "less",
-            "less_equal",
-            "equal",
-            "not_equal",
-        ):
+        comparisons = ("greater", "greater_equal", "less", "less_equal", "equal", "not_equal")
+        if function.__name__ in comparisons:
             inputs = tuple(
                 x.item() if isinstance(x, np.ndarray) and not x.ndim else x for x in inputs
             )

@@ -138,6 +138,8 @@ FACE = {
     "iteration": lambda x: sum(row.sum() * i for i, row in enumerate(x)),
     "softmax": lambda x: (tn.softmax(x, 1) * tn.log_softmax(x, 1)).sum(),
     "norms": lambda x: (x * x).sum().sqrt() + x.abs().amax() + tn.logsumexp(x, 1).sum(),
+    "det of a singular matrix": lambda x: tn.det(tn.stack([x[0], x[0] * 2])[:, :2]),
+    "erf": lambda x: tn.erf(x).sum(),
     "cast": lambda x: (x.float() * 2).double().sum() + (x > 0).sum() * x.sum(),
     "checkpoint": lambda x: tn.utils.checkpoint.checkpoint(lambda y: y.exp().sum(), x),
 }

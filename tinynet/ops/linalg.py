@@ -76,10 +76,9 @@ def _cofactors(u: Any, y: Any) -> Any:
         return y[..., None, None] * _transposed(_inv(u))
     n = u.shape[-1]
     others = np.array([[i for i in range(n) if i != k] for k in range(n)], dtype=np.intp)
-    signs = [[(-1) ** (i + j) for j in range(n)] for i in range(n)]
-    return _det(u[..., others[:, None, :, None], others[None, :, None, :]]) * np.array(
-        signs, dtype=u.dtype, like=u
-    )
+    i = np.arange(n, dtype=u.dtype, like=u)
+    minors = _det(u[..., others[:, None, :, None], others[None, :, None, :]])
+    return minors * (-1) ** (i[:, None] + i)
 
 
 @primitive(
