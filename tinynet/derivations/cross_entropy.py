@@ -34,8 +34,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.derivations.reduction import check_classes, classes_of, reduce, weight
-from tinynet.errors import DTypeError, ShapeError
+from tinynet.derivations.reduction import check_classes, classes_of, reduce, sizes_of, weight
 from tinynet.op import Derivation
 from tinynet.ops.reductions import logsumexp
 
@@ -57,14 +56,7 @@ def forward(
     x: Any, t: Any, *, reduction: str = "mean", ignore_index: int = -100
 ) -> tuple[Any, tuple[Any, ...]]:
     """The definition, x read as (n, C, d). e = exp(x − max x) serves the loss and p = e / Σ e."""
-    axis = min(1, x.ndim - 1)
-    if x.ndim == 0 or t.shape != x.shape[:axis] + x.shape[axis + 1 :]:
-        raise ShapeError(
-            "the sizes do not fit", expected="x (C,), (n, C) or (n, C, …); t has no axis C"
-        )
-    if t.dtype.kind not in "iu" or x.dtype.kind != "f":
-        raise DTypeError("floating-point scores and whole numbers for the classes are expected")
-    sizes = (math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
+    sizes = sizes_of(x, t, "scores")
     counted, classes, n = classes_of(np.reshape(t, (sizes[0], sizes[2])), ignore_index)
     check_classes(classes, sizes[1])
     scores = np.reshape(x, sizes)

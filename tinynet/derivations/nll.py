@@ -21,14 +21,13 @@ Source: document D, 4.2.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
-from tinynet.derivations.reduction import check_classes, classes_of, reduce
+from tinynet.derivations.reduction import check_classes, classes_of, reduce, sizes_of
 from tinynet.derivations.reduction import weight as factor
-from tinynet.errors import DTypeError, ShapeError
+from tinynet.errors import ShapeError
 from tinynet.op import Derivation
 
 
@@ -55,14 +54,7 @@ def forward(
     x: Any, t: Any, *, weight: Any = None, reduction: str = "mean", ignore_index: int = -100
 ) -> tuple[Any, tuple[Any, ...]]:
     """The definition, x read as (n, C, d). The weight of every sample is kept, 0 if ignored."""
-    axis = min(1, x.ndim - 1)
-    if x.ndim == 0 or t.shape != x.shape[:axis] + x.shape[axis + 1 :]:
-        raise ShapeError(
-            "the sizes do not fit", expected="x (C,), (n, C) or (n, C, …); t has no axis C"
-        )
-    if t.dtype.kind not in "iu" or x.dtype.kind != "f":
-        raise DTypeError("floating-point numbers and whole numbers for the classes are expected")
-    sizes = (math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
+    sizes = sizes_of(x, t, "numbers")
     counted, classes, n = classes_of(np.reshape(t, (sizes[0], sizes[2])), ignore_index)
     check_classes(classes, sizes[1])
     w = np.zeros(classes.shape, dtype=x.dtype, like=x) + 1

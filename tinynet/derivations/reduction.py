@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.errors import ArgumentError, OutOfRangeError
+from tinynet.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 
 
 def weight(n: float, reduction: str) -> float:
@@ -67,3 +67,22 @@ def check_classes(classes: Any, count: int) -> None:
     for found in (int(np.min(classes)), int(np.max(classes))):
         if not 0 <= found < count:
             raise OutOfRangeError(f"there is no class {found}", expected=f"0 … {count - 1}")
+
+
+def sizes_of(x: Any, t: Any, what: str) -> tuple[int, int, int]:
+    """(n, C, d) of x (C,), (n, C) or (n, C, d1, …), whose classes t has x's shape without C.
+
+    `what` names the entries of x in the message of the DTypeError; sizes that do not fit are a
+    ShapeError.
+
+    >>> sizes_of(np.zeros((2, 3, 4, 5)), np.zeros((2, 4, 5), int), "scores")
+    (2, 3, 20)
+    """
+    axis = min(1, x.ndim - 1)
+    if x.ndim == 0 or t.shape != x.shape[:axis] + x.shape[axis + 1 :]:
+        raise ShapeError(
+            "the sizes do not fit", expected="x (C,), (n, C) or (n, C, …); t has no axis C"
+        )
+    if t.dtype.kind not in "iu" or x.dtype.kind != "f":
+        raise DTypeError(f"floating-point {what} and whole numbers for the classes are expected")
+    return math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :])
