@@ -1,0 +1,396 @@
+"""A run of array code, written down call by call, so that it can be read, edited and run again.
+
+`Traced` is an ndarray whose ufuncs, functions, methods, indexing and assignments are noted as they
+happen. Nothing else differs from NumPy: `x.var()` is NumPy's, `out[i] = v` writes into memory that
+views share. The result is a `Program`: the straight line of NumPy calls that ran, loops unrolled,
+each with the line of source and the instruction it came from.
+
+A program runs on arrays, which gives every intermediate value, and on Tensors, which gives the true
+gradient of every intermediate value. No source text is needed.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+import sys
+import types
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Site = tuple[str, int, int]  # function, its first line, instruction: the same in each turn of a loop
+_NUMBERS = (bool, int, float, np.generic)
+
+
+class Ref(NamedTuple):
+    """A value of the program, by number."""
+
+    slot: int
+
+
+class Step(NamedTuple):
+    """One call: slot `out` becomes function(*args, **kwargs), where Refs stand for values.
+
+    `into` is the slot that the call wrote into, where it wrote in place: `out` is then its new state.
+    """
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    out: int
+    site: Site
+    line: int
+    into: int | None = None
+
+    def reads(self) -> list[int]:
+        """The slots it takes as arguments."""
+        return [r.slot for r in refs((self.args, tuple(self.kwargs.values())))]
+
+
+class Program:
+    """The calls of one run.
+
+    inputs    one slot for each argument that was an array or a float; None for the others
+    steps     the calls, in order
+    outputs   what was returned: Refs in place of values
+    values    what each slot held when it was made
+    names     what the code called a slot, where it did, and on which line
+    """
+
+    def __init__(self, codes: Iterable[types.CodeType]) -> None:
+        self.codes = frozenset(codes)
+        self.inputs: list[int | None] = []
+        self.steps: list[Step] = []
+        self.outputs: Any = None
+        self.values: list[Any] = []
+        self.names: dict[int, tuple[str, int]] = {}
+
+    def made(self, value: Any) -> int:
+        """A new slot for a value."""
+        self.values.append(np.array(value) if isinstance(value, (np.ndarray, np.generic)) else value)
+        return len(self.values) - 1
+
+    def wrap(self, value: Any) -> Any:
+        """The value as a Traced array with a slot of its own."""
+        traced = np.asarray(value).view(Traced)
+        traced._program, traced._slot = self, self.made(value)
+        return traced
+
+    def where(self) -> tuple[Site, int]:
+        """The instruction of the learner's code that is running, and its line."""
+        frame: Any = sys._getframe(2)
+        while frame is not None and frame.f_code not in self.codes:
+            frame = frame.f_back
+        if frame is None:
+            return ("", 0, 0), 0
+        code = frame.f_code
+        return (code.co_name, code.co_firstlineno, frame.f_lasti), frame.f_lineno
+
+    def run(
+        self,
+        args: Sequence[Any],
+        change: Callable[[Step, Sequence[Any]], Any] | None = None,
+        replace: Callable[[Any], Any] = lambda x: x,
+    ) -> list[Any]:
+        """Run the calls again, on other arguments; the value of every slot.
+
+        `change(step, values)` may stand in for a step: what it returns is the step's value, or the
+        step itself to let it run as it was. `replace` turns an argument into what is to be used.
+        """
+        values: list[Any] = [None] * len(self.values)
+        for slot, x in zip(self.inputs, args, strict=True):
+            if slot is not None:
+                values[slot] = replace(x)
+        for step in self.steps:
+            y = step if change is None else change(step, values)
+            if y is step:
+                y = step.function(*fill(step.args, values), **fill(step.kwargs, values))
+                if step.into is not None:
+                    y = values[step.into]
+            values[step.out] = np.asarray(y) if isinstance(y, np.generic) else y
+        return values
+
+    def sites(self) -> dict[Site, list[Step]]:
+        """The steps by the instruction that made them, in order of their first run."""
+        found: dict[Site, list[Step]] = {}
+        for step in self.steps:
+            found.setdefault(step.site, []).append(step)
+        return found
+
+
+def refs(x: Any) -> Iterator[Ref]:
+    """All Refs within nested tuples, lists, dicts and slices."""
+    if isinstance(x, Ref):
+        yield x
+    elif isinstance(x, (tuple, list)):
+        for item in x:
+            yield from refs(item)
+    elif isinstance(x, dict):
+        yield from refs(tuple(x.values()))
+    elif isinstance(x, slice):
+        yield from refs((x.start, x.stop, x.step))
+
+
+def nested(x: Any, f: Callable[[Any], Any]) -> Any:
+    """The same nest of tuples, lists, dicts and slices, with f applied to what is in it."""
+    if type(x) in (tuple, list):
+        return type(x)([nested(item, f) for item in x])
+    if type(x) is dict:
+        return {key: nested(item, f) for key, item in x.items()}
+    if type(x) is slice:
+        return slice(nested(x.start, f), nested(x.stop, f), nested(x.step, f))
+    return f(x)
+
+
+def fill(x: Any, values: Sequence[Any]) -> Any:
+    """Values in place of Refs."""
+    return nested(x, lambda item: values[item.slot] if type(item) is Ref else item)
+
+
+class Traced(np.ndarray[Any, Any]):
+    """An ndarray that notes what is done with it. Made by `record`; not to be kept.
+
+    >>> program = record(lambda x: np.sum(np.tanh(x).T ** 2), np.ones((2, 3)))
+    >>> [step.function.__name__ for step in program.steps]
+    ['tanh', 'transpose', 'square', 'sum']
+    """
+
+    _program: Program | None = None
+    _slot: int = -1
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        out = kwargs.pop("out", (None,))[0]
+        run = ufunc if method == "__call__" else getattr(ufunc, method)
+        if method == "at":
+            return call(functools.partial(_at, run), inputs, kwargs, into=inputs[0])
+        if out is not None:
+            return call(functools.partial(_into, run), (out, *inputs), kwargs, into=out)
+        return call(run, inputs, kwargs)
+
+    def __array_function__(
+        self, function: Any, _types: Any, inputs: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        return call(function, inputs, kwargs)
+
+    def __getitem__(self, key: Any) -> Any:
+        return call(operator.getitem, (self, key), {})
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        call(operator.setitem, (self, key, value), {}, into=self)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def T(self) -> Any:
+        """The transpose, noted."""
+        return call(np.transpose, (self,), {})
+
+    def reshape(self, *shape: Any, **kwargs: Any) -> Any:
+        """Noted as np.reshape."""
+        return call(np.reshape, (self, shape[0] if len(shape) == 1 else shape), kwargs)
+
+    def transpose(self, *axes: Any) -> Any:
+        """Noted as np.transpose."""
+        axes = axes[0] if len(axes) == 1 else axes or None
+        return call(np.transpose, (self, axes), {})
+
+    def astype(self, dtype: Any, **kwargs: Any) -> Any:
+        """Noted; on Tensors it is Tensor.to."""
+        return call(_astype, (self, dtype), {})
+
+    def fill(self, value: Any) -> None:
+        """Noted as x[...] = value."""
+        self[...] = value
+
+    def flatten(self, order: Any = "C") -> Any:
+        """Noted as a copy of np.ravel."""
+        return np.copy(np.ravel(self, order=order))
+
+
+def _method(name: str) -> Callable[..., Any]:
+    function = getattr(np, name)
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return call(function, (self, *args), kwargs)
+
+    method.__name__, method.__doc__ = name, f"Noted as np.{name}."
+    return method
+
+
+for _name in (
+    "sum mean var std max min prod any all argmax argmin argsort cumsum cumprod ravel copy squeeze "
+    "dot clip round repeat take swapaxes diagonal trace nonzero"
+).split():
+    setattr(Traced, _name, _method(_name))
+
+
+def _at(run: Any, a: Any, *args: Any) -> None:
+    run(a, *args)
+
+
+def _into(run: Any, out: Any, *args: Any, **kwargs: Any) -> None:
+    out[...] = run(*args, **kwargs)
+
+
+def _astype(x: Any, dtype: Any) -> Any:
+    return x.astype(dtype) if isinstance(x, np.ndarray) else x
+
+
+def call(
+    function: Any, args: Any, kwargs: dict[str, Any], into: Any = None, program: Any = None
+) -> Any:
+    """Call a function of arrays, and note it in the program of its traced arguments."""
+    seen: list[Traced] = []
+
+    def note(x: Any) -> Any:
+        if type(x) is Traced and x._program is not None:
+            seen.append(x)
+            return Ref(x._slot)
+        return x
+
+    noted, noted_kwargs = nested(tuple(args), note), nested(kwargs, note)
+    value = function(*nested(tuple(args), plain), **nested(kwargs, plain))
+    program = program or next((x._program for x in seen), None)
+    if program is None:
+        return into if into is not None else value
+    site, line = program.where()
+    if into is not None:
+        if type(into) is not Traced or into._program is None:
+            return into  # memory that is not followed: what is in it counts as constant
+        out = program.made(plain(into))
+        program.steps.append(Step(function, noted, noted_kwargs, out, site, line, into._slot))
+        into._slot = out
+        return into
+    if isinstance(value, tuple):
+        whole = program.made(value)
+        program.steps.append(Step(function, noted, noted_kwargs, whole, site, line))
+        parts = []
+        for i, part in enumerate(value):
+            traced = program.wrap(part)
+            pick = Step(operator.getitem, (Ref(whole), i), {}, traced._slot, site, line)
+            program.steps.append(pick)
+            parts.append(traced)
+        return tuple(parts)
+    if not isinstance(value, (np.ndarray, *_NUMBERS)):
+        return value
+    traced = program.wrap(value)
+    program.steps.append(Step(function, noted, noted_kwargs, traced._slot, site, line))
+    return traced
+
+
+def plain(x: Any) -> Any:
+    """The array behind a Traced one, sharing its memory; anything else as it is."""
+    return x.view(np.ndarray) if isinstance(x, Traced) else x
+
+
+# -- recording -------------------------------------------------------------------------------------
+
+_MAKERS = "zeros ones empty full eye identity arange linspace".split()
+_GATHERERS = "array asarray asanyarray ascontiguousarray".split()
+
+
+class _NumPy(types.ModuleType):
+    """NumPy as the recorded code sees it: arrays that it makes are noted as well."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__("numpy")
+        self._program = program
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(np, name)
+        if name in _MAKERS:
+            return lambda *args, **kwargs: call(function, args, kwargs, program=self._program)
+        return _gather if name in _GATHERERS else function
+
+
+def _gather(x: Any, *args: Any, **kwargs: Any) -> Any:
+    """np.array; lists of traced values are stacked, so that they stay traced."""
+    if isinstance(x, Traced):
+        return np.copy(x)
+    if isinstance(x, (list, tuple)) and any(isinstance(r, Traced) for r in _leaves(x)):
+        return np.stack([_gather(item) for item in x])
+    return np.array(x, *args, **kwargs)
+
+
+def _leaves(x: Any) -> Iterator[Any]:
+    for item in x:
+        if isinstance(item, (list, tuple)):
+            yield from _leaves(item)
+        else:
+            yield item
+
+
+def record(function: Callable[..., Any], *args: Any) -> Program:
+    """Run a function of arrays on copies of the arguments, and write down what it does.
+
+    Its own code and that of the helpers in its module are followed line by line.
+    """
+    program = Program(())
+    following: dict[Any, Any] = {}
+    traced = _follow(function, _NumPy(program), following)
+    program.codes = frozenset(code for f in following.values() for code in _codes(f.__code__))
+    given = []
+    for x in args:
+        followed = isinstance(x, (np.ndarray, float, np.generic))
+        given.append(program.wrap(np.array(x)) if followed else x)
+        program.inputs.append(given[-1]._slot if followed else None)
+    before = sys.gettrace()
+    sys.settrace(functools.partial(_watch, program, {}))
+    try:
+        result = traced(*given)
+    finally:
+        sys.settrace(before)
+    program.outputs = nested(result, lambda x: Ref(x._slot) if type(x) is Traced else x)
+    return program
+
+
+def _follow(function: Any, numpy: _NumPy, following: dict[Any, Any]) -> Any:
+    """The function in a copy of its module in which NumPy and the other functions are followed."""
+    if not isinstance(function, types.FunctionType):
+        return function
+    if function not in following:
+        scope = dict(function.__globals__)
+        copy = types.FunctionType(
+            function.__code__, scope, function.__name__, function.__defaults__, function.__closure__
+        )
+        copy.__kwdefaults__ = function.__kwdefaults__
+        following[function] = copy
+        for name in _names(function.__code__):
+            value = scope.get(name)
+            if value is np:
+                scope[name] = numpy
+            elif getattr(value, "__globals__", None) is function.__globals__:
+                scope[name] = _follow(value, numpy, following)
+    return following[function]
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _codes(constant)
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    for c in _codes(code):
+        yield from c.co_names
+
+
+def _watch(program: Program, lines: dict[Any, int], frame: Any, event: str, _arg: Any) -> Any:
+    """What sys.settrace calls: after each line, note what its variables are called."""
+    if frame.f_code not in program.codes:
+        return None
+    line = lines.get(frame, frame.f_lineno)
+    for name, value in frame.f_locals.items():
+        if type(value) is Traced:
+            program.names.setdefault(value._slot, (name, line))
+        elif type(value) is list:
+            for i, item in enumerate(value):
+                if type(item) is Traced:
+                    program.names.setdefault(item._slot, (f"{name}[{i}]", line))
+    lines[frame] = frame.f_lineno
+    return functools.partial(_watch, program, lines)
