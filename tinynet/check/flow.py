@@ -1,0 +1,117 @@
+"""The forward pass on a tape: the true gradient of every intermediate value, and the gradient as it
+would be if one step of the forward pass were another.
+
+The second is how a cause is found. A learner who forgets the derivative of tanh differentiates a
+function in which that tanh is the identity; one who takes the variance for a constant, a function
+in which it is one. So each step is replaced in turn, its value left as it is:
+
+    y' = h(x) + (f(x) − h(x)).detach()          value f(x), derivative that of h
+
+and if the gradient of the changed function is the learner's, the change is the cause.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinynet.autograd import grad
+from tinynet.check.problem import Array, Problem
+from tinynet.check.recording import Program, Step, fill, record, refs
+from tinynet.errors import TinynetError
+from tinynet.tensor import Tensor
+
+# What stands in for one step on Tensors: (step, values) -> its value, or the step to leave it alone
+Change = Callable[[Step, Sequence[Any]], Any]
+
+
+class Forward:
+    """The recorded forward pass of a problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.program = record(problem.forward, *problem.args)
+        if len(list(refs(self.program.outputs))) != 1:
+            raise TinynetError("the output does not come from the arguments by NumPy calls alone")
+        self.values = self.program.values
+        self.output: int = next(refs(self.program.outputs)).slot
+        self.depends = self._depends()
+        self.true = self._gradients_of_slots()
+
+    def _depends(self) -> set[int]:
+        """The slots that depend on what is differentiated."""
+        inputs = self.program.inputs
+        found = {s for i in self.problem.wrt if (s := inputs[i]) is not None}
+        for step in self.program.steps:
+            if any(s in found for s in step.reads()):
+                found.add(step.out)
+        return found
+
+    def _tensors(self) -> list[Any]:
+        wanted = {self.program.inputs[i] for i in self.problem.wrt}
+        return [
+            x
+            if slot is None
+            else Tensor(np.array(x, dtype=float), requires_grad=True)
+            if slot in wanted
+            else Tensor(np.array(x))
+            for slot, x in zip(self.program.inputs, self.problem.args, strict=True)
+        ]
+
+    def run(self, change: Change | None = None) -> list[Any]:
+        """The forward pass on Tensors; the value of every slot."""
+
+        def on_tensors(step: Step, values: Sequence[Any]) -> Any:
+            y = step if change is None else change(step, values)
+            rearranged = y is step and step.function in _REARRANGING
+            return _rearrange(step, values) if rearranged else y
+
+        return self.program.run(self._tensors(), on_tensors)
+
+    def gradients(self, change: Change | None = None) -> list[Array]:
+        """The gradients of the arguments, with the forward pass changed at one step."""
+        values = self.run(change)
+        return self._gradients(values, [self.program.inputs[i] for i in self.problem.wrt])
+
+    def _gradients(self, values: Sequence[Any], slots: Sequence[Any]) -> list[Array]:
+        ends = [values[s] for s in slots]
+        y = values[self.output]
+        if not y.requires_grad:
+            return [np.zeros(np.shape(x.array)) for x in ends]
+        found = grad(y, ends, Tensor(self.problem.g.reshape(y.shape)), allow_unused=True)
+        return [
+            np.zeros(np.shape(x.array)) if d is None else np.asarray(d.array)
+            for d, x in zip(found, ends, strict=True)
+        ]
+
+    def _gradients_of_slots(self) -> dict[int, Array]:
+        values = self.run()
+        slots = [
+            s
+            for s in sorted(self.depends)
+            if isinstance(values[s], Tensor) and values[s].requires_grad
+        ]
+        return dict(zip(slots, self._gradients(values, slots), strict=True))
+
+
+def as_if(step: Step, values: Sequence[Any], wrong: Any) -> Any:
+    """The step's value with the derivative of `wrong`."""
+    y = step.function(*fill(step.args, values), **fill(step.kwargs, values))
+    y = y.detach() if isinstance(y, Tensor) else Tensor(y)
+    if not isinstance(wrong, Tensor):
+        return y
+    return wrong + (y - wrong.detach())
+
+
+_REARRANGING = {np.lib.stride_tricks.sliding_window_view, np.rot90, np.fliplr, np.flipud}
+
+
+def _rearrange(step: Step, values: Sequence[Any]) -> Any:
+    """Functions that only move entries: moving the entries' numbers says which entry goes where."""
+    x, *rest = fill(step.args, values)
+    kwargs = fill(step.kwargs, values)
+    numbers = np.arange(x.array.size).reshape(x.shape)
+    return operator.getitem(np.reshape(x, (-1,)), np.array(step.function(numbers, *rest, **kwargs)))
