@@ -1,70 +1,133 @@
-"""Why a gradient is wrong: the explanations that fit, the simplest first."""
+"""Why a gradient is wrong: the explanations that fit, the simplest first.
+
+Two recordings are searched: the forward pass, for what the learner seems to have differentiated
+instead (`as_if.py`), and the backward pass, for the one instruction that must change (`edits.py`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-from tinynet.check.as_if import hypotheses
+from tinynet.check.as_if import Hypothesis, hypotheses
+from tinynet.check.edits import Backward, Edit, at, compute, constant_factor, edits
 from tinynet.check.flow import Forward
 from tinynet.check.problem import Array, Candidate, Problem
 from tinynet.errors import TinynetError
 
 UNEXPLAINED = 0.7  # what each wrong gradient adds to the cost of a cause that does not explain it
+BROKEN = 0.5  # what each right gradient adds that would be wrong after the repair
+SECONDS = 4.0  # how long to look for explanations
+FAILURES = (TinynetError, TypeError, ValueError, IndexError, ArithmeticError, AttributeError)
 
 
 def diagnose(problem: Problem) -> list[Candidate]:
     """The causes whose repair brings the gradient to the true one, the simplest first."""
-    found = list(_as_if(problem))
+    with np.errstate(all="ignore"):
+        forward = _recorded(Forward, problem)
+        found = [] if forward is None else list(_as_if(forward))
+        if problem.backward is not None:
+            backward = _recorded(lambda p: Backward(p, forward), problem)
+            if backward is not None:
+                found += _edited(backward)
     return sorted(found, key=lambda c: c.cost)
 
 
-def _as_if(problem: Problem) -> Iterator[Candidate]:
-    """Causes found by changing the forward pass."""
+def _recorded(make: Callable[[Problem], Any], problem: Problem | None) -> Any:
+    """The recording; None where the code does not run on traced arrays or Tensors."""
+    if problem is None:
+        return None
     try:
-        forward = Forward(problem)
-        true = forward.gradients()
-    except (TinynetError, TypeError, ValueError, NotImplementedError):
-        return
-    wrong = problem.wrong()
+        return make(problem)
+    except FAILURES:
+        return None
+
+
+def _as_if(forward: Forward) -> Iterator[Candidate]:
+    """Causes found by changing the forward pass."""
+    problem, wrong = forward.problem, forward.problem.wrong()
+    true = forward.gradients()
     second: Forward | None = None
     for h in hypotheses(forward):
-        with np.errstate(all="ignore"):
-            try:
-                changed = forward.gradients(h.change)
-            except (TinynetError, TypeError, ValueError):
-                continue
-        repaired = [_repaired(d, t, c) for d, t, c in zip(problem.found, true, changed, strict=True)]
-        fits = [k for k in wrong if problem.residual(k, repaired[k]) <= 1]
+        fits, repaired = _as_found(forward, true, h, wrong)
         if not fits:
             continue
         if second is None:
-            again = problem.again()
-            if again is None:
-                continue
-            second = Forward(again)
-            second_true = second.gradients()
-        same = next((s for s in hypotheses(second) if s.message == h.message), None)
-        if same is None:
-            continue
-        changed2 = second.gradients(same.change)
-        p2 = second.problem
-        fits = [
-            k
-            for k in fits
-            if p2.residual(k, _repaired(p2.found[k], second_true[k], changed2[k])) <= 1
-        ]
+            second = _recorded(Forward, problem.again())
+            if second is None:
+                return
+        same = [s for s in hypotheses(second) if s.message == h.message]
+        true2 = second.gradients()
+        fits = max((_as_found(second, true2, s, fits)[0] for s in same), key=len, default=[])
         if not fits:
             continue
-        broken = [k for k in range(len(problem.wrt)) if k not in wrong and problem.residual(k, changed[k]) > 1]
-        cost = h.cost + UNEXPLAINED * (len(wrong) - len(fits)) + 0.3 * len(broken)
+        kept = [k for k in range(len(true)) if k not in wrong]
+        broken = sum(problem.residual(k, true[k] + problem.found[k] - repaired[k]) > 1 for k in kept)
+        cost = h.cost + UNEXPLAINED * (len(wrong) - len(fits)) + BROKEN * broken
         residual = max(problem.residual(k, repaired[k]) for k in fits)
         yield Candidate(h.kind, h.message, h.hint, cost, tuple(fits), residual)
 
 
-def _repaired(found: Array, true: Array, changed: Array) -> Array:
-    """The learner's gradient with the mistake taken back."""
-    if found.shape != true.shape:
-        return found
-    return np.asarray(found + (true - changed))
+def _as_found(
+    forward: Forward, true: Sequence[Array], h: Hypothesis, wrong: Sequence[int]
+) -> tuple[list[int], list[Array]]:
+    """Which gradients are those of the changed forward pass, and all with the mistake undone."""
+    p = forward.problem
+    try:
+        changed = forward.gradients(h.change)
+    except FAILURES:
+        return [], []
+    repaired = [
+        np.asarray(f + (t - c)) if f.shape == t.shape else f
+        for f, t, c in zip(p.found, true, changed, strict=True)
+    ]
+    return [k for k in wrong if p.residual(k, repaired[k]) <= 1], repaired
+
+
+def _edited(backward: Backward) -> Iterator[Candidate]:
+    """Causes found by changing the backward pass."""
+    problem, wrong = backward.problem, backward.problem.wrong()
+    kept = [k for k in range(len(problem.wrt)) if k not in wrong]
+    end = time.monotonic() + SECONDS
+    second: Backward | None = None
+    seconds: dict[Any, Edit] = {}
+    for e in edits(backward, wrong):
+        if time.monotonic() > end:
+            return
+        fits, residual, broken = _set_right(backward, e, wrong, kept)
+        if not fits:
+            continue
+        if second is None:
+            again = problem.again()
+            second = _recorded(lambda p: Backward(p, _recorded(Forward, p)), again)
+            if second is None:
+                return
+            seconds = {s.key: s for s in edits(second, wrong)}
+        if e.key not in seconds:
+            continue
+        fits = _set_right(second, seconds[e.key], fits, kept)[0]
+        if fits:
+            message, hint = e.say()
+            cost = e.cost + UNEXPLAINED * (len(wrong) - len(fits)) + BROKEN * broken
+            yield Candidate(e.kind, message, hint, cost, tuple(fits), residual, e.line)
+
+
+def _set_right(
+    backward: Backward, edit: Edit, wrong: Sequence[int], kept: Sequence[int]
+) -> tuple[list[int], float, int]:
+    """Which gradients an edit sets right, how well, and how many right ones it breaks."""
+    p = backward.problem
+    try:
+        new = backward.run(edit.change)
+    except FAILURES:
+        return [], np.inf, 0
+    fits = [k for k in wrong if k < len(new) and p.residual(k, new[k]) <= 1]
+    residual = max((p.residual(k, new[k]) for k in fits), default=np.inf)
+    broken = sum(k >= len(new) or p.residual(k, new[k]) > 1 for k in kept)
+    return fits, residual, broken
+
+
+_ = (at, compute, constant_factor)
