@@ -50,12 +50,20 @@ class Backward:
         self.program = record(self.problem.backward, self.problem.g, *self.problem.args)
         self.words = Words(self.program, ["g", *self.problem.names])
         self.arguments = set(self.words.arguments)
+        self._values = self.program.values
+        self._after: dict[Any, list[Step]] = {}
 
-    def run(self, change: Change | None = None) -> list[Any]:
-        """The gradients, with the code changed."""
+    def run(self, change: Change | None = None, changed: Sequence[Step] = ()) -> list[Any]:
+        """The gradients, with the code changed at the steps `changed`."""
         p = self.problem
         copies = [np.array(x) if isinstance(x, (np.ndarray, float)) else x for x in (p.g, *p.args)]
-        values = self.program.run(copies, change)
+        if changed:
+            key = changed[0].out, len(changed)
+            if key not in self._after:
+                self._after[key] = self.program.after(changed)
+            values = self.program.run(copies, change, self._after[key], self._values)
+        else:
+            values = self.program.run(copies, change)
         out = fill(self.program.outputs, values)
         return list(out) if isinstance(out, (tuple, list)) else [out]
 
@@ -63,10 +71,12 @@ class Backward:
         """The slots on which the gradient number k depends."""
         outputs = self.program.outputs
         outputs = outputs[k] if isinstance(outputs, (tuple, list)) else outputs
+        memory = self.program.memory
         found = {r.slot for r in refs(outputs)}
         for step in reversed(self.program.steps):
-            if step.out in found:
+            if step.out in found or step.into is not None and memory[step.into] in found:
                 found.update(step.reads())
+                found.update(memory[slot] for slot in step.reads())
         return found
 
 

@@ -66,8 +66,8 @@ class Forward:
 
         def on_tensors(step: Step, values: Sequence[Any]) -> Any:
             y = step if change is None else change(step, values)
-            rearranged = y is step and step.function in _REARRANGING
-            return _rearrange(step, values) if rearranged else y
+            moves = y is step and step.function in _REARRANGING
+            return _rearrange(step, values) if moves else y
 
         return self.program.run(self._tensors(), on_tensors)
 

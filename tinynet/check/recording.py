@@ -35,6 +35,7 @@ class Step(NamedTuple):
     """One call: slot `out` becomes function(*args, **kwargs), where Refs stand for values.
 
     `into` is the slot that the call wrote into, where it wrote in place: `out` is then its new state.
+    `counters` are the whole numbers among the variables of the code at that moment.
     """
 
     function: Callable[..., Any]
@@ -43,6 +44,7 @@ class Step(NamedTuple):
     out: int
     site: Site
     line: int
+    counters: dict[str, int]
     into: int | None = None
 
     def reads(self) -> list[int]:
@@ -58,6 +60,7 @@ class Program:
     outputs   what was returned: Refs in place of values
     values    what each slot held when it was made
     names     what the code called a slot, where it did, and on which line
+    memory    for each slot, the first slot that lives in the same memory: views share it
     """
 
     def __init__(self, codes: Iterable[types.CodeType]) -> None:
@@ -67,11 +70,20 @@ class Program:
         self.outputs: Any = None
         self.values: list[Any] = []
         self.names: dict[int, tuple[str, int]] = {}
+        self.memory: list[int] = []
 
     def made(self, value: Any) -> int:
         """A new slot for a value."""
+        self.memory.append(len(self.values))
         self.values.append(np.array(value) if isinstance(value, (np.ndarray, np.generic)) else value)
         return len(self.values) - 1
+
+    def note(
+        self, function: Any, args: Any, kwargs: Any, out: int, into: int | None = None
+    ) -> None:
+        """Write a call down."""
+        site, line, counters = self.where()
+        self.steps.append(Step(function, args, kwargs, out, site, line, counters, into))
 
     def wrap(self, value: Any) -> Any:
         """The value as a Traced array with a slot of its own."""
@@ -79,32 +91,35 @@ class Program:
         traced._program, traced._slot = self, self.made(value)
         return traced
 
-    def where(self) -> tuple[Site, int]:
-        """The instruction of the learner's code that is running, and its line."""
-        frame: Any = sys._getframe(2)
+    def where(self) -> tuple[Site, int, dict[str, int]]:
+        """The instruction of the learner's code that is running, its line, its loop counters."""
+        frame: Any = sys._getframe(3)
         while frame is not None and frame.f_code not in self.codes:
             frame = frame.f_back
         if frame is None:
-            return ("", 0, 0), 0
+            return ("", 0, 0), 0, {}
         code = frame.f_code
-        return (code.co_name, code.co_firstlineno, frame.f_lasti), frame.f_lineno
+        counters = {name: x for name, x in frame.f_locals.items() if type(x) is int}
+        return (code.co_name, code.co_firstlineno, frame.f_lasti), frame.f_lineno, counters
 
     def run(
         self,
         args: Sequence[Any],
         change: Callable[[Step, Sequence[Any]], Any] | None = None,
-        replace: Callable[[Any], Any] = lambda x: x,
+        steps: Iterable[Step] | None = None,
+        values: Sequence[Any] | None = None,
     ) -> list[Any]:
         """Run the calls again, on other arguments; the value of every slot.
 
         `change(step, values)` may stand in for a step: what it returns is the step's value, or the
-        step itself to let it run as it was. `replace` turns an argument into what is to be used.
+        step itself to let it run as it was. `steps` and `values`: run only these, the other slots
+        are known.
         """
-        values: list[Any] = [None] * len(self.values)
+        values = [None] * len(self.values) if values is None else list(values)
         for slot, x in zip(self.inputs, args, strict=True):
             if slot is not None:
-                values[slot] = replace(x)
-        for step in self.steps:
+                values[slot] = x
+        for step in self.steps if steps is None else steps:
             y = step if change is None else change(step, values)
             if y is step:
                 y = step.function(*fill(step.args, values), **fill(step.kwargs, values))
@@ -112,6 +127,26 @@ class Program:
                     y = values[step.into]
             values[step.out] = np.asarray(y) if isinstance(y, np.generic) else y
         return values
+
+    def after(self, changed: Iterable[Step]) -> list[Step]:
+        """The steps to run again when these steps change: those that read their results, and
+        everything that shares memory with what they write.
+        """
+        dirty = {step.out for step in changed}
+        memory: set[int] = set()
+        size = -1
+        while size != len(dirty) + len(memory):
+            size = len(dirty) + len(memory)
+            for step in self.steps:
+                if (
+                    step.out in dirty
+                    or self.memory[step.out] in memory
+                    or any(s in dirty or self.memory[s] in memory for s in step.reads())
+                ):
+                    dirty.add(step.out)
+                    if step.into is not None:
+                        memory.add(self.memory[step.into])
+        return [step for step in self.steps if step.out in dirty]
 
     def sites(self) -> dict[Site, list[Step]]:
         """The steps by the instruction that made them, in order of their first run."""
@@ -147,7 +182,13 @@ def nested(x: Any, f: Callable[[Any], Any]) -> Any:
 
 def fill(x: Any, values: Sequence[Any]) -> Any:
     """Values in place of Refs."""
-    return nested(x, lambda item: values[item.slot] if type(item) is Ref else item)
+    if type(x) is Ref:
+        return values[x.slot]
+    if type(x) is tuple:
+        return tuple([fill(item, values) for item in x])
+    if type(x) in (list, dict, slice):
+        return nested(x, lambda item: values[item.slot] if type(item) is Ref else item)
+    return x
 
 
 class Traced(np.ndarray[Any, Any]):
@@ -257,28 +298,29 @@ def call(
     program = program or next((x._program for x in seen), None)
     if program is None:
         return into if into is not None else value
-    site, line = program.where()
     if into is not None:
         if type(into) is not Traced or into._program is None:
             return into  # memory that is not followed: what is in it counts as constant
         out = program.made(plain(into))
-        program.steps.append(Step(function, noted, noted_kwargs, out, site, line, into._slot))
+        program.memory[out] = program.memory[into._slot]
+        program.note(function, noted, noted_kwargs, out, into._slot)
         into._slot = out
         return into
     if isinstance(value, tuple):
         whole = program.made(value)
-        program.steps.append(Step(function, noted, noted_kwargs, whole, site, line))
+        program.note(function, noted, noted_kwargs, whole)
         parts = []
         for i, part in enumerate(value):
-            traced = program.wrap(part)
-            pick = Step(operator.getitem, (Ref(whole), i), {}, traced._slot, site, line)
-            program.steps.append(pick)
-            parts.append(traced)
+            parts.append(program.wrap(part))
+            program.note(operator.getitem, (Ref(whole), i), {}, parts[-1]._slot)
         return tuple(parts)
     if not isinstance(value, (np.ndarray, *_NUMBERS)):
         return value
     traced = program.wrap(value)
-    program.steps.append(Step(function, noted, noted_kwargs, traced._slot, site, line))
+    owner = next((x for x in seen if np.may_share_memory(plain(x), plain(traced))), None)
+    if owner is not None:
+        program.memory[traced._slot] = program.memory[owner._slot]
+    program.note(function, noted, noted_kwargs, traced._slot)
     return traced
 
 
