@@ -226,6 +226,46 @@ def _wrong_factor(
     return f"the {what}: {b.label} where {a.label} belongs{role}{tail}"
 
 
+def local_derivative(p: Problem, k: int) -> Iterator[Fix]:
+    """An entry-by-entry function: which piece the true gradient has beside g, and which the wrong
+    one has.
+    """
+    both = pair(p, k)
+    if both is None or p.y.shape != both[1].shape or not both[1].any() or p.y.size < 2:
+        return
+    have = [q for q in pieces(p, p.y.shape) if q.label != "g" and " over axis " not in q.label]
+
+    def recognised(d: Array) -> tuple[Piece, float] | None:
+        """The piece q and the number c with d = c · g · q."""
+        for q in sorted(have, key=lambda q: (not q.role, len(q.label))):
+            made = np.asarray(p.g * q.value(p))
+            c = float(np.sum(made * d) / np.sum(made * made))
+            if np.max(np.abs(c * made - d) / p.tolerance[k]) <= 1:
+                return q, c if abs(c - 1) > 1e-5 else 1.0
+        return None
+
+    right, wrong = recognised(both[1]), recognised(both[0])
+    if right is None or (wrong is not None and wrong[0].label == right[0].label):
+        return
+    (r, c), role = right, f" ({right[0].role})" if right[0].role else ""
+    formula = r.label if c == 1 else f"{number(c)} * {r.label}"
+    if wrong is not None:
+        w, d = wrong
+        text = w.label if d == 1 else f"{number(d)} * {w.label}"
+    elif np.max(np.abs(both[0] - p.g) / p.tolerance[k]) <= 1:
+        text = "1"
+    else:
+        text = ""
+    instead = f"not {text}" if text else "and the formula gives something else"
+    yield Fix(
+        f"wrong formula for the local derivative (activation derivative): it must be {formula}"
+        f"{role}, {instead}",
+        f"multiply g by {formula}",
+        1.7 if text else 2.6,
+        lambda p: c * p.g * r.value(p),
+    )
+
+
 # -- terms
 # ----------------------------------------------------------------------------------------------
 

@@ -42,6 +42,7 @@ KINDS: dict[str, Callable[[Problem, int], Iterator[Fix]]] = {
     "branch": entries.branches,
     "copied part": entries.copied,
     "repeated index": entries.overwritten,
+    "local derivative": terms.local_derivative,
     "wrong factor": terms.factors,
     "wrong term": terms.sums,
     "wrong axis": terms.axes,
