@@ -75,7 +75,7 @@ def upstream(p: Problem, k: int) -> Iterator[Fix]:
         a, b = ask(p, k, p.g), ask(p, k, 2 * p.g)
         return None if a is None or b is None or _same(b, 2 * a) else p.true[k]
 
-    rest = "a gradient must double when g doubles"
+    rest, cost = "a gradient must double when g doubles", 1.9
     if _same(twice, once):
         text = f"the upstream gradient g is not multiplied in (chain rule): {rest}, this one stays"
     elif _same(twice, 4 * once):
@@ -83,8 +83,12 @@ def upstream(p: Problem, k: int) -> Iterator[Fix]:
     elif none.any():
         text = f"a term is not multiplied by the upstream gradient g: {rest}, and be 0 when g is 0"
     else:
-        text = f"not linear in the upstream gradient g: {rest}; g stands inside a function"
-    yield Fix(text, "multiply every term by g once (chain rule)", 1.9, bends)
+        text = (
+            "not linear in the upstream gradient g: an error that contains g is used where a value "
+            "of the forward pass belongs, a derivative formed from it, or weights after their update"
+        )
+        cost = 2.9
+    yield Fix(text, "multiply every term by g once (chain rule)", cost, bends)
 
 
 def rearranged_upstream(p: Problem, k: int) -> Iterator[Fix]:
@@ -94,6 +98,16 @@ def rearranged_upstream(p: Problem, k: int) -> Iterator[Fix]:
     for word, move in rearrangements(p.g.shape):
         made = ask(p, k, move(p.g))
         if made is None or made.shape != p.true[k].shape:
+            continue
+        if p.true[k].ndim < p.g.ndim or p.true[k].size < p.g.size:
+            if "transposed" in word:
+                yield Fix(
+                    "summed over the wrong axis of g: it is right when the axes of g are swapped, "
+                    "and the square shape hides it",
+                    "sum over the axis along which the argument was broadcast",
+                    1.5,
+                    lambda p, move=move: ask(p, k, move(p.g)),
+                )
             continue
         yield Fix(
             f"the upstream gradient g is used {'in the wrong order' if 'off' in word else 'as is'}:"
@@ -218,9 +232,8 @@ def _choices(inner: tuple[int, ...], outer: tuple[int, ...], name: str) -> Itera
             span = f"index {first}" if last == first + 1 else f"indices {first} to {last - 1}"
             end = " (the last)" if last == n and first == n - 1 else ""
             yield (
-                f"only {span}{end} of {n} along axis {a} of g counts, the others are lost: "
-                "overwritten or reset in a loop instead of accumulated (+=), or a loop that ends "
-                "early",
+                f"only {span}{end} of {n} along axis {a} of the upstream gradient g counts, the "
+                "others are ignored: overwritten or reset in a loop instead of accumulated (+=)",
                 "begin with zeros before the loop, and add with += inside it",
                 1.7,
                 lambda j, kept=kept: kept,

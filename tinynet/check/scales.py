@@ -88,7 +88,9 @@ def _times(k: int, c: float) -> Callable[[Problem], Array]:
     return lambda p: c * np.asarray(p.found[k], dtype=np.float64)
 
 
-def _by_count(c: float, counts: dict[int, str]) -> Iterator[tuple[float, str, str, float]]:
+def _by_count(
+    c: float, counts: dict[int, str], loss: bool
+) -> Iterator[tuple[float, str, str, float]]:
     """Ways to write the factor c with a size: its exact value, what is wrong, what to do, cost."""
     for n, what in counts.items():
         yield (
@@ -130,7 +132,7 @@ def _by_count(c: float, counts: dict[int, str]) -> Iterator[tuple[float, str, st
             f"leave out two divisions by {n}",
             2.0,
         )
-        for m in (2.0, 0.5):
+        for m in (2.0, 0.5) if loss else ():  # elsewhere 2/5 is more likely a constant 0.4
             yield (
                 m / n,
                 f"off by the factor {SIMPLE[m]}/n with n = {n}, {what}: not divided by n, and the "
@@ -154,7 +156,7 @@ def _by_count(c: float, counts: dict[int, str]) -> Iterator[tuple[float, str, st
                     "divide by the same count as the forward pass",
                     2.0,
                 )
-    for a, first in counts.items():
+    for a, first in counts.items() if loss else ():
         for b, second in counts.items():
             if a != b:
                 yield (
@@ -200,7 +202,7 @@ def factors(p: Problem, k: int) -> Iterator[Fix]:
                 1.4 + extra,
                 _times(k, np.sign(c) * exact),
             )
-    for exact, text, hint, cost in _by_count(c, counts):
+    for exact, text, hint, cost in _by_count(c, counts, not p.y.ndim):
         if abs(size / exact - 1) < 1e-5:
             named = True
             yield Fix(text + also, hint, cost + extra, _times(k, np.sign(c) * exact))

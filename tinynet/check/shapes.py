@@ -98,6 +98,22 @@ def reshaped(p: Problem, k: int) -> Iterator[Fix]:
             )
 
 
+def outer(p: Problem, k: int) -> Iterator[Fix]:
+    """A product of a column and a row, which .T does not make from arrays with one axis."""
+    shape = p.true[k].shape
+    if _found(p, k).shape == shape or len(shape) != 2 or p.g.shape != shape[:1]:
+        return
+    for i, name in enumerate(p.names[: len(p.args)]):
+        if np.shape(p.args[i]) == shape[1:]:
+            yield Fix(
+                f"shape {_found(p, k).shape} instead of {shape}: an outer product is needed; .T "
+                "does nothing to an array with one axis, and @ makes a sum of it",
+                f"np.outer(g, {name})",
+                1.4,
+                lambda p, i=i: np.outer(p.g, p.args[i]),
+            )
+
+
 def cropped(p: Problem, k: int) -> Iterator[Fix]:
     """A block of the found gradient is the true one, or the other way round."""
     found, true = _found(p, k), p.true[k]

@@ -509,6 +509,59 @@ def axes(p: Problem, k: int) -> Iterator[Fix]:
         return
 
 
+def summed(p: Problem, k: int) -> Iterator[Fix]:
+    """The same product, summed over one axis where another belongs."""
+    both = pair(p, k)
+    if both is None or p.y.ndim < 2 or both[1].size >= p.y.size:
+        return
+    have: list[Piece | None] = [None, *(q for q in pieces(p, p.y.shape) if q.label != "g")]
+    plain = [q for q in have if q is None or q.label.isidentifier()]
+    for top, bottom in itertools.product(have, plain):
+        if top is not bottom or top is None:
+            good, bad = (_totals(p, top, bottom, d) for d in (both[1], both[0]))
+            for (right, c), (wrong, d) in itertools.product(good, bad):
+                if right == wrong or abs(c / d - 1) > 1e-5:
+                    continue
+                yield Fix(
+                    f"summed over axis {_listed(wrong)} where axis {_listed(right)} belongs: the "
+                    "axis along which it was broadcast; equal sizes hide it",
+                    f"sum over axis {_listed(right)}",
+                    1.6,
+                    lambda p, t=top, b=bottom, r=right, c=c: (
+                        c * _integrand(p, t, b).sum(axis=r).reshape(p.true[k].shape)
+                    ),
+                )
+                return
+
+
+def _listed(over: tuple[int, ...]) -> str:
+    return " and ".join(str(a) for a in over)
+
+
+def _integrand(p: Problem, top: Piece | None, bottom: Piece | None) -> Array:
+    a = 1.0 if top is None else top.value(p)
+    b = 1.0 if bottom is None else bottom.value(p)
+    return np.asarray(p.g * a / b * np.ones(p.y.shape))
+
+
+def _totals(
+    p: Problem, top: Piece | None, bottom: Piece | None, d: Array
+) -> list[tuple[tuple[int, ...], float]]:
+    """Over which axes the product must be summed, and times what, to make d."""
+    out = []
+    whole, scale = _integrand(p, top, bottom), 1e-6 * (np.max(np.abs(d)) + 1e-30)
+    for count in range(1, whole.ndim):
+        for over in itertools.combinations(range(whole.ndim), count):
+            made = whole.sum(axis=over)
+            if made.size != d.size or not made.any():
+                continue
+            made = made.reshape(d.shape)
+            c = float(np.sum(made * d) / np.sum(made * made))
+            if c and np.max(np.abs(c * made - d)) <= scale:
+                out.append((over, c))
+    return out
+
+
 def matrices(p: Problem, k: int) -> Iterator[Fix]:
     """true = found @ M or M @ found, with M made of one matrix among the arguments."""
     found, shape = np.asarray(p.found[k]), p.true[k].shape

@@ -34,6 +34,7 @@ KINDS: dict[str, Callable[[Problem, int], Iterator[Fix]]] = {
     "not summed": shapes.reduced,
     "not broadcast": shapes.expanded,
     "shape": shapes.reshaped,
+    "outer product": shapes.outer,
     "cropping": shapes.cropped,
     "order of entries": shapes.moved,  # transposed, flipped, shifted
     "order of gradients": shapes.exchanged,
@@ -46,6 +47,7 @@ KINDS: dict[str, Callable[[Problem, int], Iterator[Fix]]] = {
     "wrong factor": terms.factors,
     "wrong term": terms.sums,
     "wrong axis": terms.axes,
+    "summed axis": terms.summed,
     "matrix": terms.matrices,
     "not repeatable": probes.unstable,
     "upstream": probes.upstream,
