@@ -7,6 +7,7 @@ of an argument, by the diagonal. Then it can be wrong at the second point, and i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -16,7 +17,7 @@ from tinynet.check.fix import Fix, arrays, number, own, pair
 from tinynet.check.problem import Array, Problem
 from tinynet.check.shapes import where_in
 
-Mask = Callable[[Problem], Array | None]
+Mask = Callable[[Problem], Array]
 
 
 def _off(p: Problem, k: int) -> Array | None:
@@ -59,38 +60,45 @@ def _by_index(shape: tuple[int, ...], name: str) -> Iterator[tuple[str, str, flo
             (f"the entries above the diagonal of {name}", ~eye & ~low),
             (f"the entries below the diagonal of {name}", low),
         ):
-            yield where, "a mask or a loop over half of the matrix", 0.2, np.broadcast_to(mask, shape)
+            yield (
+                where,
+                "a mask or a loop over half of the matrix",
+                0.2,
+                np.broadcast_to(mask, shape),
+            )
 
 
 def _by_value(p: Problem, shape: tuple[int, ...]) -> Iterator[tuple[str, Mask]]:
     """Where an argument, the output, or a difference of two arguments is positive or negative."""
     named: dict[str, Callable[[Problem], Any]] = {
-        name: lambda p, name=name: arrays(p)[name]
+        name: partial(lambda p, name: arrays(p)[name], name=name)
         for name, a in arrays(p).items()
         if a.shape == shape
     }
     for a, b in combinations(list(named), 2):
-        named[f"{a} - {b}"] = lambda p, a=a, b=b: arrays(p)[a] - arrays(p)[b]
+        named[f"{a} - {b}"] = partial(lambda p, a, b: arrays(p)[a] - arrays(p)[b], a=a, b=b)
     if p.y.shape == shape:
         named["the output"] = lambda p: p.y
     if p.g.shape == shape and p.g.ndim:
         named["g"] = lambda p: p.g
     for name, value in named.items():
-        yield f"where {name} > 0", lambda p, value=value: value(p) > 0
-        yield f"where {name} < 0", lambda p, value=value: value(p) < 0
-        yield f"where |{name}| > 1", lambda p, value=value: np.abs(value(p)) > 1
-        yield f"where |{name}| < 1", lambda p, value=value: np.abs(value(p)) < 1
+        yield f"where {name} > 0", partial(lambda p, value: value(p) > 0, value=value)
+        yield f"where {name} < 0", partial(lambda p, value: value(p) < 0, value=value)
+        yield f"where |{name}| > 1", partial(lambda p, value: np.abs(value(p)) > 1, value=value)
+        yield f"where |{name}| < 1", partial(lambda p, value: np.abs(value(p)) < 1, value=value)
 
 
-def _patterns(p: Problem, k: int, off: Array, live: Array) -> Iterator[tuple[str, str, float, Mask]]:
+def _patterns(
+    p: Problem, k: int, off: Array, live: Array
+) -> Iterator[tuple[str, str, float, Mask]]:
     """The descriptions of the wrong entries, judged where a mistake would show."""
     shape = off.shape
     for where, loop, cost, mask in _by_index(shape, own(p, k)):
         if np.array_equal(mask & live, off & live):
-            yield where, loop, cost, lambda p, mask=mask: mask
+            yield where, loop, cost, partial(lambda p, mask: mask, mask=mask)
     for where, made in _by_value(p, shape):
         mask = made(p)
-        if mask is not None and np.array_equal(mask & live, off & live):
+        if np.array_equal(mask & live, off & live):
             yield where, "a mask, or the slope of one side", 0.1, made
 
 
@@ -109,7 +117,7 @@ def never_written(p: Problem, k: int) -> Iterator[Fix]:
             else f"zero in {where}, where it is never written, and right elsewhere: {loop}",
             "let the backward pass reach these entries too",
             1.4 + cost,
-            lambda p, mask=mask: np.where(mask(p), 0, p.true[k]),
+            partial(lambda p, mask: np.where(mask(p), 0, p.true[k]), mask=mask),
             model=True,
         )
     if not known:
@@ -148,7 +156,7 @@ def not_masked(p: Problem, k: int) -> Iterator[Fix]:
             "where the output does not depend on it; right elsewhere",
             "multiply by the mask of the forward pass",
             1.6 + cost,
-            lambda p, mask=mask: np.where(mask(p), 0, p.found[k]),
+            partial(lambda p, mask: np.where(mask(p), 0, p.found[k]), mask=mask),
         )
     selects = p.y.size < p.true[k].size and all(
         np.isin(p.y, np.asarray(a)).all() for a in (p.args[p.wrt[k]],)
@@ -195,8 +203,6 @@ def branches(p: Problem, k: int) -> Iterator[Fix]:
         return
     for where, made in _by_value(p, true.shape):
         mask = made(p)
-        if mask is None:
-            continue
         yes, no = _distinct(ratio[live & mask]), _distinct(ratio[live & ~mask])
         if len(yes) != 1 or len(no) != 1 or "<" in where:
             continue
@@ -217,7 +223,9 @@ def branches(p: Problem, k: int) -> Iterator[Fix]:
             text,
             "compare the two branches with those of the forward pass",
             2.0,
-            lambda p, a=a, b=b, made=made: np.where(made(p), a, b) * p.found[k],
+            partial(
+                lambda p, a, b, made: np.where(made(p), a, b) * p.found[k], a=a, b=b, made=made
+            ),
         )
         return
     if 1.0 in values:
@@ -271,8 +279,12 @@ def copied(p: Problem, k: int) -> Iterator[Fix]:
             f"part at {froms[0]}: copied from another gate or block, or slices in the wrong order",
             "give each part (gate, head, block) its own gradient",
             1.8,
-            lambda p, blocks=blocks, source=source: np.concatenate(
-                [p.true[k][..., blocks[source[i]]] for i in range(len(blocks))], axis=-1
+            partial(
+                lambda p, blocks, source: np.concatenate(
+                    [p.true[k][..., blocks[source[i]]] for i in range(len(blocks))], axis=-1
+                ),
+                blocks=blocks,
+                source=source,
             ),
             model=True,
         )

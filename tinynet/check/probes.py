@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -85,7 +86,7 @@ def upstream(p: Problem, k: int) -> Iterator[Fix]:
     else:
         text = (
             "not linear in the upstream gradient g: an error that contains g is used where a value "
-            "of the forward pass belongs, a derivative formed from it, or weights after their update"
+            "of the forward pass belongs: a derivative formed from it, or weights after an update"
         )
         cost = 2.9
     yield Fix(text, "multiply every term by g once (chain rule)", cost, bends)
@@ -106,7 +107,7 @@ def rearranged_upstream(p: Problem, k: int) -> Iterator[Fix]:
                     "and the square shape hides it",
                     "sum over the axis along which the argument was broadcast",
                     1.5,
-                    lambda p, move=move: ask(p, k, move(p.g)),
+                    partial(lambda p, move: ask(p, k, move(p.g)), move=move),
                 )
             continue
         yield Fix(
@@ -115,14 +116,14 @@ def rearranged_upstream(p: Problem, k: int) -> Iterator[Fix]:
             + (": transposed, not reshaped" if "reshape" in word else ""),
             "undo what the forward pass did to the order of the axes: the inverse permutation",
             1.9,
-            lambda p, move=move: ask(p, k, move(p.g)),
+            partial(lambda p, move: ask(p, k, move(p.g)), move=move),
         )
         yield Fix(
             f"a term is missing: the same with g {word.strip()} (the argument is used twice, and "
             "only one side is differentiated); accumulate both (+=)",
             "add the path through the other use of the argument",
             2.0,
-            lambda p, move=move: _plus(ask(p, k, p.g), ask(p, k, move(p.g))),
+            partial(lambda p, move: _plus(ask(p, k, p.g), ask(p, k, move(p.g))), move=move),
         )
     if p.g.shape == p.true[k].shape:
         for axis in range(p.g.ndim):
@@ -181,7 +182,7 @@ def jacobian(p: Problem, k: int) -> Array:
     x = np.array(p.args[i], dtype=np.float64)
     rows = np.zeros((x.size, p.y.size))
     for n, at in enumerate(np.ndindex(x.shape)):
-        h = 1e-3 * max(1.0, abs(float(x[at])))
+        h = 1e-4 * max(1.0, abs(float(x[at])))
 
         def moved(step: float, at: tuple[int, ...] = at) -> Array:
             near = x.copy()
@@ -211,9 +212,9 @@ def claimed(p: Problem, k: int) -> Array | None:
 Choice = Callable[[Array], Array]  # the Jacobian -> the entries of it that are kept
 
 
-def _choices(inner: tuple[int, ...], outer: tuple[int, ...], name: str) -> Iterator[
-    tuple[str, str, float, Choice]
-]:
+def _choices(
+    inner: tuple[int, ...], outer: tuple[int, ...], name: str
+) -> Iterator[tuple[str, str, float, Choice]]:
     """Parts of a Jacobian that a mistake may keep: what is wrong, what to do, cost, mask."""
     i, o = np.indices(inner).reshape(len(inner), -1), np.indices(outer).reshape(len(outer), -1)
     n_in = math.prod(inner)
@@ -236,7 +237,7 @@ def _choices(inner: tuple[int, ...], outer: tuple[int, ...], name: str) -> Itera
                 "others are ignored: overwritten or reset in a loop instead of accumulated (+=)",
                 "begin with zeros before the loop, and add with += inside it",
                 1.7,
-                lambda j, kept=kept: kept,
+                partial(lambda j, kept: kept, kept=kept),
             )
     for b, m in enumerate(inner):
         for a, n in enumerate(outer):
@@ -247,21 +248,21 @@ def _choices(inner: tuple[int, ...], outer: tuple[int, ...], name: str) -> Itera
                     "changes at other positions (later time steps, the recurrent path) is missing",
                     "carry the gradient through time: add what comes from the next step",
                     2.0,
-                    lambda j, same=same: same,
+                    partial(lambda j, same: same, same=same),
                 )
 
-    def last(j: Array) -> Array:
+    def last_one(j: Array) -> Array:
         live = j != 0
         kept = np.zeros_like(live)
         kept[np.arange(len(j)), live.shape[1] - 1 - np.argmax(live[:, ::-1], axis=1)] = True
-        return kept & live
+        return np.asarray(kept & live)
 
     yield (
         f"where several outputs share an entry of {name} (overlapping windows, repeated indices), "
         "only the last one counts: overwritten instead of accumulated",
         "use += instead of =, or np.add.at",
         1.5,
-        last,
+        last_one,
     )
 
 

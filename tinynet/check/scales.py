@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -248,7 +249,11 @@ def slices(p: Problem, k: int) -> Iterator[Fix]:
                 f"the sign is wrong at {bad} along axis {axis}, and right at its other indices",
                 "multiply the part that makes these entries by -1",
                 2.0,
-                lambda p, axis=axis, s=signs: _shaped(s, p.true[k].ndim, axis) * p.found[k],
+                partial(
+                    lambda p, axis, s: _shaped(s, p.true[k].ndim, axis) * p.found[k],
+                    axis=axis,
+                    s=signs,
+                ),
             )
         elif np.sum(np.abs(c - 1) < 1e-5) > 0 and np.ptp(c[np.abs(c - 1) >= 1e-5]) < 1e-5:
             bad = [i for i in range(n) if abs(c[i] - 1) >= 1e-5]
@@ -257,7 +262,9 @@ def slices(p: Problem, k: int) -> Iterator[Fix]:
                 "its other indices are right",
                 f"multiply these entries by {number(c[bad[0]])}",
                 3.0,
-                lambda p, axis=axis, s=c: _shaped(s, p.true[k].ndim, axis) * p.found[k],
+                partial(
+                    lambda p, axis, s: _shaped(s, p.true[k].ndim, axis) * p.found[k], axis=axis, s=c
+                ),
             )
         elif np.ptp(c) > 1e-5 * np.max(np.abs(c)):
             yield Fix(
@@ -266,7 +273,7 @@ def slices(p: Problem, k: int) -> Iterator[Fix]:
                 f"look for a quantity with one value for each {one}: a norm, a standard deviation, "
                 "a sum, a mask, a weight",
                 4.5,
-                lambda p, axis=axis: (_each_slice(p, k, axis) or (None, None))[1],
+                partial(lambda p, axis: (_each_slice(p, k, axis) or (None, None))[1], axis=axis),
             )
 
 

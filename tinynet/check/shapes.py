@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -32,10 +33,10 @@ def reduced(p: Problem, k: int) -> Iterator[Fix]:
             target = "a scalar" if shape == () else str(shape)
 
             def total(p: Problem, axes: Shape = axes) -> Array:
-                return _found(p, k).sum(axis=axes).reshape(p.true[k].shape)
+                return np.asarray(_found(p, k).sum(axis=axes)).reshape(p.true[k].shape)
 
             def mean(p: Problem, axes: Shape = axes) -> Array:
-                return _found(p, k).mean(axis=axes).reshape(p.true[k].shape)
+                return np.asarray(_found(p, k).mean(axis=axes)).reshape(p.true[k].shape)
 
             for apply, verb, extra in ((total, "sum", 0.0), (mean, "average", 0.5)):
                 past = {"sum": "summed", "average": "averaged"}[verb]
@@ -94,7 +95,7 @@ def reshaped(p: Problem, k: int) -> Iterator[Fix]:
                 "transpose it"
                 + (" (.T), or swap the factors of the product" if found.ndim == 2 else ""),
                 1.3,
-                lambda p, axes=axes: np.transpose(_found(p, k), axes),
+                partial(lambda p, axes: np.transpose(_found(p, k), axes), axes=axes),
             )
 
 
@@ -110,7 +111,7 @@ def outer(p: Problem, k: int) -> Iterator[Fix]:
                 "does nothing to an array with one axis, and @ makes a sum of it",
                 f"np.outer(g, {name})",
                 1.4,
-                lambda p, i=i: np.outer(p.g, p.args[i]),
+                partial(lambda p, i: np.outer(p.g, p.args[i]), i=i),
             )
 
 
@@ -131,7 +132,7 @@ def cropped(p: Problem, k: int) -> Iterator[Fix]:
                 f"gradient of {own(p, k)} is the block that starts at {at}",
                 "return only the part that belongs to the argument: [..., P:P+H, P:P+W]",
                 1.3,
-                lambda p, block=block: _found(p, k)[block],
+                partial(lambda p, block: _found(p, k)[block], block=block),
             )
     elif all(a <= b for a, b in zip(found.shape, true.shape, strict=True)):
         for at in itertools.product(
@@ -170,14 +171,17 @@ def rearrangements(shape: Shape) -> Iterator[tuple[str, Callable[[Array], Array]
                 word = f"transposed: axes {swapped[0]} and {swapped[1]} are swapped"
             else:
                 word = f"permuted by {axes} (a permutation instead of its inverse?)"
-            yield word, lambda a, axes=axes: np.transpose(a, axes)
+            yield word, partial(lambda a, axes: np.transpose(a, axes), axes=axes)
     if len(shape) == 2 and shape[0] != shape[1] and min(shape) > 1:
         text = "reshaped where it must be transposed"
         yield text, lambda a: a.T.reshape(a.shape)
         yield text + " ", lambda a: a.reshape(a.shape[::-1]).T
     wide = [a for a, n in enumerate(shape) if n > 1]
     for axis in wide:
-        yield f"reversed (flipped) along axis {axis}", lambda a, axis=axis: np.flip(a, axis)
+        yield (
+            f"reversed (flipped) along axis {axis}",
+            partial(lambda a, axis: np.flip(a, axis), axis=axis),
+        )
     if len(wide) > 1:
         last = (wide[-2], wide[-1])
         yield (
@@ -189,7 +193,7 @@ def rearrangements(shape: Shape) -> Iterator[tuple[str, Callable[[Array], Array]
             if shape[axis] > 2 or by == 1:
                 yield (
                     f"off by one: shifted by {-by} along axis {axis}",
-                    lambda a, by=by, axis=axis: np.roll(a, by, axis),
+                    partial(lambda a, by, axis: np.roll(a, by, axis), by=by, axis=axis),
                 )
 
 
@@ -204,16 +208,14 @@ def moved(p: Problem, k: int) -> Iterator[Fix]:
             "put the entries back in the order of the argument"
             + (": swap the factors of the product, or use .T" if "transposed" in word else ""),
             1.5,
-            lambda p, move=move: move(_found(p, k)),
+            partial(lambda p, move: move(_found(p, k)), move=move),
         )
     yield from _shifted(p, k)
 
 
 def _overlap(shape: Shape, shift: Shape) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """Where found and true overlap when found[i + shift] belongs to true[i]."""
-    there = tuple(
-        slice(max(0, s), n + min(0, s)) for s, n in zip(shift, shape, strict=True)
-    )
+    there = tuple(slice(max(0, s), n + min(0, s)) for s, n in zip(shift, shape, strict=True))
     here = tuple(slice(max(0, -s), n + min(0, -s)) for s, n in zip(shift, shape, strict=True))
     return there, here
 
@@ -240,7 +242,8 @@ def _shifted(p: Problem, k: int) -> Iterator[Fix]:
 
         by = {a: s for a, s in enumerate(full) if s}
         yield Fix(
-            "shifted by " + " and ".join(f"{s} along axis {a}" for a, s in by.items())
+            "shifted by "
+            + " and ".join(f"{s} along axis {a}" for a, s in by.items())
             + ": an offset (off by one), such as padding cropped from the wrong side",
             "start at the offset of the argument: [..., P:P+H, P:P+W], not [..., :H, :W]",
             2.0,
@@ -266,7 +269,7 @@ def exchanged(p: Problem, k: int) -> Iterator[Fix]:
                 else f"the gradient of {a} is returned at the place of {b}"
             )
             hint = "return one gradient for each argument, in the order of the arguments"
-        yield Fix(text, hint, 1.2, lambda p, j=j: _found(p, j))
+        yield Fix(text, hint, 1.2, partial(lambda p, j: _found(p, j), j=j))
 
 
 def _order(p: Problem) -> list[str]:

@@ -1,273 +1,22 @@
-"""A formula with one wrong piece: a factor, a term, an axis or a matrix.
+"""A sum with one wrong piece: a term that is missing, or that was summed over the wrong axis.
 
-The pieces are what a learner has at hand: the arguments, the output, the cotangent, and the
-functions of them that occur in derivatives. That tanh' = 1 − y² is missing shows as
-true = found · (1 − y²), entry by entry, at two points.
+A regulariser, a skip connection, the mean and the variance of a normalisation, the sum in the
+Jacobian of softmax: all show in true − found, which must be a number times the term, with the same
+number at two points.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from tinynet.check.fix import Fix, arrays, number, own, pair
+from tinynet.check.factors import Piece, coefficient, fits_shape, pieces
+from tinynet.check.fix import Fix, number, own, pair
 from tinynet.check.problem import Array, Problem
-
-
-def _sigmoid(u: Array) -> Array:
-    return np.asarray(1 / (1 + np.exp(-u)))
-
-
-# Name with {} for the argument, the function, and whose derivative it is, where it is a known one.
-FUNCTIONS: tuple[tuple[str, Callable[[Array], Array], str], ...] = (
-    ("{}", lambda u: u, ""),
-    ("{}**2", lambda u: u * u, ""),
-    ("{}**3", lambda u: u**3, ""),
-    ("sqrt({})", np.sqrt, ""),
-    ("|{}|", np.abs, ""),
-    ("sign({})", np.sign, "the derivative of the absolute value"),
-    ("({} > 0)", lambda u: (u > 0) * 1.0, "the derivative of relu, a mask"),
-    ("(1 - {})", lambda u: 1 - u, ""),
-    ("(1 + {})", lambda u: 1 + u, ""),
-    ("{0}*(1 - {0})", lambda u: u * (1 - u), "the sigmoid derivative from the sigmoid's output"),
-    ("(1 - {}**2)", lambda u: 1 - u * u, "the tanh derivative from the output of tanh"),
-    ("(1 + {}**2)", lambda u: 1 + u * u, ""),
-    ("exp({})", np.exp, ""),
-    ("exp(-{})", lambda u: np.exp(-u), ""),
-    ("log({})", np.log, ""),
-    ("sin({})", np.sin, ""),
-    ("cos({})", np.cos, "the derivative of sin"),
-    ("tanh({})", np.tanh, ""),
-    ("(1 - tanh({})**2)", lambda u: 1 - np.tanh(u) ** 2, "the tanh derivative"),
-    ("sigmoid({})", _sigmoid, "the derivative of softplus"),
-    ("(1 - sigmoid({}))", lambda u: 1 - _sigmoid(u), ""),
-    ("sigmoid'({})", lambda u: _sigmoid(u) * (1 - _sigmoid(u)), "the sigmoid derivative"),
-)
-
-# Quantities with one value for each row or column.
-STATISTICS: tuple[tuple[str, Callable[[Array, int], Array]], ...] = (
-    ("the standard deviation of {} over axis {}", lambda u, a: u.std(a, keepdims=True)),
-    (
-        "the standard deviation of {} over axis {}, with 1e-5 added to the variance",
-        lambda u, a: np.sqrt(u.var(a, keepdims=True) + 1e-5),
-    ),
-    ("the variance of {} over axis {}", lambda u, a: u.var(a, keepdims=True)),
-    ("the norm of {} over axis {}", lambda u, a: np.linalg.norm(u, axis=a, keepdims=True)),
-    ("the sum of {} over axis {}", lambda u, a: u.sum(a, keepdims=True)),
-    ("the sum of exp({}) over axis {}", lambda u, a: np.exp(u).sum(a, keepdims=True)),
-)
-
-
-class Piece(NamedTuple):
-    """A quantity: how it is written, its value at a problem, whose derivative it is."""
-
-    label: str
-    value: Callable[[Problem], Array]
-    role: str = ""
-
-
-def _named(p: Problem) -> dict[str, Callable[[Problem], Array]]:
-    """The arguments and the output, by name."""
-    found: dict[str, Callable[[Problem], Array]] = {}
-    if p.y.ndim or p.y.dtype.kind == "f":
-        found["y" if "y" not in p.names else "output"] = lambda p: p.y
-    for name in arrays(p):
-        found[name] = lambda p, name=name: arrays(p)[name]
-    return found
-
-
-def _fits(a: Array, shape: tuple[int, ...]) -> bool:
-    """Whether it broadcasts to the shape, and says something about it."""
-    if a.size == 0 or not np.isfinite(a).all():
-        return False
-    try:
-        return np.broadcast_shapes(a.shape, shape) == shape
-    except ValueError:
-        return False
-
-
-def pieces(p: Problem, shape: tuple[int, ...]) -> list[Piece]:
-    """What may be a factor in a gradient of this shape."""
-    out = [Piece("g", lambda p: p.g, "the upstream gradient")] if _fits(p.g, shape) else []
-    named = _named(p)
-    for name, value in named.items():
-        for label, f, role in FUNCTIONS:
-            a = np.asarray(f(value(p)))
-            if _fits(a, shape) and np.any(a != a.ravel()[0] if a.size > 1 else a != 0):
-                out.append(Piece(label.format(name), lambda p, f=f, v=value: f(v(p)), role))
-    for first, second in itertools.combinations([n for n in named if n in arrays(p)], 2):
-        a, b = arrays(p)[first], arrays(p)[second]
-        if a.shape == b.shape and _fits(a, shape):
-            out.append(
-                Piece(
-                    f"({first} - {second})",
-                    lambda p, m=first, n=second: arrays(p)[m] - arrays(p)[n],
-                )
-            )
-    for name, a in arrays(p).items():
-        for axis in range(a.ndim):
-            for label, s in STATISTICS:
-                value = _statistic(name, axis, s, shape)
-                if _fits(value(p), shape) and a.shape[axis] > 1:
-                    out.append(Piece(label.format(name, axis), value))
-    return out
-
-
-def _statistic(
-    name: str, axis: int, s: Callable[[Array, int], Array], shape: tuple[int, ...]
-) -> Callable[[Problem], Array]:
-    """With the reduced axis where it is needed for broadcasting."""
-
-    def value(p: Problem) -> Array:
-        made = s(arrays(p)[name], axis)
-        return made if len(shape) >= made.ndim else np.squeeze(made, axis)
-
-    return value
-
-
-def _cost(piece: Piece | None) -> float:
-    """Short names first; a known derivative is likely."""
-    if piece is None:
-        return 0.0
-    return 0.01 * len(piece.label) - (0.1 if piece.role else 0.0)
-
-
-def _constant(c: float) -> tuple[float, float] | None:
-    """A factor that may stand before a piece, rounded to a simple one, and its cost."""
-    for simple, cost in ((1.0, 0.0), (-1.0, 0.4), (2.0, 0.4), (0.5, 0.4), (-2.0, 0.6), (-0.5, 0.6)):
-        if abs(c / simple - 1) < 1e-5:
-            return simple, cost
-    return (c, 1.5) if np.isfinite(c) and c != 0 else None
-
-
-def factors(p: Problem, k: int) -> Iterator[Fix]:
-    """true = c · found · a / b for two pieces a and b, either of which may be absent."""
-    both = pair(p, k)
-    if both is None or not both[0].any() or not both[1].any():
-        return
-    found, true = both
-    have = pieces(p, true.shape)
-    tops: list[Piece | None] = [None, *have]
-    stack = np.stack(
-        [np.ones(true.shape)] + [np.broadcast_to(t.value(p), true.shape) for t in have]
-    )
-    flat, weight = stack.reshape(len(stack), -1), true.ravel() / p.tolerance[k].ravel()
-    hits: list[tuple[float, Piece | None, Piece | None, float]] = []
-    for bottom in tops:
-        b = np.ones(true.shape) if bottom is None else np.broadcast_to(bottom.value(p), true.shape)
-        if np.any((b == 0) & (found != 0)):
-            continue
-        made = flat * np.where(b == 0, 0, found / np.where(b == 0, 1, b)).ravel()
-        power = np.sum(made * made, axis=1)
-        c = np.where(power > 0, made @ true.ravel() / np.where(power > 0, power, 1), 0)
-        off = np.abs(c[:, None] * made / p.tolerance[k].ravel() - weight).max(axis=1)
-        for i in np.nonzero(off <= 1)[0]:
-            top, simple = tops[i], _constant(float(c[i]))
-            if (top is None and bottom is None) or simple is None:
-                continue
-            cost = _cost(top) + _cost(bottom) + simple[1] + 2.0 * (top is not None) * (
-                bottom is not None
-            )
-            hits.append((cost, top, bottom, simple[0]))
-    for cost, top, bottom, constant in sorted(hits, key=lambda h: h[0])[:3]:
-        yield Fix(
-            _wrong_factor(p, k, top, bottom, constant),
-            "true = "
-            + ("" if constant == 1 else f"{number(constant)} * ")
-            + "found"
-            + (f" * {top.label}" if top else "")
-            + (f" / {bottom.label}" if bottom else ""),
-            (1.9 if top is None or bottom is None else 1.2) + cost,
-            lambda p, t=top, b=bottom, c=constant: _product(p, k, t, b, c),
-        )
-
-
-def _product(p: Problem, k: int, top: Piece | None, bottom: Piece | None, c: float) -> Array:
-    found = np.asarray(p.found[k], dtype=np.float64)
-    a = 1.0 if top is None else top.value(p)
-    b = np.asarray(1.0 if bottom is None else bottom.value(p))
-    return np.asarray(c * found * a / np.where(b == 0, 1, b))
-
-
-def _wrong_factor(
-    p: Problem, k: int, top: Piece | None, bottom: Piece | None, c: float
-) -> str:
-    """What a factor that is missing, one too many, or the wrong one reads like."""
-    local = p.y.shape == p.true[k].shape and p.y.ndim > 0
-    tail = "" if c == 1 else f", and the factor {number(c)}" + (" (sign)" if c < 0 else "")
-    if top is not None and bottom is None:
-        if top.label == "g":
-            return f"the upstream gradient g is not multiplied in (chain rule){tail}"
-        role = f" ({top.role})" if top.role else ""
-        what = "local derivative" if top.role and top.label[:4] != "sign" else "factor"
-        return f"the {what} {top.label} is missing{role}{tail}"
-    if top is None and bottom is not None:
-        if bottom.label == "g":
-            return f"the upstream gradient g is multiplied in twice (g squared){tail}"
-        role = f" ({bottom.role})" if bottom.role else ""
-        again = "derivative " if bottom.role else ""
-        return f"an extra {again}factor {bottom.label}{role} is multiplied in{tail}"
-    assert top is not None and bottom is not None
-    a, b = top, bottom
-    if local:
-        right = p.true[k] / np.where(p.g == 0, 1, p.g) * bottom.value(p)
-        if np.ptp(right) <= 1e-5 * np.max(np.abs(right)):  # the local derivative is 1 / bottom
-            return (
-                f"the local derivative is 1/{b.label}, not 1/{a.label}: divided by the "
-                f"{'output' if a.label == 'y' else a.label} instead of by the input{tail}"
-            )
-    role = f" ({a.role})" if a.role else ""
-    what = "local derivative (activation derivative) is wrong" if a.role or local else "factor"
-    if what == "factor":
-        return f"the factor {b.label} stands where {a.label} belongs{role}{tail}"
-    return f"the {what}: {b.label} where {a.label} belongs{role}{tail}"
-
-
-def local_derivative(p: Problem, k: int) -> Iterator[Fix]:
-    """An entry-by-entry function: which piece the true gradient has beside g, and which the wrong
-    one has.
-    """
-    both = pair(p, k)
-    if both is None or p.y.shape != both[1].shape or not both[1].any() or p.y.size < 2:
-        return
-    have = [q for q in pieces(p, p.y.shape) if q.label != "g" and " over axis " not in q.label]
-
-    def recognised(d: Array) -> tuple[Piece, float] | None:
-        """The piece q and the number c with d = c · g · q."""
-        for q in sorted(have, key=lambda q: (not q.role, len(q.label))):
-            made = np.asarray(p.g * q.value(p))
-            c = float(np.sum(made * d) / np.sum(made * made))
-            if np.max(np.abs(c * made - d) / p.tolerance[k]) <= 1:
-                return q, c if abs(c - 1) > 1e-5 else 1.0
-        return None
-
-    right, wrong = recognised(both[1]), recognised(both[0])
-    if right is None or (wrong is not None and wrong[0].label == right[0].label):
-        return
-    (r, c), role = right, f" ({right[0].role})" if right[0].role else ""
-    formula = r.label if c == 1 else f"{number(c)} * {r.label}"
-    if wrong is not None:
-        w, d = wrong
-        text = w.label if d == 1 else f"{number(d)} * {w.label}"
-    elif np.max(np.abs(both[0] - p.g) / p.tolerance[k]) <= 1:
-        text = "1"
-    else:
-        text = ""
-    instead = f"not {text}" if text else "and the formula gives something else"
-    yield Fix(
-        f"wrong formula for the local derivative (activation derivative): it must be {formula}"
-        f"{role}, {instead}",
-        f"multiply g by {formula}",
-        1.7 if text else 2.6,
-        lambda p: c * p.g * r.value(p),
-    )
-
-
-# -- terms
-# ----------------------------------------------------------------------------------------------
 
 
 class Term(NamedTuple):
@@ -293,7 +42,7 @@ def _single_terms(p: Problem, k: int) -> Iterator[Term]:
     """Terms without a sum in them."""
     shape, name = p.true[k].shape, own(p, k)
     ups: list[tuple[str, Callable[[Problem], Array]]] = [("", lambda p: np.ones(()))]
-    if _fits(p.g, shape):
+    if fits_shape(p.g, shape):
         ups.append(("g * ", lambda p: p.g))
     for word, up in ups:
         for part in ("all", "first", "rest"):
@@ -303,20 +52,34 @@ def _single_terms(p: Problem, k: int) -> Iterator[Term]:
                 if part == "all" or (shape and shape[0] > 1):
                     yield Term(
                         word + form.format(name + where),
-                        lambda p, up=up, f=f, part=part: up(p)
-                        * f(_part(np.asarray(p.args[p.wrt[k]], dtype=np.float64), part)),
+                        partial(
+                            lambda p, up, f, part: (
+                                up(p)
+                                * f(_part(np.asarray(p.args[p.wrt[k]], dtype=np.float64), part))
+                            ),
+                            up=up,
+                            f=f,
+                            part=part,
+                        ),
                         "the regulariser (weight decay, penalty)" + which,
-                        1.7 + 0.2 * (part != "all"),
+                        # without g is likelier only where g cannot be seen to belong
+                        1.7 + 0.2 * (part != "all") + 0.05 * (not word) + 0.05 * ("sign" in form),
                     )
         if word or not shape:
             meaning = "the skip path (residual, identity): a missing term" if shape else "a term"
-            yield Term((word or "1 * ")[:-3], lambda p, up=up, s=shape: up(p) * np.ones(s),
-                       "a constant in the local derivative" if p.y.shape != shape else meaning, 1.8)
+            yield Term(
+                (word or "1 * ")[:-3],
+                partial(lambda p, up, s: up(p) * np.ones(s), up=up, s=shape),
+                "a constant in the local derivative" if p.y.shape != shape else meaning,
+                1.8,
+            )
         for piece in pieces(p, shape):
             if piece.label not in ("g", name, f"sign({name})") and " over axis " not in piece.label:
                 yield Term(
                     word + piece.label,
-                    lambda p, up=up, v=piece.value, s=shape: up(p) * v(p) * np.ones(s),
+                    partial(
+                        lambda p, up, v, s: up(p) * v(p) * np.ones(s), up=up, v=piece.value, s=shape
+                    ),
                     "one path or term of a sum",
                     2.6 + 0.01 * len(piece.label),
                 )
@@ -366,14 +129,19 @@ def _mean_terms(p: Problem, k: int) -> Iterator[Mean]:
             yield Mean(
                 axis,
                 f"x_hat * mean(found * x_hat) over {over}",
-                lambda p, axis=axis, eps=eps: (u := _centred(p, k, axis, eps))
-                * total(found(p) * u, axis),
+                partial(
+                    lambda p, axis, eps: (
+                        (u := _centred(p, k, axis, eps)) * total(found(p) * u, axis)
+                    ),
+                    axis=axis,
+                    eps=eps,
+                ),
                 "the variance (a statistic) depends on the argument too: normalisation",
             )
         yield Mean(
             axis,
             f"the mean of found over {over}",
-            lambda p, axis=axis: total(found(p), axis) * np.ones(shape),
+            partial(lambda p, axis: total(found(p), axis) * np.ones(shape), axis=axis),
             "the mean depends on the argument too (centering, normalisation)",
         )
         if p.y.shape != shape:
@@ -382,20 +150,27 @@ def _mean_terms(p: Problem, k: int) -> Iterator[Mean]:
             yield Mean(
                 axis,
                 f"{word} * sum(found * {word}) over {over}",
-                lambda p, axis=axis, w=weight: w(p) * total(found(p) * w(p), axis),
+                partial(
+                    lambda p, axis, w: w(p) * total(found(p) * w(p), axis), axis=axis, w=weight
+                ),
                 "the norm depends on the argument too (projection, normalisation)",
             )
             for inner, text in ((weight, f"g * {word}"), (lambda p: np.ones(()), "g")):
                 yield Mean(
                     axis,
                     f"{word} * sum({text}) over {over}",
-                    lambda p, axis=axis, w=weight, i=inner: w(p) * total(p.g * i(p), axis),
+                    partial(
+                        lambda p, axis, w, i: w(p) * total(p.g * i(p), axis),
+                        axis=axis,
+                        w=weight,
+                        i=inner,
+                    ),
                     "the off-diagonal entries of the Jacobian (the sum term of softmax)",
                 )
         yield Mean(
             axis,
             f"sum(g * y) over {over}",
-            lambda p, axis=axis: total(p.g * p.y, axis) * np.ones(shape),
+            partial(lambda p, axis: total(p.g * p.y, axis) * np.ones(shape), axis=axis),
             "the off-diagonal entries of the Jacobian (the sum term of softmax)",
         )
 
@@ -415,9 +190,7 @@ def _solve(p: Problem, k: int, columns: list[Array]) -> Array | None:
     return c
 
 
-def _added(
-    p: Problem, k: int, c: Array, values: list[Callable[[Problem], Array]]
-) -> Array | None:
+def _added(p: Problem, k: int, c: Array, values: list[Callable[[Problem], Array]]) -> Array | None:
     both = pair(p, k)
     if both is None:
         return None
@@ -434,10 +207,10 @@ def sums(p: Problem, k: int) -> Iterator[Fix]:
     for term in _single_terms(p, k):
         c = _solve(p, k, [term.value(p)])
         if c is not None:
-            simple = _constant(float(c[0]))
+            simple = coefficient(float(c[0]))
             cost = 0.5 if simple is None else min(simple[1], 0.5)
             hits.append((term.cost + cost, term, c))
-    for cost, term, c in sorted(hits, key=lambda h: h[0])[:2]:
+    for cost, term, c in sorted(hits, key=lambda h: h[0])[:4]:
         a = float(c[0])
         signed = f"{'-' if a < 0 else '+'} {number(abs(a))} * {term.label}"
         if term.meaning.startswith("the regulariser"):
@@ -453,7 +226,7 @@ def sums(p: Problem, k: int) -> Iterator[Fix]:
             text,
             f"true = found {signed}",
             cost,
-            lambda p, c=c, t=term: _added(p, k, c, [t.value]),
+            partial(lambda p, c, t: _added(p, k, c, [t.value]), c=c, t=term),
         )
 
 
@@ -473,7 +246,7 @@ def axes(p: Problem, k: int) -> Iterator[Fix]:
                 f"a term is missing, or wrong: {number(float(c[0]))} * {t.label}: {t.meaning}",
                 f"true = found + {number(float(c[0]))} * {t.label}",
                 2.0,
-                lambda p, c=c, t=t: _added(p, k, c, [t.value]),
+                partial(lambda p, c, t: _added(p, k, c, [t.value]), c=c, t=t),
             )
     if done or both[1].size < 4:
         return
@@ -504,7 +277,7 @@ def axes(p: Problem, k: int) -> Iterator[Fix]:
             text,
             f"add {number(float(c[0]))} * {t.label} and {number(float(c[1]))} * {s.label}",
             cost,
-            lambda p, c=c, t=t, s=s: _added(p, k, c, [t.value, s.value]),
+            partial(lambda p, c, t, s: _added(p, k, c, [t.value, s.value]), c=c, t=t, s=s),
         )
         return
 
@@ -527,8 +300,14 @@ def summed(p: Problem, k: int) -> Iterator[Fix]:
                     "axis along which it was broadcast; equal sizes hide it",
                     f"sum over axis {_listed(right)}",
                     1.6,
-                    lambda p, t=top, b=bottom, r=right, c=c: (
-                        c * _integrand(p, t, b).sum(axis=r).reshape(p.true[k].shape)
+                    partial(
+                        lambda p, t, b, r, c: (
+                            c * _integrand(p, t, b).sum(axis=r).reshape(p.true[k].shape)
+                        ),
+                        t=top,
+                        b=bottom,
+                        r=right,
+                        c=c,
                     ),
                 )
                 return
@@ -560,43 +339,3 @@ def _totals(
             if c and np.max(np.abs(c * made - d)) <= scale:
                 out.append((over, c))
     return out
-
-
-def matrices(p: Problem, k: int) -> Iterator[Fix]:
-    """true = found @ M or M @ found, with M made of one matrix among the arguments."""
-    found, shape = np.asarray(p.found[k]), p.true[k].shape
-    if found.dtype.kind not in "fiub" or found.ndim == 0 or not found.any():
-        return
-    for name, w in arrays(p).items():
-        if w.ndim != 2:
-            continue
-        square = w.shape[0] == w.shape[1]
-        for text, f in _MATRICES if square else _MATRICES[:2]:
-            for side in ("right", "left"):
-
-                def apply(
-                    p: Problem, name: str = name, f: Callable[[Array], Array] = f, side: str = side
-                ) -> Array | None:
-                    m, d = arrays(p)[name], np.asarray(p.found[k])
-                    try:
-                        m = f(m)
-                        return np.asarray(d @ m if side == "right" else m @ d)
-                    except (ValueError, np.linalg.LinAlgError):
-                        return None
-
-                made = apply(p)
-                if made is not None and made.shape == shape:
-                    yield Fix(text.format(name), f"multiply by {name}.T", 2.0, apply)
-
-
-_MATRICES: tuple[tuple[str, Callable[[Array], Array]], ...] = (
-    ("not multiplied by {0}.T (not carried back through the weights {0})", lambda w: w.T),
-    ("not multiplied by {0} (not carried back through the weights {0})", lambda w: w),
-    ("multiplied by {0} where {0}.T belongs (not transposed)", lambda w: np.linalg.inv(w) @ w.T),
-    ("multiplied by {0}.T where {0} belongs (transposed)", lambda w: np.linalg.inv(w.T) @ w),
-    ("multiplied by the inverse of {0} where {0}.T belongs (transposed)", lambda w: w @ w.T),
-    ("multiplied by the inverse of {0}.T where {0} belongs", lambda w: w.T @ w),
-    ("multiplied by {0} where {0}.T belongs (not transposed)", lambda w: w.T @ np.linalg.inv(w)),
-    ("multiplied by {0}.T where {0} belongs (transposed)", lambda w: w @ np.linalg.inv(w.T)),
-    ("multiplied by the inverse of {0} where {0}.T belongs (transposed)", lambda w: w.T @ w),
-)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tinynet.check import entries, probes, scales, shapes, terms
+from tinynet.check import entries, factors, probes, scales, shapes, terms
 from tinynet.check.fix import Fix, own
 from tinynet.check.problem import Candidate, Problem
 
@@ -43,12 +43,12 @@ KINDS: dict[str, Callable[[Problem, int], Iterator[Fix]]] = {
     "branch": entries.branches,
     "copied part": entries.copied,
     "repeated index": entries.overwritten,
-    "local derivative": terms.local_derivative,
-    "wrong factor": terms.factors,
+    "local derivative": factors.local_derivative,
+    "wrong factor": factors.factors,
     "wrong term": terms.sums,
     "wrong axis": terms.axes,
     "summed axis": terms.summed,
-    "matrix": terms.matrices,
+    "matrix": factors.matrices,
     "not repeatable": probes.unstable,
     "upstream": probes.upstream,
     "upstream order": probes.rearranged_upstream,
@@ -64,11 +64,7 @@ def _confirmed(problem: Problem) -> Iterator[tuple[str, int, Fix, float]]:
         for kind, propose in KINDS.items():
             for fix in propose(problem, k):
                 residual = fix.residual(problem, k)
-                if not residual <= 1:
-                    continue
-                if second is None:
-                    yield kind, k, fix, residual
-                elif fix.residual(second, k) <= 1:
+                if residual <= 1 and (second is None or fix.residual(second, k) <= 1):
                     yield kind, k, fix, residual
 
 
