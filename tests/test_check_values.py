@@ -101,7 +101,7 @@ LAYER: list[tuple[str, Gradients, str, str]] = [
     ("no end", changed(x=lambda d, *_: _blank(d, -1)), "part missing", "the last row"),
     ("nan", changed(w=lambda d, *_: _blank(d, 1, np.nan)), "not a number", "nan"),
     ("integers", changed(b=lambda d, *_: d.astype(int)), "integer dtype", "truncated"),
-    ("float32", changed(w=lambda d, *_: d.astype(np.float32)), "precision", "float32"),
+    ("float16", changed(w=lambda d, *_: d.astype(np.float16)), "precision", "float16"),
     ("decay", changed(w=lambda d, g, x, w, b: d + 0.3 * w), "wrong term", "regulariser"),
     ("wrong axis", changed(b=lambda d, g, *_: g.sum(axis=1)), "upstream order", "wrong axis"),
     ("W not .T", changed(x=lambda d, g, x, w, b: g @ w), "argument order", "transposed"),
@@ -110,7 +110,12 @@ LAYER: list[tuple[str, Gradients, str, str]] = [
     ("g twice", changed(b=lambda d, g, *_: (g * g).sum(0)), "upstream", "squared"),
     ("no g", changed(b=lambda d, g, *_: np.ones(g.shape).sum(0)), "upstream", "not multiplied in"),
     ("sign of a row", changed(w=lambda d, *_: _blank(d, 2, -d[2])), "factor per row", "sign"),
-    ("last sample", changed(b=lambda d, g, *_: g[-1]), "part of the jacobian", "accumulated (+=)"),
+    (
+        "last sample",
+        changed(b=lambda d, g, *_: g[-1]),
+        "part of the jacobian",
+        "overwritten instead of",
+    ),
 ]
 
 
@@ -185,8 +190,8 @@ ACTIVATION: list[tuple[str, Any, Any, Any, str, str]] = [
         lambda x: np.maximum(x, 0),
         lambda g, x: [g * (x > 0)],
         lambda g, x: [g],
-        "mask missing",
-        "where x < 0",
+        "local derivative",
+        "a mask",
     ),
     (
         "leaky swapped",
@@ -202,7 +207,7 @@ ACTIVATION: list[tuple[str, Any, Any, Any, str, str]] = [
         lambda g, x: [g * np.where(x > 0, 1, 0.1)],
         lambda g, x: [g * (x > 0)],
         "part missing",
-        "where x < 0",
+        "the negative or the other branch",
     ),
     (
         "cumsum forwards",

@@ -99,7 +99,7 @@ def _patterns(
     for where, made in _by_value(p, shape):
         mask = made(p)
         if np.array_equal(mask & live, off & live):
-            yield where, "a mask, or the slope of one side", 0.1, made
+            yield where, "a branch with its slope or mask", 0.1, made
 
 
 def never_written(p: Problem, k: int) -> Iterator[Fix]:
@@ -112,7 +112,7 @@ def never_written(p: Problem, k: int) -> Iterator[Fix]:
     for where, loop, cost, mask in _patterns(p, k, off, live):
         known = True
         yield Fix(
-            f"zero in {where}, right elsewhere: {loop}, or the negative side/branch is forgotten"
+            f"zero {where}, right elsewhere: {loop} (the negative or the other branch) is forgotten"
             if where.startswith("where")
             else f"zero in {where}, where it is never written, and right elsewhere: {loop}",
             "let the backward pass reach these entries too",

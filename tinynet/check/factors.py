@@ -242,7 +242,7 @@ def local_derivative(p: Problem, k: int) -> Iterator[Fix]:
 
     def recognised(d: Array) -> tuple[Piece, float] | None:
         """The piece q and the number c with d = c · g · q."""
-        for q in sorted(have, key=lambda q: (not q.role, len(q.label))):
+        for q in sorted(have, key=lambda q: (not q.role, "> 0" not in q.label, len(q.label))):
             made = np.asarray(p.g * q.value(p))
             c = float(np.sum(made * d) / np.sum(made * made))
             if np.max(np.abs(c * made - d) / p.tolerance[k]) <= 1:
@@ -286,7 +286,7 @@ def matrices(p: Problem, k: int) -> Iterator[Fix]:
                 def apply(
                     p: Problem, name: str = name, f: Callable[[Array], Array] = f, side: str = side
                 ) -> Array | None:
-                    m, d = arrays(p)[name], np.asarray(p.found[k])
+                    m, d = arrays(p)[name], np.asarray(p.found[k], dtype=np.float64)
                     try:
                         m = f(m)
                         return np.asarray(d @ m if side == "right" else m @ d)

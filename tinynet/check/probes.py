@@ -83,6 +83,7 @@ def upstream(p: Problem, k: int) -> Iterator[Fix]:
         text = f"the upstream gradient g is multiplied in twice (g squared): {rest}, this one is 4x"
     elif none.any():
         text = f"a term is not multiplied by the upstream gradient g: {rest}, and be 0 when g is 0"
+        cost = 2.4
     else:
         text = (
             "not linear in the upstream gradient g: an error that contains g is used where a value "
@@ -167,7 +168,7 @@ def rearranged_arguments(p: Problem, k: int) -> Iterator[Fix]:
             yield Fix(
                 text + (f" ({name}.T)" if word == "transposed" else ""),
                 f"use {name} {word.strip()} in the gradient of {own(p, k)}",
-                1.9,
+                1.8,
                 apply,
             )
 
@@ -197,7 +198,9 @@ def jacobian(p: Problem, k: int) -> Array:
 
 
 def claimed(p: Problem, k: int) -> Array | None:
-    """The same as the backward function has it: its answers to unit vectors."""
+    """The same as the backward function has it: its answers to unit vectors. None where they do not
+    make up its answer to g: then it is not linear, and has no Jacobian.
+    """
     rows = np.zeros((p.true[k].size, p.y.size))
     for n, at in enumerate(np.ndindex(p.y.shape)):
         unit = np.zeros(p.y.shape)
@@ -206,7 +209,8 @@ def claimed(p: Problem, k: int) -> Array | None:
         if made is None or made.size != len(rows):
             return None
         rows[:, n] = made.ravel()
-    return rows
+    whole = (rows @ p.g.ravel()).reshape(p.true[k].shape)
+    return rows if _same(whole, ask(p, k, p.g)) else None
 
 
 Choice = Callable[[Array], Array]  # the Jacobian -> the entries of it that are kept

@@ -193,14 +193,19 @@ def factors(p: Problem, k: int) -> Iterator[Fix]:
             n = round(max(exact, 1 / exact))
             how = "twice" if n == 2 else f"{n} times"
             wrong = "too small" if exact > 1 else "too large"
-            hidden = f"; {n} is also {counts[n]}, a 1/n of a mean" if n in counts else ""
+            hidden = ""
+            if n in counts:
+                mean = (
+                    "averaged instead of summed" if exact > 1 else "not divided by the batch size"
+                )
+                hidden = f"; {n} is also {counts[n]}: {mean}?"
             text = f"{how} {wrong} (factor {n}{hidden}){also}"
             named = True
             yield Fix(
                 text,
                 f"multiply by {'-' if c < 0 else ''}{word}: a factor of a derivative such as "
                 "2x from x**2, or a term that was added twice",
-                1.4 + extra,
+                (1.6 if hidden and n > 2 else 1.4) + extra,  # 3 or 4 is likelier a size
                 _times(k, np.sign(c) * exact),
             )
     for exact, text, hint, cost in _by_count(c, counts, not p.y.ndim):

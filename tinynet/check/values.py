@@ -102,7 +102,7 @@ def value_candidates(problem: Problem) -> list[Candidate]:
     >>> x, g = np.array([1.0, 2.0]), np.array([1.0, 3.0])
     >>> p = Problem(np.square, None, (x,), (0,), ("x",), g, x * x, (g * x,), (2 * g * x,), (x,))
     >>> value_candidates(p)[0].message
-    'Gradient of x: twice too small (factor 2; 2 is also the length of x, a 1/n of a mean)'
+    'Gradient of x: twice too small (factor 2; 2 is also the length of x: averaged instead of summed?)'
     """
     same: dict[tuple[str, str], list[tuple[int, Fix, float]]] = {}
     best: dict[str, dict[int, tuple[int, Fix, float]]] = {}
