@@ -27,6 +27,7 @@ FUNCTIONS: tuple[tuple[str, Callable[[Array], Array], str], ...] = (
     ("{}", lambda u: u, ""),
     ("{}**2", lambda u: u * u, ""),
     ("{}**3", lambda u: u**3, ""),
+    ("1/{}", lambda u: 1 / u, "the derivative of log"),
     ("sqrt({})", np.sqrt, ""),
     ("|{}|", np.abs, ""),
     ("sign({})", np.sign, "the derivative of the absolute value"),

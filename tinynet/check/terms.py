@@ -180,7 +180,7 @@ def _solve(p: Problem, k: int, columns: list[Array]) -> Array | None:
     both = pair(p, k)
     if both is None or both[1].size < len(columns):
         return None
-    a = np.stack([c.ravel() for c in columns], axis=1)
+    a = np.stack([c.ravel() for c in columns], axis=1).astype(np.float64)
     gap = (both[1] - both[0]).ravel()
     if not np.isfinite(a).all() or not np.isfinite(gap).all():
         return None
@@ -265,7 +265,12 @@ def axes(p: Problem, k: int) -> Iterator[Fix]:
             cost = 1.8
         elif t.axis == s.axis:
             text = f"two terms are missing or wrong: {t.label}, and {s.label}: {t.meaning}"
-            if "variance" in t.meaning + s.meaning and "mean depends" in t.meaning + s.meaning:
+            if t.label == s.label:  # with and without 1e-5: together they are one term
+                text = (
+                    f"the coefficient of {t.label} is wrong, the term through the variance (n and "
+                    "n - 1 mixed up: ddof, Bessel's correction?)"
+                )
+            elif "variance" in t.meaning + s.meaning and "mean depends" in t.meaning + s.meaning:
                 text = (
                     "mean and variance are treated as constants, but these statistics depend on "
                     f"the argument (normalisation over axis {t.axis})"
