@@ -112,9 +112,8 @@ def rearranged_upstream(p: Problem, k: int) -> Iterator[Fix]:
                 )
             continue
         yield Fix(
-            f"the upstream gradient g is used {'in the wrong order' if 'off' in word else 'as is'}:"
-            f" it must first be {word.strip().removesuffix(' it must be transposed')}"
-            + (": transposed, not reshaped" if "reshape" in word else ""),
+            "the upstream gradient g is used in the wrong order: it must first be "
+            + ("transposed, not reshaped" if "reshaped" in word else word.strip()),
             "undo what the forward pass did to the order of the axes: the inverse permutation",
             1.9,
             partial(lambda p, move: ask(p, k, move(p.g)), move=move),

@@ -148,7 +148,7 @@ def _by_count(
                 f"multiply by {number(n * m)}",
                 2.1,
             )
-        if n > 2:
+        if n > 3:  # 2/3 is too common a number
             for top, bottom in ((n - 1, n), (n, n - 1)):
                 yield (
                     top / bottom,
@@ -194,10 +194,10 @@ def factors(p: Problem, k: int) -> Iterator[Fix]:
             how = "twice" if n == 2 else f"{n} times"
             wrong = "too small" if exact > 1 else "too large"
             hidden = ""
-            if n in counts:
-                mean = (
-                    "averaged instead of summed" if exact > 1 else "not divided by the batch size"
-                )
+            if p.y.ndim and n == 2 and 4 in counts:
+                hidden = f"; 2 is also sqrt(d) with d = 4, {counts[4]}: a scale 1/sqrt(d)?"
+            elif n in counts:
+                mean = "averaged instead of summed" if exact > 1 else "not divided by this size"
                 hidden = f"; {n} is also {counts[n]}: {mean}?"
             text = f"{how} {wrong} (factor {n}{hidden}){also}"
             named = True

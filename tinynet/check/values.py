@@ -99,10 +99,10 @@ def _candidate(
 def value_candidates(problem: Problem) -> list[Candidate]:
     """The explanations that fit, the cheapest first; none where nothing fits.
 
-    >>> x, g = np.array([1.0, 2.0]), np.array([1.0, 3.0])
+    >>> x, g = np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0])
     >>> p = Problem(np.square, None, (x,), (0,), ("x",), g, x * x, (g * x,), (2 * g * x,), (x,))
     >>> value_candidates(p)[0].message
-    'Gradient of x: twice too small (factor 2; 2 is also the length of x: averaged instead of summed?)'
+    'Gradient of x: twice too small (factor 2)'
     """
     same: dict[tuple[str, str], list[tuple[int, Fix, float]]] = {}
     best: dict[str, dict[int, tuple[int, Fix, float]]] = {}
