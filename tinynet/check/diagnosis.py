@@ -1,7 +1,9 @@
 """Why a gradient is wrong: the explanations that fit, the simplest first.
 
-Two recordings are searched: the forward pass, for what the learner seems to have differentiated
-instead (`as_if.py`), and the backward pass, for the one instruction that must change (`edits.py`).
+Three places are searched: the forward pass, for what the learner seems to have differentiated
+instead (`as_if.py`); the backward pass, for the one instruction that must change (`slips.py`,
+`storage.py`, `operands.py`); and the numbers alone (`values.py`), which is all there is where the
+code is not Python over NumPy.
 """
 
 from __future__ import annotations
@@ -12,16 +14,35 @@ from typing import Any
 
 import numpy as np
 
+from tinynet.check import operands, slips, storage
 from tinynet.check.as_if import Hypothesis, hypotheses
-from tinynet.check.edits import Backward, Edit, at, compute, constant_factor, edits
 from tinynet.check.flow import Forward
 from tinynet.check.problem import Array, Candidate, Problem
+from tinynet.check.retraced import Backward, Edit
+from tinynet.check.values import value_candidates
 from tinynet.errors import TinynetError
 
-UNEXPLAINED = 0.7  # what each wrong gradient adds to the cost of a cause that does not explain it
+UNEXPLAINED = 1.5  # what each wrong gradient adds to the cost of a cause that does not explain it
 BROKEN = 0.5  # what each right gradient adds that would be wrong after the repair
-SECONDS = 4.0  # how long to look for explanations
+SECONDS = 4.0  # how long to look for explanations in the code
 FAILURES = (TinynetError, TypeError, ValueError, IndexError, ArithmeticError, AttributeError)
+
+# The repairs of the backward code, instruction by instruction, the simplest first.
+REPAIRS: tuple[Callable[[Backward, Any], Iterator[Edit]], ...] = (
+    slips.transposes,
+    slips.operators,
+    slips.superfluous,
+    slips.reductions,
+    slips.numbers,
+    slips.exchanged,
+    storage.overwritten,
+    storage.aliases,
+    storage.slices_exchanged,
+    storage.indices,
+    operands.operands,
+    operands.recomputed,
+    operands.departures,
+)
 
 
 def diagnose(problem: Problem) -> list[Candidate]:
@@ -33,6 +54,7 @@ def diagnose(problem: Problem) -> list[Candidate]:
             backward = _recorded(lambda p: Backward(p, forward), problem)
             if backward is not None:
                 found += _edited(backward)
+        found += value_candidates(problem)
     return sorted(found, key=lambda c: c.cost)
 
 
@@ -44,6 +66,9 @@ def _recorded(make: Callable[[Problem], Any], problem: Problem | None) -> Any:
         return make(problem)
     except FAILURES:
         return None
+
+
+# -- the forward pass ------------------------------------------------------------------------------
 
 
 def _as_if(forward: Forward) -> Iterator[Candidate]:
@@ -87,6 +112,38 @@ def _as_found(
     return [k for k in wrong if p.residual(k, repaired[k]) <= 1], repaired
 
 
+# -- the backward pass -----------------------------------------------------------------------------
+
+
+def _edits(backward: Backward, wrong: Sequence[int]) -> Iterator[Edit]:
+    """All repairs of the code that a wrong gradient depends on."""
+    concerned = set().union(*(backward.behind(k) for k in wrong))
+    groups = [
+        s for s in backward.program.sites().values() if any(step.out in concerned for step in s)
+    ]
+    for repair in REPAIRS:
+        for steps in groups:
+            yield from repair(backward, steps)
+    yield from storage.strides(backward)
+    pool = list(operands.factors(backward))
+    for steps in groups:
+        yield from operands.insertions(backward, steps, pool)
+
+
+def _solved(backward: Backward, wrong: Sequence[int]) -> Iterator[tuple[Edit, float]]:
+    """The constant factors that are missing somewhere."""
+    now = backward.run()
+    for steps in backward.program.sites().values():
+        for k in wrong:
+            try:
+                found = operands.solved(backward, steps, now, k)
+            except FAILURES:
+                continue
+            if found is not None:
+                yield found
+                break
+
+
 def _edited(backward: Backward) -> Iterator[Candidate]:
     """Causes found by changing the backward pass."""
     problem, wrong = backward.problem, backward.problem.wrong()
@@ -94,40 +151,50 @@ def _edited(backward: Backward) -> Iterator[Candidate]:
     end = time.monotonic() + SECONDS
     second: Backward | None = None
     seconds: dict[Any, Edit] = {}
-    for e in edits(backward, wrong):
+    for e in _edits(backward, wrong):
         if time.monotonic() > end:
-            return
+            break
         fits, residual, broken = _set_right(backward, e, wrong, kept)
         if not fits:
             continue
         if second is None:
-            again = problem.again()
-            second = _recorded(lambda p: Backward(p, _recorded(Forward, p)), again)
+            second = _second(problem)
             if second is None:
                 return
-            seconds = {s.key: s for s in edits(second, wrong)}
-        if e.key not in seconds:
-            continue
-        fits = _set_right(second, seconds[e.key], fits, kept)[0]
-        if fits:
-            message, hint = e.say()
-            cost = e.cost + UNEXPLAINED * (len(wrong) - len(fits)) + BROKEN * broken
-            yield Candidate(e.kind, message, hint, cost, tuple(fits), residual, e.line)
+            seconds = {s.key: s for s in _edits(second, wrong)}
+        if e.key in seconds and (fits := _set_right(second, seconds[e.key], fits, kept)[0]):
+            yield _candidate(e, fits, residual, len(wrong), broken)
+    for e, c in _solved(backward, wrong):
+        fits, residual, broken = _set_right(backward, e, wrong, kept)
+        second = second or _second(problem)
+        if second is None:
+            return
+        steps = second.program.sites().get(e.changed[0].site)
+        if steps and (fits := _set_right(second, operands.times(steps, c), fits, kept)[0]):
+            yield _candidate(e, fits, residual, len(wrong), broken)
+
+
+def _second(problem: Problem) -> Any:
+    """The backward pass at a second point."""
+    return _recorded(lambda p: Backward(p, _recorded(Forward, p)), problem.again())
+
+
+def _candidate(e: Edit, fits: Sequence[int], residual: float, wrong: int, broken: int) -> Candidate:
+    message, hint = e.say()
+    cost = e.cost + UNEXPLAINED * (wrong - len(fits)) + BROKEN * broken
+    return Candidate(e.kind, message, hint, cost, tuple(fits), residual, e.line)
 
 
 def _set_right(
-    backward: Backward, edit: Edit, wrong: Sequence[int], kept: Sequence[int]
+    backward: Backward, e: Edit, wrong: Sequence[int], kept: Sequence[int]
 ) -> tuple[list[int], float, int]:
     """Which gradients an edit sets right, how well, and how many right ones it breaks."""
     p = backward.problem
     try:
-        new = backward.run(edit.change)
+        new = backward.run(e.change, e.changed)
     except FAILURES:
         return [], np.inf, 0
     fits = [k for k in wrong if k < len(new) and p.residual(k, new[k]) <= 1]
     residual = max((p.residual(k, new[k]) for k in fits), default=np.inf)
     broken = sum(k >= len(new) or p.residual(k, new[k]) > 1 for k in kept)
     return fits, residual, broken
-
-
-_ = (at, compute, constant_factor)

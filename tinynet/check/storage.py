@@ -1,0 +1,283 @@
+"""Slips of memory in the backward pass: = for +=, an array changed under another name, a wrong index,
+a statement that erases what was there.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinynet.check.recording import Ref, Step, fill
+from tinynet.check.retraced import Backward, Edit, compute, edit
+
+Say = tuple[str, str]
+
+
+def overwritten(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
+    """`=` for `+=`: the last turn of a loop, or the last of equal indices, is all that is left."""
+    step = steps[-1]
+    words = backward.words
+    if step.function is operator.setitem and isinstance(step.args[2], Ref):
+
+        def say() -> Say:
+            return (
+                f"`{words.expression(step)}` (line {step.line}) overwrites what is already there: "
+                f"where windows overlap or an index is repeated, the gradients must be accumulated "
+                f"with +=.",
+                "Use += (np.add.at where an index is repeated).",
+            )
+
+        yield edit(steps, ("add",), "overwritten", 1.0, say, _add_into)
+    if step.function is operator.setitem and not isinstance(step.args[2], Ref):
+
+        def erased() -> Say:
+            again = "in each turn of the loop, so only the last one counts" if (
+                len(steps) > 1
+            ) else "and loses what was accumulated"
+            return (
+                f"`{words.expression(step)}` (line {step.line}) resets the array {again}: the "
+                f"gradients of all turns must be added up (accumulated).",
+                "Set it to zero once, before the loop.",
+            )
+
+        later = steps[1:] if len(steps) > 1 else steps
+        yield edit(later, ("erase",), "overwritten", 1.1, erased, lambda s, v: v[s.into or 0])
+    yield from _rebound(backward, steps)
+
+
+def _add_into(step: Step, values: Sequence[Any]) -> Any:
+    target, key, value = fill(step.args, values)
+    np.add.at(target, key, value)
+    return target
+
+
+def _rebound(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
+    """A name bound anew where its old value should have been added to."""
+    step = steps[-1]
+    name = backward.words.name(step.out)
+    if step.into is not None or name is None or name not in backward.variables:
+        return
+    before = backward.latest(name, steps[0].out)
+    if before is None or before in backward.words.arguments:
+        return
+    if np.shape(backward.values[before]) != np.shape(backward.values[step.out]):
+        return
+
+    def say() -> Say:
+        again = "in each turn of the loop: only the last one is kept" if (
+            len(steps) > 1
+        ) else "the second time: only the last path is kept"
+        return (
+            f"{backward.here(step)} overwrites `{name}` {again}; the gradients of all paths must be "
+            f"accumulated with +=.",
+            f"Write `{name} += …`.",
+        )
+
+    order = [s.out for s in steps]
+
+    def accumulate(s: Step, values: Sequence[Any]) -> Any:
+        place = order.index(s.out)
+        return values[order[place - 1] if place else before] + compute(s, values)
+
+    yield edit(steps, ("accumulate",), "overwritten", 1.0, say, accumulate)
+
+
+def aliases(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
+    """An argument, or g, written into through another name, and read afterwards."""
+    step = steps[0]
+    memory = backward.program.memory
+    for place, x in enumerate(step.args):
+        if not isinstance(x, Ref) or memory[x.slot] not in backward.words.arguments:
+            continue
+        root = memory[x.slot]
+        if x.slot == root or not any(
+            s.into is not None and memory[s.into] == root and s.out <= x.slot
+            for s in backward.program.steps
+        ):
+            continue
+        name = backward.words.arguments[root]
+        writer = next(
+            s for s in backward.program.steps if s.into is not None and memory[s.into] == root
+        )
+
+        def say(name: str = name, writer: Step = writer) -> Say:
+            return (
+                f"`{backward.words.expression(writer)}` (line {writer.line}) changes `{name}` in "
+                f"place: the name on its left is an alias and no copy of `{name}`, which is used "
+                f"again in {backward.here(step)}.",
+                f"Make a copy first: `{name}.copy()`.",
+            )
+
+        yield edit(
+            steps,
+            ("alias", place),
+            "in place",
+            1.0,
+            say,
+            lambda s, v, i=place, root=root: compute(
+                s, v, **{f"a{i}": _original(backward, root)}
+            ),
+        )
+
+
+def _original(backward: Backward, root: int) -> Any:
+    p = backward.problem
+    given = dict(zip(backward.program.inputs, (p.g, *p.args), strict=True))
+    return np.array(given[root])
+
+
+def indices(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
+    """An index or a slice that is off: by one, by a stride, or the wrong counter."""
+    step = steps[-1]
+    if step.function not in (operator.getitem, operator.setitem):
+        return
+    first, *others = _same_key(backward, steps)
+    if first.out != steps[0].out:
+        return  # x[k] += v reads and writes at one key: changed together, and once
+    steps = [first, *others]
+    whole = [i for i, x in enumerate(_parts(step)) if type(x) is int]
+    sliced = [i for i, x in enumerate(_parts(step)) if type(x) is slice and _bounded(x)]
+    for i in whole:
+        for d in (-1, 1):
+            yield _moved(backward, steps, (i,), d, 1)
+        for name in step.counters:
+            if all(_parts(s)[i] == s.counters.get(c) for s in steps for c in [name]):
+                continue
+            if len(steps) > 1 and all(name in s.counters for s in steps):
+                yield _counter(backward, steps, i, name)
+    for places in ([tuple(sliced)] if len(sliced) > 1 else []) + [(i,) for i in sliced]:
+        for d in (-2, -1, 1, 2):
+            yield _moved(backward, steps, places, d, 1)
+        for stride in (2, 3):
+            yield _moved(backward, steps, places, 0, stride)
+
+
+def _same_key(backward: Backward, steps: list[Step]) -> list[Step]:
+    """The steps of one instruction, and those of the same line with the same keys."""
+    line = [
+        group
+        for group in backward.program.sites().values()
+        if group[0].line == steps[0].line
+        and len(group) == len(steps)
+        and group[0].function in (operator.getitem, operator.setitem)
+        and all(str(a.args[1]) == str(b.args[1]) for a, b in zip(group, steps, strict=True))
+    ]
+    return sorted((s for group in line for s in group), key=lambda s: s.out)
+
+
+def strides(backward: Backward) -> Iterator[Edit]:
+    """A stride left out of all window positions."""
+    windows = [
+        s
+        for s in backward.program.steps
+        if s.function in (operator.getitem, operator.setitem)
+        and sum(type(x) is slice and _bounded(x) for x in _parts(s)) > 1
+    ]
+    places = {
+        tuple(i for i, x in enumerate(_parts(s)) if type(x) is slice and _bounded(x))
+        for s in windows
+    }
+    if len(places) == 1:
+        for stride in (2, 3, 4):
+            yield _moved(backward, windows, next(iter(places)), 0, stride)
+
+
+def _parts(step: Step) -> tuple[Any, ...]:
+    key = step.args[1]
+    return key if isinstance(key, tuple) else (key,)
+
+
+def _bounded(x: slice) -> bool:
+    return type(x.stop) is int and x.step is None and type(x.start) in (int, type(None))
+
+
+def _moved(
+    backward: Backward, steps: list[Step], places: tuple[int, ...], d: int, stride: int
+) -> Edit:
+    """The same key with the parts at `places` moved by d, or their starts times a stride."""
+    step = steps[-1]
+
+    def move(x: Any) -> Any:
+        if type(x) is int:
+            return x + d
+        start = x.start or 0
+        return slice(start * stride + d, x.stop - start + start * stride + d)
+
+    def new(s: Step, v: Sequence[Any]) -> Any:
+        key = tuple(move(x) if i in places else x for i, x in enumerate(_parts(s)))
+        if any(type(x) is slice and type(x.start) is int and x.start < 0 for x in key):
+            raise IndexError("a slice may not start before the array does")
+        y = compute(s, v, a1=key)
+        return y if s.into is None else v[s.into]
+
+    def say() -> Say:
+        if stride > 1:
+            what = f"ignores the stride: the window position must be multiplied by {stride}"
+        elif isinstance(_parts(step)[places[0]], slice):
+            what = f"is shifted by {-d}: the window or the padding is cut off at the wrong offset"
+        else:
+            what = f"is off by one: the index must be {'one more' if d > 0 else 'one less'}"
+        return f"The index in {backward.here(step)} {what}.", "Correct the index."
+
+    cost = 1.3 if stride > 1 or len(places) > 1 else 1.6
+    return edit(steps, ("moved", places, d, stride), "index", cost, say, new)
+
+
+def _counter(backward: Backward, steps: list[Step], i: int, name: str) -> Edit:
+    step = steps[-1]
+
+    def new(s: Step, v: Sequence[Any]) -> Any:
+        key = tuple(s.counters[name] if j == i else x for j, x in enumerate(_parts(s)))
+        y = compute(s, v, a1=key)
+        return y if s.into is None else v[s.into]
+
+    def say() -> Say:
+        old = [c for c, x in step.counters.items() if all(s.counters[c] == _parts(s)[i] for s in steps)]
+        was = f"`{old[0]}`" if old else str(_parts(step)[i])
+        return (
+            f"The wrong index along axis {i} in {backward.here(step)}: {was} where `{name}` belongs"
+            f"{' (the other channel)' if name in 'oc' else ''}.",
+            f"Use `{name}`.",
+        )
+
+    return edit(steps, ("counter", i, name), "index", 1.4, say, new)
+
+
+def slices_exchanged(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
+    """Two parts of one array taken for each other."""
+    step = steps[-1]
+    if step.function is not operator.getitem or not isinstance(step.args[0], Ref):
+        return
+    for others in backward.program.sites().values():
+        other = others[-1]
+        if (
+            other.function is operator.getitem
+            and other.out > step.out
+            and len(others) == len(steps)
+            and other.args[0] == step.args[0]
+            and np.shape(backward.values[other.out]) == np.shape(backward.values[step.out])
+            and str(other.args[1]) != str(step.args[1])
+        ):
+            keys = {a.out: b.args[1] for a, b in zip(steps, others, strict=True)}
+            keys |= {b.out: a.args[1] for a, b in zip(steps, others, strict=True)}
+
+            def say(other: Step = other) -> Say:
+                return (
+                    f"{backward.here(step)} and {backward.here(other)} are swapped: each takes the "
+                    f"slice of the other (the parts of the concatenated input).",
+                    "Exchange the two slices.",
+                )
+
+            yield edit(
+                [*steps, *others],
+                ("slices", other.site),
+                "slice",
+                1.1,
+                say,
+                lambda s, v, keys=keys: compute(s, v, a1=keys[s.out]),
+            )
+
+
