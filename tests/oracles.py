@@ -274,13 +274,18 @@ def _softmax(x: Any, axis: int) -> Any:
     return _entrywise(lambda v, s: math.exp(v) / s)(x, total)
 
 
-def _cross_entropy(x: Any, t: Any, reduction: str) -> Any:
+def _cross_entropy(x: Any, t: Any, reduction: str, ignore_index: int) -> Any:
     axis = min(1, x.ndim - 1)
-    losses = np.empty(t.shape, dtype=object)
-    for k in np.ndindex(t.shape):
+    losses = np.full(t.shape, 0.0, dtype=object)
+    counted = [k for k in np.ndindex(t.shape) if t[k] != ignore_index]
+    for k in counted:
         scores = [x[(*k[:axis], c, *k[axis:])] for c in range(x.shape[axis])]
         losses[k] = math.log(math.fsum(map(math.exp, scores))) - scores[int(t[k])]
-    return _reduced(losses, reduction)
+    return (
+        _reduced(losses, "sum") / len(counted)
+        if reduction == "mean"
+        else _reduced(losses, reduction)
+    )
 
 
 def _reduced(losses: Any, reduction: str) -> Any:
@@ -302,15 +307,16 @@ def _bernoulli(p: float, y: float) -> float:
     return -(y * math.log(p) + (1 - y) * math.log(1 - p))
 
 
-def _nll(x: Any, t: Any, reduction: str, weight: Any) -> Any:
+def _nll(x: Any, t: Any, reduction: str, weight: Any, ignore_index: int) -> Any:
     axis = min(1, x.ndim - 1)
     weights = [1.0] * x.shape[axis] if weight is None else weight.tolist()
-    losses = np.empty(t.shape, dtype=object)
-    for k in np.ndindex(t.shape):
+    losses = np.full(t.shape, 0.0, dtype=object)
+    counted = [k for k in np.ndindex(t.shape) if t[k] != ignore_index]
+    for k in counted:
         losses[k] = -weights[int(t[k])] * x[(*k[:axis], int(t[k]), *k[axis:])]
     if reduction != "mean":
         return _reduced(losses, reduction)
-    return _reduced(losses, "sum") / math.fsum(weights[int(c)] for c in t.flatten())
+    return _reduced(losses, "sum") / math.fsum(weights[int(t[k])] for k in counted)
 
 
 def _huber(d: float, delta: float) -> float:

@@ -24,6 +24,7 @@ examples:
   python -m tinynet tour                      a first look, with pictures, in a minute
   python -m tinynet where softmax             its formula, its derivation, its lines of code
   python -m tinynet check matmul softmax      derivatives against differences
+  python -m tinynet check --mutants softmax   mistakes put into its rule: are they found?
   python -m tinynet train digits --epochs 20  train a network, save it
   python -m tinynet bench engine mlp          speed, beside the other engines here
   python -m tinynet info                      versions, machine, devices
@@ -88,6 +89,12 @@ def _parser() -> argparse.ArgumentParser:
     check = add("check", _check, "every derivative against differences")
     check.add_argument("names", nargs="*", metavar="NAME", help="some ops; all if left out")
     check.add_argument("--seed", type=int, default=0, help="of the random arguments")
+    check.add_argument(
+        "--mutants",
+        action="store_true",
+        help="plant mistakes in every rule and see that the check finds them (some 2,000; "
+        "a minute or two for all ops)",
+    )
     train = add("train", _train, "train a network on the digits, save it, print its accuracy")
     train.add_argument("what", choices=["digits"])
     train.add_argument("--epochs", type=_at_least_one, default=40)
@@ -130,6 +137,8 @@ def _check(args: Any) -> int:
     for name in args.names:
         if name not in registry:
             raise ArgumentError(f"there is no op {name!r}", hint=_nearest(name, registry))
+    if args.mutants:
+        return _check_mutants(args)
     print(f"{'op':<15}{'room':<14}{'cases':>6}{'first':>9}{'second':>9}         formula")
     failed = 0
     for r in check_ops(args.names, seed=args.seed):
@@ -144,6 +153,28 @@ def _check(args: Any) -> int:
     if failed:
         print(f"{failed} WRONG")
     return 1 if failed else 0
+
+
+def _check_mutants(args: Any) -> int:
+    from tinynet.check import check_mutants
+    from tinynet.check.mutants import DRAWS
+
+    print(f"{'op':<15}{'mutants':>9}{'killed':>9}{'equivalent':>12}{'survived':>10}")
+    total = killed = survived = 0
+    for r in check_mutants(args.names, seed=args.seed):
+        row = f"{r.total:9}{r.killed:9}{len(r.equivalent):12}{len(r.survivors):10}"
+        print(f"{r.name:<15}{row}", flush=True)
+        for mutant in r.equivalent:
+            print(f"   equal on {DRAWS:,} draws: {mutant}")
+        for mutant in r.survivors:
+            print(f"   SURVIVED: {mutant}")
+        total, killed, survived = total + r.total, killed + r.killed, survived + len(r.survivors)
+    equivalent = total - killed - survived
+    print(
+        f"\n{killed}/{killed + survived} mutants killed; {equivalent} of {total} are equivalent:"
+        f" on {DRAWS:,} random arguments their gradients are the right ones."
+    )
+    return 1 if survived else 0
 
 
 def _train(args: Any) -> int:

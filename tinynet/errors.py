@@ -79,7 +79,9 @@ class InPlaceError(GraphError):
 
 
 class RuleError(TinynetError):
-    """A backward rule broke its contract: the gradient does not have the shape of its input."""
+    """A backward rule broke its contract: its gradient has not the shape of its input, or is not
+    the derivative.
+    """
 
 
 class FileFormatError(TinynetError, ValueError):

@@ -63,8 +63,7 @@ class Draw:
         return tuple(a - ndim if self.choice((True, False)) else a for a in axes)
 
 
-# -- where an op is defined and smooth
-# -----------------------------------------------------------------------------
+# -- where an op is defined and smooth -------------------------------------------------------------
 
 
 def _away_from_zero(draw: Draw, shape: Shape) -> np.ndarray[Any, Any]:
@@ -100,12 +99,14 @@ _ACTIVATION: dict[str, dict[str, tuple[float, ...]]] = {
     "leaky_relu": {"negative_slope": (0.01, 0.2, -0.5)},
     "hardtanh": {"min_val": (-1.0, 0.0), "max_val": (1.0, 2.0)},
     "elu": {"alpha": (1.0, 0.5)},
-    "softplus": {"beta": (1.0, 2.0), "threshold": (20.0, 5.0)},
+    "softplus": {"beta": (1.0, 2.0, 0.5), "threshold": (20.0, 2.0)},
 }
 
 
 def _activation(op: Op, draw: Draw) -> Sample:
     options = {name: draw.choice(v) for name, v in _ACTIVATION.get(op.name, {}).items()}
+    if op.name == "softplus":  # βu is at its threshold, where the curve jumps, for no such u
+        return [_between_integers(draw, draw.shape())], options
     return _elementwise(op, draw)[0], options
 
 
@@ -130,16 +131,26 @@ def _elementwise(op: Op, draw: Draw) -> Sample:
     return inputs, {}
 
 
-# -- ops with options
-# ----------------------------------------------------------------------------------------------
+# -- ops with options ------------------------------------------------------------------------------
+
+
+def _axes(draw: Draw, least: int = 0) -> Shape:
+    """A shape with axes to choose from, mostly two or three: with one axis, what is done along the
+    wrong one is not seen.
+    """
+    return draw.shape(draw.choice((2, 2, least)))
 
 
 def _reduction(draw: Draw, nonempty: bool = False, **more: Any) -> Sample:
-    shape = draw.shape()
+    shape = _axes(draw)
     if nonempty:
-        shape = tuple(max(n, 1) for n in shape)
+        shape = tuple(n or 2 for n in shape)
     axis = draw.axis(len(shape))
-    return [draw.spread(shape)], {"axis": axis, "keepdims": draw.choice((False, True)), **more}
+    return [draw.spread(shape)], {
+        "axis": axis,
+        "keepdims": draw.choice((False, False, True)),
+        **more,
+    }
 
 
 def _arg(draw: Draw) -> Sample:
@@ -150,9 +161,9 @@ def _arg(draw: Draw) -> Sample:
 
 
 def _variance(draw: Draw) -> Sample:
-    shape = tuple(max(n, 2) for n in draw.shape(1))
+    shape = tuple(max(n, 2) for n in _axes(draw, 1))
     options = {"axis": draw.axis(len(shape)), "keepdims": draw.choice((False, True))}
-    return [draw.uniform(shape)], {**options, "ddof": draw.choice((0, 1))}
+    return [draw.spread(shape)], {**options, "ddof": draw.choice((0, 1))}
 
 
 def _with_zeros(draw: Draw) -> Sample:
@@ -177,10 +188,12 @@ def _reshape(draw: Draw) -> Sample:
 
 
 def _permute(draw: Draw) -> Sample:
-    shape = draw.shape()
-    axes = [int(a) for a in draw.rng.permutation(len(shape))]
-    signed = tuple(a - len(shape) if draw.choice((True, False)) else a for a in axes)
-    return [draw.uniform(shape)], {"axes": draw.choice((None, signed))}
+    """In every axis order; often around a circle, which with three axes does not undo itself."""
+    shape = _axes(draw)
+    n = len(shape)
+    axes = draw.choice((draw.rng.permutation(n), np.roll(np.arange(n), draw.choice((1, -1)))))
+    signed = tuple(int(a) - n if draw.choice((True, False)) else int(a) for a in axes)
+    return [draw.uniform(shape)], {"axes": draw.choice((signed, signed, None))}
 
 
 def _broadcast_to(draw: Draw) -> Sample:
@@ -210,7 +223,7 @@ def _argsort(draw: Draw) -> Sample:
 
 
 def _roll(draw: Draw) -> Sample:
-    shape = draw.shape(1)
+    shape = _axes(draw, 1)
     axis = draw.axis(len(shape))
     several = isinstance(axis, tuple)
     shift = tuple(draw.integer(-3, 3) for _ in axis) if several else draw.integer(-3, 3)
@@ -270,12 +283,13 @@ def _scatter(draw: Draw) -> Sample:
 
 
 def _put(draw: Draw) -> Sample:
-    shape = draw.shape()
-    where = draw.uniform(shape) > 0 if draw.choice((True, False)) else index(draw, shape)
+    shape = _axes(draw)
+    where = index(draw, shape)
     picked = np.zeros(shape)[where].shape
     if np.unique(np.arange(int(np.prod(shape))).reshape(shape)[where]).size < int(np.prod(picked)):
         where, picked = Ellipsis, shape  # an entry that is set twice has no gradient of its own
-    return [draw.uniform(shape), draw.uniform(draw.broadcastable(picked))], {"index": where}
+    value = draw.choice((picked, picked, draw.broadcastable(picked)))
+    return [draw.uniform(shape), draw.uniform(value)], {"index": where}
 
 
 def _matmul(draw: Draw) -> Sample:
@@ -308,18 +322,14 @@ def _cholesky(draw: Draw) -> Sample:
     return [root @ np.swapaxes(root, -1, -2) + np.eye(root.shape[-1])], {}
 
 
-def _p_norm(draw: Draw) -> Sample:
-    shape = tuple(max(n, 1) for n in draw.shape())
-    options = {"axis": draw.axis(len(shape)), "keepdims": draw.choice((False, True))}
-    return [draw.spread(shape)], {**options, "p": draw.choice((2, 2, 3, 1.5, 4))}
-
-
 _EQUATIONS = (
     "ij,jk->ik",
     "ij->ji",
     "ij->",
     "ij,j->i",
     "ij,ik,il->jkl",
+    "ij,jk,kl->il",
+    "bij,bjk,k->bi",
     "i,j->ij",
     "bij,bjk->bik",
     "ij,ij->",
@@ -330,18 +340,11 @@ _EQUATIONS = (
 
 def _einsum(draw: Draw) -> Sample:
     equation = draw.choice(_EQUATIONS)
-    sizes = {c: draw.integer(1, 3) for c in "bijkl"}
+    sizes = {c: draw.integer(2, 3) for c in "bijkl"}
     labels = equation.partition("->")[0].split(",")
     inputs = [
         draw.uniform(tuple(draw.choice((sizes[c], sizes[c], 1)) for c in label)) for label in labels
     ]
-    for c in sizes:  # a label whose axes are all 1 has size 1
-        if not any(
-            x.shape[label.index(c)] > 1
-            for x, label in zip(inputs, labels, strict=True)
-            if c in label
-        ):
-            sizes[c] = 1
     return inputs, {"subscripts": equation}
 
 
@@ -376,10 +379,13 @@ _REDUCTIONS = ("mean", "sum", "none")
 
 
 def _cross_entropy(draw: Draw) -> Sample:
-    classes, rest = draw.integer(1, 4), tuple(max(n, 1) for n in draw.shape(0, 2))
+    classes, rest = draw.choice((3, 2, 4, 1)), tuple(n or 2 for n in draw.shape(0, 2))
     names = np.asarray(draw.rng.integers(0, classes, rest))
     scores = draw.uniform((*rest[:1], classes, *rest[1:]))
-    return [scores, names], {"reduction": draw.choice(_REDUCTIONS)}
+    # A class may be ignored, but not if it is the only one: the mean of nothing is NaN.
+    ignored = draw.choice((int(names.flat[0]), -100)) if np.ptp(names) else -100
+    reduction = draw.choice(("none", *_REDUCTIONS))
+    return [scores, names], {"reduction": reduction, "ignore_index": ignored}
 
 
 def _pair_loss(draw: Draw) -> Sample:
@@ -456,7 +462,7 @@ SAMPLERS: dict[str, Callable[[Draw], Sample]] = {
     **dict.fromkeys(("inv", "det", "logabsdet", "det_sign"), _matrix),
     "solve": _solve,
     "cholesky": _cholesky,
-    "p_norm": _p_norm,
+    "p_norm": lambda draw: _reduction(draw, True, p=draw.choice((2, 1.5, 3, 1.5, 4))),
     "clamp": _clamp,
     "power": _power,
     "round": _round,
