@@ -134,8 +134,8 @@ def test_activation_mistakes() -> None:
         F.glu(x)
     with pytest.raises(ShapeError, match=r"prelu.*\n.*\(1,\) or \(3,\)"):
         F.prelu(x, tn.ones(2))
-    with pytest.raises(ArgumentError, match="min_val is below"):
-        F.hardtanh(x, 1.0, 1.0)
+    with pytest.raises(ArgumentError, match="min_val is above"):
+        F.hardtanh(x, 1.0, 0.5)
 
 
 # -- losses ------------------------------------------------------------------------------------

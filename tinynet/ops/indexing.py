@@ -15,6 +15,8 @@ value may stay.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -146,9 +148,9 @@ def _whole_numbers(indices: Any, name: str) -> Array:
 
 
 @public
-def take_along_dim(input: Any, indices: Any, dim: int) -> Any:
+def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """y[.., k, ..] = input[.., indices[.., k, ..], ..] along `dim`; the other axes go together, and
-    broadcast.
+    broadcast. Without `dim`, entries of the flattened input.
 
     >>> import tinynet as tn
     >>> tn.tensor([[1.0, 2.0], [3.0, 4.0]]).take_along_dim(tn.tensor([[1], [0]]), dim=1)
@@ -156,6 +158,8 @@ def take_along_dim(input: Any, indices: Any, dim: int) -> Any:
             [3.]])
     """
     indices = _whole_numbers(indices, "take_along_dim")
+    if dim is None:
+        return getitem(np.ravel(input), index=indices.reshape(-1))
     return getitem(input, index=_grid(input.shape, dim % input.ndim, indices))
 
 
@@ -178,7 +182,26 @@ def _corner(input: Any, dim: int, index: Any, name: str) -> tuple[Any, ...]:
     return _grid(indices.shape, axis, indices)
 
 
+def _also_of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function of (input, dim, index, ...) take a number for a vector of one, as PyTorch."""
+
+    @wraps(function)
+    def counted(input: Any, dim: int, index: Any, *args: Any, **options: Any) -> Any:
+        if input.ndim:
+            return function(input, dim, index, *args, **options)
+        x, *rest = (_vector(v) for v in (input, *args))
+        y = function(x, dim, _vector(index), *rest, **{k: _vector(v) for k, v in options.items()})
+        return np.reshape(y, index.shape if function.__name__ == "gather" else ())
+
+    return counted
+
+
+def _vector(x: Any) -> Any:
+    return np.reshape(x, (1,)) if isinstance(x, Tensor) and x.ndim == 0 else x
+
+
 @public
+@_also_of_numbers
 def gather(input: Any, dim: int, index: Any) -> Any:
     """y[i, k] = input[i, index[i, k]] for dim 1: for each place of `index`, one entry along `dim`.
 
@@ -201,6 +224,7 @@ def _source(src: Any, index: tuple[Any, ...], axis: int) -> Any:
     return src[tuple(slice(n) for n in shape)]
 
 
+@_also_of_numbers
 def _scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None) -> Any:
     """A copy of input in which y[i, index[i, k]] = src[i, k] for dim 1; `src` may be a number.
 
@@ -215,6 +239,7 @@ def _scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = 
 
 
 @public
+@_also_of_numbers
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     """A copy of input to which y[i, index[i, k]] += src[i, k] for dim 1: equal places add up.
 
@@ -235,6 +260,7 @@ def _rows(input: Any, dim: int, index: Any, name: str) -> tuple[Any, ...]:
 
 
 @public
+@_also_of_numbers
 def index_select(input: Any, dim: int, index: Any) -> Any:
     """The slices along `dim` that `index` names, in its order.
 
@@ -247,6 +273,7 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
 
 
 @public
+@_also_of_numbers
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Any:
     """A copy of input with alpha · source added to the slices along `dim` that `index` names."""
     places = _rows(input, dim, index, "index_add")
@@ -305,11 +332,10 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     tensor([[1],
             [3]])
     """
-    found = np.nonzero(raw(input)) if input.ndim else np.nonzero(raw(input).reshape(1))[:0]
+    found = np.nonzero(np.atleast_1d(raw(input)))
     if as_tuple:
         return tuple(Tensor(i) for i in found)
-    count = np.count_nonzero(raw(input))
-    return Tensor(np.stack(found, axis=1) if found else np.zeros((count, 0), dtype=np.intp))
+    return Tensor(np.stack(found, axis=1)[:, : input.ndim])  # a number has no place to name
 
 
 implements(np.nonzero)(lambda a: nonzero(a, as_tuple=True))

@@ -1,0 +1,325 @@
+"""PyTorch's own samples of its operators, run on PyTorch and on tinynet.
+
+PyTorch keeps for each operator the calls on which it tests itself (`op_db`). Here every call is
+made twice, on the same float64 numbers (whole numbers where an operator takes no others): shapes,
+dtypes, values, and the gradients of random cotangents must agree. A call is made as a function,
+under PyTorch's second names, as an operator, as a method and in place, wherever tinynet has the
+name too.
+
+`python tests/operator_samples.py [op ...]` prints the table, and each call that differs.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import random
+import sys
+import types
+import unittest
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+import tinynet as tn
+from tinynet.ops.public import exports
+
+if importlib.util.find_spec("expecttest") is None:
+    # PyTorch's test helpers derive a class from it when they are imported; no more is needed here.
+    sys.modules["expecttest"] = types.ModuleType("expecttest")
+    sys.modules["expecttest"].TestCase = unittest.TestCase  # type: ignore[attr-defined]
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from torch.testing._internal.common_methods_invocations import op_db
+    from torch.testing._internal.opinfo.core import SampleInput
+
+RTOL, ATOL = 1e-6, 1e-10
+
+# -- one call --------------------------------------------------------------------------------------
+
+
+@dataclass
+class Case:
+    """One call, to be made on both sides: what they are called with, and by which functions."""
+
+    op: str
+    form: str  # "function", another name, "operator", "method" or "in place"
+    theirs: Callable[..., Any]
+    ours: Callable[..., Any]
+    sample: SampleInput
+
+    @property
+    def text(self) -> str:
+        """The call as one would write it, shapes in place of tensors."""
+        given = [_shown(x) for x in (self.sample.input, *self.sample.args)]
+        given += [f"{k}={_shown(v)}" for k, v in self.sample.kwargs.items()]
+        return f"{self.op}({', '.join(given)}) [{self.form}]"
+
+
+def _shown(x: Any) -> str:
+    if isinstance(x, torch.Tensor):
+        return f"{str(x.dtype).removeprefix('torch.')}{tuple(x.shape)}"
+    if isinstance(x, list | tuple) and not isinstance(x, torch.Size):
+        return f"[{', '.join(map(_shown, x))}]"
+    return repr(x)
+
+
+class Twins:
+    """tinynet's counterparts of PyTorch's arguments; of each tensor there is one."""
+
+    def __init__(self) -> None:
+        self.pairs: dict[int, tuple[torch.Tensor, tn.Tensor]] = {}
+
+    def of(self, x: Any) -> Any:
+        if isinstance(x, torch.Tensor):
+            if id(x) not in self.pairs:
+                twin = tn.from_numpy(np.array(x.detach().numpy()))
+                self.pairs[id(x)] = (x, twin.requires_grad_(x.requires_grad))
+            return self.pairs[id(x)][1]
+        if isinstance(x, list | tuple):
+            return [self.of(v) for v in x] if isinstance(x, list) else tuple(map(self.of, x))
+        if isinstance(x, dict):  # the only layout is no argument of tinynet's
+            return {k: self.of(v) for k, v in x.items() if v is not torch.strided}
+        if isinstance(x, slice):
+            return slice(*(self.of(v) for v in (x.start, x.stop, x.step)))
+        if isinstance(x, torch.dtype):
+            return np.dtype(str(x).removeprefix("torch."))
+        return str(x) if isinstance(x, torch.device) else x
+
+    def gradients(self, theirs: list[Any], ours: list[Any]) -> Iterator[tuple[str, Any, Any]]:
+        """For each input that requires a gradient, what both sides give for one cotangent."""
+        pairs = [(x, y) for x, y in self.pairs.values() if x.requires_grad]
+        outputs = [
+            (y, z, torch.randn(y.shape, dtype=y.dtype))
+            for y, z in zip(theirs, ours, strict=True)
+            if isinstance(y, torch.Tensor) and (y.requires_grad or z.requires_grad)
+        ]
+        if not pairs or not outputs:
+            return
+        known = [(y, g) for y, _, g in outputs if y.requires_grad]
+        a = (
+            torch.autograd.grad(
+                *([x for x, _ in known], [x for x, _ in pairs], [g for _, g in known]),
+                allow_unused=True,
+            )
+            if known
+            else [None] * len(pairs)
+        )
+        known = [(z, tn.from_numpy(g.numpy())) for _, z, g in outputs if z.requires_grad]
+        b = (
+            tn.autograd.grad(
+                *([z for z, _ in known], [z for _, z in pairs], [g for _, g in known]),
+                allow_unused=True,
+            )
+            if known
+            else [None] * len(pairs)
+        )
+        for i, (x, _) in enumerate(pairs):
+            zero = torch.zeros_like(x)
+            found = tn.from_numpy(zero.numpy()) if b[i] is None else b[i]
+            yield f"gradient {i}", zero if a[i] is None else a[i], found
+
+
+def leaves(x: Any) -> list[Any]:
+    """The tensors and numbers in nested tuples and lists."""
+    if isinstance(x, list | tuple):
+        return [leaf for v in x for leaf in leaves(v)]
+    return [x]
+
+
+def difference(a: Any, b: Any, values: bool = True) -> str:
+    """In words, how PyTorch's a and tinynet's b differ; nothing if they do not."""
+    if not isinstance(a, torch.Tensor) or not isinstance(b, tn.Tensor):
+        same = a == b or (a != a and b != b)
+        return "" if type(a) is type(b) and same else f"{a!r} is not {b!r}"
+    expected, found = a.detach().resolve_conj().resolve_neg().numpy(), b.detach().numpy()
+    if expected.shape != found.shape or expected.dtype != found.dtype:
+        return f"{expected.shape} {expected.dtype} is not {found.shape} {found.dtype}"
+    if not values or np.allclose(expected, found, RTOL, ATOL, equal_nan=True):
+        return ""
+    return f"{expected.tolist()} is not {found.tolist()}"[:300]
+
+
+def run(case: Case) -> str | None:
+    """How the two sides differ: "" where they agree. None where PyTorch does not know the call."""
+    sample, twins = case.sample, Twins()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            y = case.theirs(sample.input, *sample.args, **sample.kwargs)
+    except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError):
+        if case.form == "function":
+            raise
+        return None
+    try:
+        args = twins.of((sample.input, *sample.args))
+        with np.errstate(all="ignore"):
+            theirs, ours = leaves(y), leaves(case.ours(*args, **twins.of(sample.kwargs)))
+            if len(theirs) != len(ours):
+                return f"{len(theirs)} outputs are not {len(ours)}"
+            pairs = [("value", a, b) for a, b in zip(theirs, ours, strict=True)]
+            known = case.op not in UNSET
+            pairs += twins.gradients(theirs, ours) if known else []
+    except Exception as error:  # any failure of tinynet's is a finding to be listed
+        return f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    return next((f"{at}: {d}" for at, a, b in pairs if (d := difference(a, b, known))), "")
+
+
+# -- all calls -------------------------------------------------------------------------------------
+
+UNSET = ("empty", "empty_like")  # their values are what the memory held: shape and dtype only
+
+# Where PyTorch's table calls an operator in a way of its own.
+ADAPTED: dict[str, Callable[..., Any]] = {
+    "einsum": lambda tensors, equation: tn.einsum(equation, tensors),
+    "where": lambda x, condition, other: tn.where(condition, x, other),
+    "nn.functional.embedding": lambda weight, ids, **k: tn.nn.functional.embedding(
+        ids, weight, **k
+    ),
+    "T": lambda x: x.T,
+    "mT": lambda x: x.mT,
+    "zero_": lambda x: x.clone().zero_(),
+}
+
+
+def ours(name: str) -> Callable[..., Any] | None:
+    """tinynet's function of a name; of a name that only methods have, the method."""
+    if name in ADAPTED:
+        return ADAPTED[name]
+    room, _, leaf = name.rpartition(".")
+    if room:
+        rooms = {"nn.functional": tn.nn.functional, "linalg": tn.linalg}
+        return getattr(rooms.get(room), leaf, None)
+    return exports.get(name) or getattr(tn.Tensor, name, None)
+
+
+def _in_place(change: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x, *args, **kwargs: change(x.clone(), *args, **kwargs)
+
+
+def forms(info: Any) -> Iterator[tuple[str, Any, Any]]:
+    """(form, PyTorch's function, tinynet's) for each way to call an operator that both have."""
+    main = ours(info.name)
+    yield "function", info.op, main
+    for alias in info.aliases:
+        if ours(alias.name):
+            yield alias.name, alias.op, ours(alias.name)
+    method, change = info.get_method(), info.get_inplace()
+    if method and hasattr(tn.Tensor, name := getattr(method, "__name__", "")) and name[0] != "_":
+        yield "method", method, getattr(tn.Tensor, name)
+    if change:
+        mine = getattr(tn.Tensor, getattr(change, "__name__", ""), None)
+        if mine is None and "inplace" in inspect.signature(main).parameters:
+            mine = partial(main, inplace=True)
+        if mine:
+            yield "in place", _in_place(change), _in_place(mine)
+    if info.operator_variant:
+        yield "operator", info.operator_variant, info.operator_variant
+    if info.inplace_operator_variant:
+        yield "in-place operator", *[_in_place(info.inplace_operator_variant)] * 2
+
+
+def samples(info: Any) -> list[SampleInput]:
+    """PyTorch's calls of an operator, the same each time."""
+    kinds = [torch.float64, torch.int64, torch.bool]
+    dtype = next((d for d in kinds if d in info.dtypes), None)
+    if dtype is None:
+        return []
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002  PyTorch's lists draw from NumPy's and Python's generators
+    random.seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tracked = info.supports_autograd and dtype is torch.float64
+        return list(info.sample_inputs("cpu", dtype, requires_grad=tracked))
+
+
+def cases(name: str) -> Iterator[Case]:
+    """All calls of the operators of this name."""
+    yield from OWN.get(name, lambda: ())()
+    for info in BY_NAME.get(name, []):
+        drawn = samples(info)
+        for form, theirs, mine in forms(info):
+            in_place = form.startswith("in")
+            for sample in drawn:
+                if not (in_place and sample.broadcasts_input):
+                    yield Case(name, form, theirs, mine, sample)
+
+
+def _set(x: Any, index: Any, value: Any) -> Any:
+    y = x.clone()
+    y[index] = value
+    return y
+
+
+def _setitem() -> Iterator[Case]:
+    for sample in samples(BY_NAME["__getitem__"][0]):
+        x, index = sample.input, sample.args[0]
+        value = torch.randn(x[index].shape, dtype=x.dtype, requires_grad=True)
+        yield Case("__setitem__", "function", _set, _set, SampleInput(x, args=(index, value)))
+
+
+def _made(name: str, theirs: Any, mine: Any, *data: Any, **options: Any) -> Iterator[Case]:
+    for x in data:
+        yield Case(name, "function", theirs, mine, SampleInput(x, kwargs=options))
+
+
+_LISTS = (1, 2.5, True, [1, 2], [[1.0], [2.0]], [], [[]], [True, False], [1, 2.5], (3,))
+_ARRAYS = (np.arange(6.0).reshape(2, 3), np.array(1, "i4"), np.zeros((0, 2), "f4"), np.ones(2) > 0)
+
+# What PyTorch's table has no samples of.
+OWN: dict[str, Callable[[], Iterator[Case]]] = {
+    "__setitem__": _setitem,
+    "tensor": lambda: _made("tensor", torch.tensor, tn.tensor, *_LISTS, *_ARRAYS),
+    "as_tensor": lambda: _made("as_tensor", torch.as_tensor, tn.as_tensor, *_LISTS, *_ARRAYS),
+    "from_numpy": lambda: _made("from_numpy", torch.from_numpy, tn.from_numpy, *_ARRAYS),
+}
+
+BY_NAME: dict[str, list[Any]] = {}
+for _info in op_db:
+    if ours(_info.name):
+        BY_NAME.setdefault(_info.name, []).append(_info)
+NAMES = sorted({*OWN, *BY_NAME})
+
+
+@dataclass
+class Tally:
+    """What came of the calls of one operator."""
+
+    total: int = 0
+    differ: list[tuple[str, str]] = field(default_factory=list)  # the call, and how
+
+
+def tally(name: str) -> Tally:
+    """Make all calls of one operator."""
+    result = Tally()
+    for case in cases(name):
+        found = run(case)
+        if found is not None:
+            result.total += 1
+            if found:
+                result.differ.append((case.text, found))
+    return result
+
+
+def main(names: list[str]) -> None:
+    """Print the table: op, calls that agree / all calls; each call that differs; the sum."""
+    torch.set_num_threads(1)
+    done = total = 0
+    for name in names or NAMES:
+        found = tally(name)
+        good = found.total - len(found.differ)
+        done, total = done + good, total + found.total
+        print(f"{name:40} {good:5} / {found.total}")
+        for text, how in found.differ:
+            print(f"    {text}: {how}")
+    print(f"{'all':40} {done:5} / {total}   {done / total:.2%}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
