@@ -31,6 +31,7 @@ from tinynet.arrays import (
     to_device,
 )
 from tinynet.arrays import index_add as scatter_in_place
+from tinynet.dispatch import cast
 from tinynet.errors import DTypeError, ShapeError, describe
 from tinynet.op import implements, primitive
 from tinynet.ops.public import method, public
@@ -235,7 +236,7 @@ def _scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = 
     """
     places = _corner(input, dim, index, "scatter")
     source = _source(value if src is None else src, places, axis_of(dim, input.ndim))
-    return put(input, source, index=places)
+    return cast(put(input, source, index=places), input.dtype)
 
 
 @public
@@ -305,7 +306,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """
     if getattr(value, "ndim", 0):
         raise ShapeError("masked_fill: the value is one number", got=describe(value))
-    return np.where(_mask(mask), value, input)
+    return cast(np.where(_mask(mask), value, input), input.dtype)
 
 
 @public
