@@ -15,6 +15,7 @@ value may stay.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -25,6 +26,7 @@ from tinynet.arrays import (
     Array,
     device_of,
     is_array,
+    is_floating,
     on_cpu,
     repeats,
     same_device,
@@ -192,6 +194,7 @@ def _also_of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(input, dim, index, *args, **options)
         x, *rest = (_vector(v) for v in (input, *args))
         y = function(x, dim, _vector(index), *rest, **{k: _vector(v) for k, v in options.items()})
+        # what is gathered has the shape of the index, all else that of the input
         return np.reshape(y, index.shape if function.__name__ == "gather" else ())
 
     return counted
@@ -236,7 +239,18 @@ def _scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = 
     """
     places = _corner(input, dim, index, "scatter")
     source = _source(value if src is None else src, places, axis_of(dim, input.ndim))
-    return cast(put(input, source, index=places), input.dtype)
+    return _kept(put(input, source, index=places), input, source)
+
+
+def _kept(y: Any, input: Any, value: Any) -> Any:
+    """y in the dtype of input, into which the value was put."""
+    if isinstance(value, float) and not math.isfinite(value) and not is_floating(input.dtype):
+        raise DTypeError(
+            "whole numbers are neither infinite nor NaN",
+            got=f"{value} for {describe(input)}",
+            hint="x.float()",
+        )
+    return cast(y, input.dtype)
 
 
 @public
@@ -306,7 +320,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """
     if getattr(value, "ndim", 0):
         raise ShapeError("masked_fill: the value is one number", got=describe(value))
-    return cast(np.where(_mask(mask), value, input), input.dtype)
+    return _kept(np.where(_mask(mask), value, input), input, value)
 
 
 @public

@@ -234,7 +234,7 @@ def cholesky(A: Any, *, upper: bool = False) -> Any:
 
 
 def vector_norm(
-    x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+    x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Any:
     """(Σ |x|^ord)^(1/ord) over the axes `dim` (all by default); the largest |x| for ord inf, the
     smallest for −inf, the number of entries that are not 0 for ord 0.
