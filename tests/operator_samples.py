@@ -311,7 +311,8 @@ def in_full(name: str) -> str:
     for full in (name, f"nn.functional.{name}", f"linalg.{name}"):
         if full in NAMES:
             return full
-    return next(n for n in BY_NAME if any(a.name == name for i in BY_NAME[n] for a in i.aliases))
+    aliases = {alias.name: n for n, infos in BY_NAME.items() for i in infos for alias in i.aliases}
+    return aliases.get(name, name)
 
 
 NAMED = list(dict.fromkeys(map(in_full, _NAMED.split())))

@@ -22,6 +22,12 @@ def test_an_op_agrees_but_for_the_listed_reasons(name: str) -> None:
     assert [(text, how) for text, how in found.differ if not samples.reason_of(text)] == []
 
 
+def test_the_named_ops_are_there() -> None:
+    assert [name for name in samples.NAMED if name not in samples.NAMES] == []
+    assert len(samples.NAMED) > 150
+    assert "swapaxes" in samples.tally("transpose").forms
+
+
 @pytest.mark.parametrize("names", [samples.NAMED, samples.NAMES], ids=["named", "all"])
 def test_at_least_98_percent_of_the_calls_agree(names: list[str]) -> None:
     good, total = samples.count(names)
