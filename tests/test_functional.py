@@ -134,8 +134,29 @@ def test_activation_mistakes() -> None:
         F.glu(x)
     with pytest.raises(ShapeError, match=r"prelu.*\n.*\(1,\) or \(3,\)"):
         F.prelu(x, tn.ones(2))
-    with pytest.raises(ArgumentError, match="min_val is below"):
-        F.hardtanh(x, 1.0, 1.0)
+    with pytest.raises(ArgumentError, match="min_val is above"):
+        F.hardtanh(x, 1.0, 0.5)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (2, 3, 4), (2, 2, 2, 2)])
+def test_softmax_without_dim_takes_pytorchs_axis_and_warns(shape: tuple[int, ...]) -> None:
+    x = tn.randn(shape)
+    axis = 0 if len(shape) in (1, 3) else 1
+    for layer in (nn.Softmax, nn.LogSoftmax, nn.Softmin):
+        with pytest.warns(UserWarning, match="without dim"):
+            y = layer()(x)
+        np.testing.assert_array_equal(y.numpy(), layer(axis)(x).numpy())
+
+
+def test_pad_mistakes() -> None:
+    x = tn.ones(2, 3)
+    with pytest.raises(ArgumentError, match=r"no such mode\n.*constant, reflect.*\n  got: edge"):
+        F.pad(x, (1, 1), mode="edge")
+    for widths in ((1,), (1, 1, 1, 1, 1, 1)):
+        with pytest.raises(ShapeError, match="two numbers for an axis"):
+            F.pad(x, widths)
+    with pytest.raises(ShapeError, match="3 entries cannot be mirrored"):
+        F.pad(x, (3, 0), mode="reflect")
 
 
 # -- losses ------------------------------------------------------------------------------------

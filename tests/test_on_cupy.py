@@ -137,6 +137,12 @@ FACE = {
     ).sum(),
     "iteration": lambda x: sum(row.sum() * i for i, row in enumerate(x)),
     "softmax": lambda x: (tn.softmax(x, 1) * tn.log_softmax(x, 1)).sum(),
+    "pad": lambda x: sum(
+        tn.nn.functional.pad(x, (2, 1), mode=mode).square().sum()
+        for mode in ("constant", "reflect", "replicate", "circular")
+    ),
+    "normalize": lambda x: tn.nn.functional.normalize(x, p=3.0)[0].sum(),
+    "entries of a number": lambda x: x.sum().gather(0, tn.arange(1, device=x.device))[0],
     "norms": lambda x: (x * x).sum().sqrt() + x.abs().amax() + tn.logsumexp(x, 1).sum(),
     "det of a singular matrix": lambda x: tn.det(tn.stack([x[0], x[0] * 2])[:, :2]),
     "erf": lambda x: tn.erf(x).sum(),

@@ -121,6 +121,12 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "gather": (lambda: tn.ones(2, 2).gather(1, tn.tensor([0])), ShapeError, "axes of input"),
     "indices": (lambda: tn.ones(2).gather(0, tn.ones(1)), DTypeError, "whole numbers"),
     "mask": (lambda: tn.ones(2).masked_fill(tn.ones(2), 0), DTypeError, "made of booleans"),
+    "infinite whole number": (
+        lambda: tn.arange(2).masked_fill(tn.arange(2) > 0, -np.inf),
+        DTypeError,
+        "neither infinite nor NaN",
+    ),
+    "nuclear norm": (lambda: tn.ones(2, 2).norm("nuc"), ArgumentError, "no such norm"),
     "topk": (lambda: tn.ones(2).topk(3), OutOfRangeError, "there are 2 entries, not 3"),
     "dot": (lambda: tn.dot(SINGULAR, SINGULAR), ShapeError, "dot needs two vectors"),
     "bmm": (lambda: tn.bmm(SINGULAR, SINGULAR), ShapeError, "two batches"),

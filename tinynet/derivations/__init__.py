@@ -13,6 +13,7 @@ do in all of them.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tinynet.derivations import (
@@ -81,8 +82,7 @@ def _softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:
     >>> tn.softmax(tn.tensor([1.0, 2.0, 3.0]), dim=0)
     tensor([0.0900, 0.2447, 0.6652])
     """
-    input = input if dtype is None else cast(input, dtype)
-    return softmax.op(input, axis=checked_axis(input, dim))
+    return _along(softmax.op, input, dim, dtype)
 
 
 def _log_softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:
@@ -95,8 +95,13 @@ def _log_softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:
     >>> tn.log_softmax(tn.tensor([0.0, -1000.0]), dim=0)
     tensor([    0., -1000.])
     """
+    return _along(log_softmax.op, input, dim, dtype)
+
+
+def _along(op: Any, input: Any, dim: int, dtype: Any) -> Any:
     input = input if dtype is None else cast(input, dtype)
-    return log_softmax.op(input, axis=checked_axis(input, dim))
+    axis = checked_axis(input, dim)
+    return op(input, axis=axis) if math.prod(input.shape) else input * 1  # nothing has no largest
 
 
 public(_softmax, name="softmax")

@@ -178,7 +178,7 @@ class Softmax(Stateless):
 
     function = staticmethod(functional.softmax)
 
-    def __init__(self, dim: int = -1) -> None:
+    def __init__(self, dim: int | None = None) -> None:
         super().__init__(dim=dim)
 
 

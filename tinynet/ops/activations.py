@@ -39,7 +39,7 @@ prelu = elementwise(
 hardtanh = elementwise(
     "hardtanh",
     lambda u, *, min_val=-1.0, max_val=1.0: np.clip(u, min_val, max_val),
-    lambda g, _y, u, *, min_val, max_val: np.where((u > min_val) & (u < max_val), g, 0),
+    lambda g, _y, u, *, min_val, max_val: np.where((u <= min_val) | (u >= max_val), 0, g),
     r"\min(\max(u, a), b)",
     domain="no integer",
 )

@@ -85,7 +85,13 @@ def full(
     return _new(np.full(sizes((size,)), value, value.dtype), device, requires_grad)
 
 
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(
+    size: Any = (),
+    *more: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Zeros.
 
     >>> import tinynet as tn
@@ -93,17 +99,32 @@ def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
     tensor([[0., 0., 0.],
             [0., 0., 0.]])
     """
-    return _new(np.zeros(sizes(size), dtype or arrays.get_default_dtype()), device, requires_grad)
+    shape = sizes((size, *more))
+    return _new(np.zeros(shape, dtype or arrays.get_default_dtype()), device, requires_grad)
 
 
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(
+    size: Any = (),
+    *more: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Ones."""
-    return _new(np.ones(sizes(size), dtype or arrays.get_default_dtype()), device, requires_grad)
+    shape = sizes((size, *more))
+    return _new(np.ones(shape, dtype or arrays.get_default_dtype()), device, requires_grad)
 
 
-def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty(
+    size: Any = (),
+    *more: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """A Tensor whose values are not set: they are whatever the memory held."""
-    return _new(np.empty(sizes(size), dtype or arrays.get_default_dtype()), device, requires_grad)
+    shape = sizes((size, *more))
+    return _new(np.empty(shape, dtype or arrays.get_default_dtype()), device, requires_grad)
 
 
 def eye(
@@ -148,9 +169,14 @@ def arange(
     )
 
 
+def _number(x: Any) -> Any:
+    """A Python number, also of a 0-d Tensor."""
+    return x.item() if isinstance(x, Tensor) else x
+
+
 def linspace(
-    start: float,
-    end: float,
+    start: Any,
+    end: Any,
     steps: int,
     *,
     dtype: Any = None,
@@ -158,12 +184,19 @@ def linspace(
     requires_grad: bool = False,
 ) -> Tensor:
     """`steps` values from start to end, both included, evenly spaced."""
-    values = np.linspace(start, end, steps)
+    values = np.linspace(_number(start), _number(end), steps)
     return _new(values.astype(dtype or arrays.get_default_dtype()), device, requires_grad)
 
 
 def logspace(
-    start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None
+    start: Any,
+    end: Any,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """`steps` values from base^start to base^end, with equal quotients.
 
@@ -171,22 +204,22 @@ def logspace(
     >>> tn.logspace(0, 2, 3)
     tensor([  1.,  10., 100.])
     """
-    values = np.asarray(base, dtype=arrays.float64) ** np.linspace(start, end, steps)
-    return Tensor(values.astype(dtype or arrays.get_default_dtype()))
+    values = float(base) ** np.linspace(_number(start), _number(end), steps)
+    return _new(values.astype(dtype or arrays.get_default_dtype()), device, requires_grad)
 
 
-def _triangle_indices(find: Any, row: int, col: int, offset: int) -> Tensor:
-    return Tensor(np.stack(find(row, offset, col)))
-
-
-def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
+def tril_indices(
+    row: int, col: int, offset: int = 0, *, dtype: Any = arrays.int64, device: Any = None
+) -> Tensor:
     """Rows and columns (2, n) of the entries that `tril` keeps."""
-    return _triangle_indices(np.tril_indices, row, col, offset)
+    return _new(np.stack(np.tril_indices(row, offset, col)).astype(dtype), device, False)
 
 
-def triu_indices(row: int, col: int, offset: int = 0) -> Tensor:
+def triu_indices(
+    row: int, col: int, offset: int = 0, *, dtype: Any = arrays.int64, device: Any = None
+) -> Tensor:
     """Rows and columns (2, n) of the entries that `triu` keeps."""
-    return _triangle_indices(np.triu_indices, row, col, offset)
+    return _new(np.stack(np.triu_indices(row, offset, col)).astype(dtype), device, False)
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
@@ -270,25 +303,29 @@ def _generator(generator: Generator | None, device: Any) -> Generator:
 
 
 def rand(
-    *size: Any,
+    size: Any = (),
+    *more: Any,
     generator: Generator | None = None,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
     """Uniform on [0, 1)."""
-    return Tensor(_generator(generator, device).random(sizes(size), dtype), requires_grad)
+    shape = sizes((size, *more))
+    return Tensor(_generator(generator, device).random(shape, dtype), requires_grad)
 
 
 def randn(
-    *size: Any,
+    size: Any = (),
+    *more: Any,
     generator: Generator | None = None,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
     """Normal with mean 0 and variance 1."""
-    return Tensor(_generator(generator, device).standard_normal(sizes(size), dtype), requires_grad)
+    shape = sizes((size, *more))
+    return Tensor(_generator(generator, device).standard_normal(shape, dtype), requires_grad)
 
 
 def randint(
@@ -319,14 +356,20 @@ def randperm(n: int, *, generator: Generator | None = None, device: Any = None) 
     return Tensor(_generator(generator, device).permutation(n))
 
 
-def rand_like(input: Tensor, *, generator: Generator | None = None, dtype: Any = None) -> Tensor:
+def rand_like(
+    input: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None
+) -> Tensor:
     """`rand` in the shape, dtype and device of another Tensor."""
-    return rand(input.shape, generator=generator, dtype=dtype or input.dtype, device=input.device)
+    dtype, device = dtype or input.dtype, device or input.device
+    return rand(input.shape, generator=generator, dtype=dtype, device=device)
 
 
-def randn_like(input: Tensor, *, generator: Generator | None = None, dtype: Any = None) -> Tensor:
+def randn_like(
+    input: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None
+) -> Tensor:
     """`randn` in the shape, dtype and device of another Tensor."""
-    return randn(input.shape, generator=generator, dtype=dtype or input.dtype, device=input.device)
+    dtype, device = dtype or input.dtype, device or input.device
+    return randn(input.shape, generator=generator, dtype=dtype, device=device)
 
 
 def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
@@ -339,23 +382,35 @@ def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
 
 
 def normal(
-    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
 ) -> Any:
     """Normal with the given mean and standard deviation: numbers with a size, or Tensors that
     broadcast (gradients flow to them: mean + std · z is the reparametrization trick).
     """
     if size is None:
         size = np.broadcast_shapes(np.shape(raw(mean)), np.shape(raw(std)))
-    return mean + std * randn(size, generator=generator)
+    return mean + std * randn(size, generator=generator, dtype=dtype, device=device)
 
 
 def randint_like(
-    input: Tensor, low: int, high: int | None = None, *, generator: Generator | None = None
+    input: Tensor,
+    low: int,
+    high: int | None = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
 ) -> Tensor:
     """`randint` in the shape, dtype and device of another Tensor."""
     low, high = (0, low) if high is None else (low, high)
-    shape, dtype, device = input.shape, input.dtype, input.device
-    return randint(low, high, shape, generator=generator, dtype=dtype, device=device)
+    dtype, device = dtype or input.dtype, device or input.device
+    return randint(low, high, input.shape, generator=generator, dtype=dtype, device=device)
 
 
 def multinomial(

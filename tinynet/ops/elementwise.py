@@ -6,9 +6,9 @@ variable.
 
 Where the derivative does not exist, by convention: relu'(0) = 0; |u|' = sign(u), which is 0 at 0;
 `maximum` and `minimum` give each side half of a tie; `clamp` passes the gradient at its edges;
-sqrt'(0) = inf; 0 log 0 = 0 where `pow` differentiates by its exponent; the steps (sign, floor,
-round, floor_divide ...) have derivative 0 everywhere; at a step of `remainder` the derivative by u
-is 1.
+`atan2` has derivative 0 at the origin; sqrt'(0) = inf; 0 log 0 = 0 where `pow` differentiates by
+its exponent; the steps (sign, floor, round, floor_divide ...) have derivative 0 everywhere; at a
+step of `remainder` the derivative by u is 1.
 """
 
 from __future__ import annotations
@@ -24,6 +24,12 @@ from tinynet.errors import ArgumentError
 from tinynet.op import elementwise, implements, primitive
 from tinynet.ops.public import binary, method, operator, public, unary
 from tinynet.tensor import Tensor, raw
+
+
+def _nonzero(x: Any) -> Any:
+    """x, and 1 where x is 0: what is divided by it is 0 as well."""
+    return np.where(x == 0, 1, x)
+
 
 # fmt: off  (a table reads by its columns)
 
@@ -59,8 +65,8 @@ logaddexp = elementwise(
     "logaddexp",
     np.logaddexp,
     (
-        lambda g, y, u, _v: g * np.exp(u - np.where(y == -math.inf, 0, y)),
-        lambda g, y, _u, v: g * np.exp(v - np.where(y == -math.inf, 0, y)),
+        lambda g, y, u, v: g * sigmoid(u - np.where(y == -math.inf, 0, v)),  # type: ignore[has-type]
+        lambda g, y, u, v: g * sigmoid(v - np.where(y == -math.inf, 0, u)),  # type: ignore[has-type]
     ),
     r"\ln(e^{u} + e^{v})",
     promote="float",
@@ -81,8 +87,8 @@ atan2 = elementwise(
     "atan2",
     np.arctan2,
     (
-        lambda g, _y, u, v: g * v / (u * u + v * v),
-        lambda g, _y, u, v: -g * u / (u * u + v * v),
+        lambda g, _y, u, v: g * v / _nonzero(u * u + v * v),
+        lambda g, _y, u, v: -g * u / _nonzero(u * u + v * v),
     ),
     r"\text{the angle of the point } (v, u)",
     promote="float",
@@ -122,7 +128,7 @@ fmod = elementwise("fmod", np.fmod,
     (lambda g, _y, _u, _v: g, lambda g, _y, u, v: -g * np.trunc(u / v)),
     r"u - v \operatorname{trunc}(u / v)", domain="u / v no integer")
 abs = elementwise("abs", np.abs, lambda g, _y, u: g * np.sign(u), r"|u|", domain="u != 0")
-relu = elementwise("relu", lambda u: np.maximum(u, 0), lambda g, y, _u: np.where(y > 0, g, 0),
+relu = elementwise("relu", lambda u: np.maximum(u, 0), lambda g, y, _u: np.where(y <= 0, 0, g),
     r"\max(u, 0)", domain="u != 0")
 maximum = elementwise(
     "maximum",

@@ -15,6 +15,9 @@ value may stay.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -23,12 +26,14 @@ from tinynet.arrays import (
     Array,
     device_of,
     is_array,
+    is_floating,
     on_cpu,
     repeats,
     same_device,
     to_device,
 )
 from tinynet.arrays import index_add as scatter_in_place
+from tinynet.dispatch import cast
 from tinynet.errors import DTypeError, ShapeError, describe
 from tinynet.op import implements, primitive
 from tinynet.ops.public import method, public
@@ -146,9 +151,9 @@ def _whole_numbers(indices: Any, name: str) -> Array:
 
 
 @public
-def take_along_dim(input: Any, indices: Any, dim: int) -> Any:
+def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """y[.., k, ..] = input[.., indices[.., k, ..], ..] along `dim`; the other axes go together, and
-    broadcast.
+    broadcast. Without `dim`, entries of the flattened input.
 
     >>> import tinynet as tn
     >>> tn.tensor([[1.0, 2.0], [3.0, 4.0]]).take_along_dim(tn.tensor([[1], [0]]), dim=1)
@@ -156,6 +161,8 @@ def take_along_dim(input: Any, indices: Any, dim: int) -> Any:
             [3.]])
     """
     indices = _whole_numbers(indices, "take_along_dim")
+    if dim is None:
+        return getitem(np.ravel(input), index=indices.reshape(-1))
     return getitem(input, index=_grid(input.shape, dim % input.ndim, indices))
 
 
@@ -178,7 +185,27 @@ def _corner(input: Any, dim: int, index: Any, name: str) -> tuple[Any, ...]:
     return _grid(indices.shape, axis, indices)
 
 
+def _also_of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function of (input, dim, index, ...) take a number for a vector of one, as PyTorch."""
+
+    @wraps(function)
+    def counted(input: Any, dim: int, index: Any, *args: Any, **options: Any) -> Any:
+        if input.ndim:
+            return function(input, dim, index, *args, **options)
+        x, *rest = (_vector(v) for v in (input, *args))
+        y = function(x, dim, _vector(index), *rest, **{k: _vector(v) for k, v in options.items()})
+        # what is gathered has the shape of the index, all else that of the input
+        return np.reshape(y, index.shape if function.__name__ == "gather" else ())
+
+    return counted
+
+
+def _vector(x: Any) -> Any:
+    return np.reshape(x, (1,)) if isinstance(x, Tensor) and x.ndim == 0 else x
+
+
 @public
+@_also_of_numbers
 def gather(input: Any, dim: int, index: Any) -> Any:
     """y[i, k] = input[i, index[i, k]] for dim 1: for each place of `index`, one entry along `dim`.
 
@@ -201,6 +228,7 @@ def _source(src: Any, index: tuple[Any, ...], axis: int) -> Any:
     return src[tuple(slice(n) for n in shape)]
 
 
+@_also_of_numbers
 def _scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None) -> Any:
     """A copy of input in which y[i, index[i, k]] = src[i, k] for dim 1; `src` may be a number.
 
@@ -211,10 +239,22 @@ def _scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = 
     """
     places = _corner(input, dim, index, "scatter")
     source = _source(value if src is None else src, places, axis_of(dim, input.ndim))
-    return put(input, source, index=places)
+    return _kept(put(input, source, index=places), input, source)
+
+
+def _kept(y: Any, input: Any, value: Any) -> Any:
+    """y in the dtype of input, into which the value was put."""
+    if isinstance(value, float) and not math.isfinite(value) and not is_floating(input.dtype):
+        raise DTypeError(
+            "whole numbers are neither infinite nor NaN",
+            got=f"{value} for {describe(input)}",
+            hint="x.float()",
+        )
+    return cast(y, input.dtype)
 
 
 @public
+@_also_of_numbers
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     """A copy of input to which y[i, index[i, k]] += src[i, k] for dim 1: equal places add up.
 
@@ -235,6 +275,7 @@ def _rows(input: Any, dim: int, index: Any, name: str) -> tuple[Any, ...]:
 
 
 @public
+@_also_of_numbers
 def index_select(input: Any, dim: int, index: Any) -> Any:
     """The slices along `dim` that `index` names, in its order.
 
@@ -247,6 +288,7 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
 
 
 @public
+@_also_of_numbers
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Any:
     """A copy of input with alpha · source added to the slices along `dim` that `index` names."""
     places = _rows(input, dim, index, "index_add")
@@ -278,7 +320,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """
     if getattr(value, "ndim", 0):
         raise ShapeError("masked_fill: the value is one number", got=describe(value))
-    return np.where(_mask(mask), value, input)
+    return _kept(np.where(_mask(mask), value, input), input, value)
 
 
 @public
@@ -305,11 +347,10 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     tensor([[1],
             [3]])
     """
-    found = np.nonzero(raw(input)) if input.ndim else np.nonzero(raw(input).reshape(1))[:0]
+    found = np.nonzero(np.atleast_1d(raw(input)))
     if as_tuple:
         return tuple(Tensor(i) for i in found)
-    count = np.count_nonzero(raw(input))
-    return Tensor(np.stack(found, axis=1) if found else np.zeros((count, 0), dtype=np.intp))
+    return Tensor(np.stack(found, axis=1)[:, : input.ndim])  # a number has no place to name
 
 
 implements(np.nonzero)(lambda a: nonzero(a, as_tuple=True))

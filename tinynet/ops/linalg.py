@@ -234,7 +234,7 @@ def cholesky(A: Any, *, upper: bool = False) -> Any:
 
 
 def vector_norm(
-    x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+    x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Any:
     """(Σ |x|^ord)^(1/ord) over the axes `dim` (all by default); the largest |x| for ord inf, the
     smallest for −inf, the number of entries that are not 0 for ord 0.
@@ -247,6 +247,8 @@ def vector_norm(
     [5.0, 7.0, 4.0, 2.0]
     """
     x = x if dtype is None else x.to(dtype)
+    if isinstance(ord, str):
+        raise ArgumentError("vector_norm: no such norm", expected="a number", got=repr(ord))
     if x.dtype.kind not in "fc":
         raise ArgumentError("a norm needs floating-point entries", got=describe(x))
     if ord == math.inf:
@@ -262,7 +264,8 @@ def vector_norm(
 
 def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False) -> Any:
     """A norm of the matrices in the axes `dim`: "fro", the root of the sum of squares; 1, the
-    largest sum of a column's absolute values; inf, the largest of a row's.
+    largest sum of a column's absolute values; inf, the largest of a row's; −1 and −inf, the
+    smallest.
 
     >>> import tinynet as tn
     >>> tn.linalg.matrix_norm(tn.tensor([[3.0, 0.0], [0.0, 4.0]]))
@@ -271,11 +274,13 @@ def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = F
     rows, columns = (d % A.ndim for d in dim)
     if ord == "fro":
         return vector_norm(A, 2, (rows, columns), keepdim)
-    if ord not in (1, math.inf):
-        raise ArgumentError("matrix_norm: no such norm", expected="'fro', 1, inf", got=repr(ord))
-    first, second = (rows, columns) if ord == 1 else (columns, rows)
+    if ord not in (1, -1, math.inf, -math.inf):
+        raise ArgumentError(
+            "matrix_norm: no such norm", expected="'fro', 1, -1, inf, -inf", got=repr(ord)
+        )
+    first, second = (rows, columns) if abs(ord) == 1 else (columns, rows)
     sums = sum_of(np.abs(A), first, True)
-    y = amax(sums, second, True)
+    y = (amax if ord > 0 else amin)(sums, second, True)
     return y if keepdim else np.squeeze(y, axis=(rows, columns))
 
 

@@ -179,7 +179,7 @@ def _np_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
 
 
 @public
-def flip(input: Any, *dims: Any) -> Any:
+def flip(input: Any, dims: Any, *more: Any) -> Any:
     """In reverse order along `dims`; a copy.
 
     >>> import tinynet as tn
@@ -187,7 +187,7 @@ def flip(input: Any, *dims: Any) -> Any:
     tensor([[2, 1],
             [4, 3]])
     """
-    return _flip(input, axis=tuple(axis_of(d, input.ndim) for d in sizes(dims)))
+    return _flip(input, axis=tuple(axis_of(d, input.ndim) for d in sizes((dims, *more))))
 
 
 @public
@@ -204,7 +204,7 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
 
 
 @public
-def tile(input: Any, *dims: Any) -> Any:
+def tile(input: Any, dims: Any, *more: Any) -> Any:
     """The whole tensor laid side by side, dims[i] times along axis i; missing leading numbers are
     1.
 
@@ -213,7 +213,7 @@ def tile(input: Any, *dims: Any) -> Any:
     tensor([[1, 2, 1, 2],
             [1, 2, 1, 2]])
     """
-    times = sizes(dims)
+    times = sizes((dims, *more))
     ndim = max(input.ndim, len(times))
     times = (1,) * (ndim - len(times)) + times
     shape = (1,) * (ndim - input.ndim) + tuple(input.shape)

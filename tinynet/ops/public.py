@@ -29,14 +29,16 @@ def public(
     code = function.__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     if "dim" in names or "keepdim" in names:
-        function = _with_numpy_spelling(function)
+        function = with_numpy_spelling(function)
     exports[name] = function
     if as_method:
         method(name, function)
     return function
 
 
-def _with_numpy_spelling(function: Callable[..., Any]) -> Callable[..., Any]:
+def with_numpy_spelling(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function take `axis` for `dim` and `keepdims` for `keepdim`."""
+
     @wraps(function)
     def spelled(*args: Any, **kwargs: Any) -> Any:
         if not kwargs:

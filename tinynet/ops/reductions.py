@@ -169,6 +169,8 @@ def _finite(y: Any) -> Any:
 )
 def _logsumexp(u: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """ln Σ e^u, with the largest entry taken out first so that nothing overflows."""
+    if _count(u, axis) == 0:  # no largest entry; ln 0
+        return u.sum(axis=axis, keepdims=keepdims) - math.inf
     m = np.max(u, axis=axis, keepdims=True)
     m = np.where(np.isfinite(m), m, 0)
     with np.errstate(divide="ignore"):  # ln 0 = -inf is the right answer where every entry is -inf

@@ -117,7 +117,7 @@ def _reshaped(input: Any, shape: tuple[int, ...]) -> Any:
 
 
 @public
-def reshape(input: Any, *shape: Any) -> Any:
+def reshape(input: Any, shape: Any, *more: Any) -> Any:
     """The same entries in row-major order under another shape. One size may be −1.
 
     >>> import tinynet as tn
@@ -125,7 +125,7 @@ def reshape(input: Any, *shape: Any) -> Any:
     tensor([[1, 2],
             [3, 4]])
     """
-    return _reshaped(input, sizes(shape))
+    return _reshaped(input, sizes((shape, *more)))
 
 
 @implements(np.reshape)
@@ -183,14 +183,14 @@ def unflatten(input: Any, dim: int, sizes: Any) -> Any:
 
 
 @public
-def permute(input: Any, *dims: Any) -> Any:
+def permute(input: Any, dims: Any, *more: Any) -> Any:
     """The axes in the order `dims`.
 
     >>> import tinynet as tn
     >>> tn.ones(2, 3, 4).permute(2, 0, 1).shape
     (4, 2, 3)
     """
-    axes = sizes(dims)
+    axes = sizes((dims, *more))
     if sorted(axis_of(a, input.ndim) for a in axes) != list(range(input.ndim)):
         raise ArgumentError(f"dims must name each of the {input.ndim} axes once", got=str(axes))
     return _permute(input, axes=axes)
@@ -198,11 +198,11 @@ def permute(input: Any, *dims: Any) -> Any:
 
 @public
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
-    """The axes dim0 and dim1 exchanged."""
-    axes = list(range(input.ndim))
-    a, b = axis_of(dim0, input.ndim), axis_of(dim1, input.ndim)
+    """The axes dim0 and dim1 exchanged. A number counts as having one."""
+    axes = list(range(max(input.ndim, 1)))
+    a, b = axis_of(dim0, len(axes)), axis_of(dim1, len(axes))
     axes[a], axes[b] = axes[b], axes[a]
-    return _permute(input, axes=tuple(axes))
+    return _permute(input, axes=tuple(axes[: input.ndim]))
 
 
 @public
@@ -320,13 +320,15 @@ def _sequence(tensors: Any, name: str) -> Sequence[Any]:
 
 
 def cat(tensors: Any, dim: int = 0) -> Any:
-    """Joined along an existing axis; all other sizes must agree.
+    """Joined along an existing axis; all other sizes must agree. An empty vector fits everywhere.
 
     >>> import tinynet as tn
     >>> tn.cat([tn.tensor([1, 2]), tn.tensor([3])])
     tensor([1, 2, 3])
     """
     tensors = _sequence(tensors, "cat")
+    if len({x.ndim for x in tensors}) > 1:
+        tensors = [x for x in tensors if x.shape != (0,)]
     shapes = [tuple(x.shape) for x in tensors]
     axis = axis_of(dim, max(len(shapes[0]), 1))
     rest = {(*s[:axis], *s[axis + 1 :]) if s else None for s in shapes}

@@ -71,17 +71,24 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
 
 @public
 def unique(
-    input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False
+    input: Any,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
 ) -> Any:
-    """The different entries, in order; with the place of each entry among them, and how often each
-    occurs. No gradient.
+    """The different entries, or slices along `dim`, in order; with the place of each one among
+    them, and how often each occurs. No gradient.
 
     >>> import tinynet as tn
     >>> tn.unique(tn.tensor([2, 1, 2]), return_counts=True)
     (tensor([1, 2]), tensor([1, 2]))
     """
-    values, inverse, counts = np.unique(raw(input), return_inverse=True, return_counts=True)
-    wanted = [(values, True), (inverse.reshape(input.shape), return_inverse)]
+    values, inverse, counts = np.unique(
+        raw(input), return_inverse=True, return_counts=True, axis=dim
+    )
+    inverse = inverse.reshape(input.shape if dim is None else -1)
+    wanted = [(values, True), (inverse, return_inverse)]
     found = tuple(Tensor(x) for x, asked in [*wanted, (counts, return_counts)] if asked)
     return found if len(found) > 1 else found[0]
 

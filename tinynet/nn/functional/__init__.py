@@ -26,7 +26,15 @@ from tinynet.nn.functional.activations import (
     softsign,
     tanh,
 )
-from tinynet.nn.functional.layers import bilinear, dropout, embedding, linear, one_hot
+from tinynet.nn.functional.layers import (
+    bilinear,
+    dropout,
+    embedding,
+    linear,
+    normalize,
+    one_hot,
+    pad,
+)
 from tinynet.nn.functional.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -72,7 +80,9 @@ __all__ = [
     "mish",
     "mse_loss",
     "nll_loss",
+    "normalize",
     "one_hot",
+    "pad",
     "poisson_nll_loss",
     "prelu",
     "relu",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,10 @@ import numpy as np
 from tinynet.errors import ArgumentError, ShapeError, describe
 from tinynet.ops import activations as table
 from tinynet.ops.inplace import in_place
-from tinynet.ops.public import exports
+from tinynet.ops.public import exports, with_numpy_spelling
 
 tanh = exports["tanh"]
 sigmoid = exports["sigmoid"]
-softmax = exports["softmax"]
-log_softmax = exports["log_softmax"]
 
 # With `inplace`, the result is written over the input, which is also what comes back.
 
@@ -67,14 +66,14 @@ def prelu(input: Any, weight: Any) -> Any:
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
     """x pulled back into [min_val, max_val]; unlike `clamp`, no gradient passes at the edges.
 
-    Raises ArgumentError unless min_val < max_val.
+    Raises ArgumentError where min_val > max_val.
 
     >>> import tinynet as tn
     >>> hardtanh(tn.tensor([-3.0, 0.5, 3.0]))
     tensor([-1.0000,  0.5000,  1.0000])
     """
-    if not min_val < max_val:
-        raise ArgumentError("hardtanh: min_val is below max_val", got=f"{min_val}, {max_val}")
+    if not min_val <= max_val:
+        raise ArgumentError("hardtanh: min_val is above max_val", got=f"{min_val}, {max_val}")
     return _apply(table.hardtanh, input, inplace, min_val=min_val, max_val=max_val)
 
 
@@ -206,11 +205,44 @@ def glu(input: Any, dim: int = -1) -> Any:
     return np.moveaxis(x[: n // 2] * sigmoid(x[n // 2 :]), 0, dim)
 
 
-def softmin(input: Any, dim: int, dtype: Any = None) -> Any:
+@with_numpy_spelling
+def softmax(input: Any, dim: int | None = None, *, dtype: Any = None) -> Any:
+    """exp(x_i) / Σ_k exp(x_k) along `dim`. Derived in `tinynet/derivations/softmax.py`.
+
+    Without `dim` PyTorch's old choice is taken, with its warning: axis 0 of an input of 0, 1 or 3
+    axes, else axis 1.
+
+    >>> import tinynet as tn
+    >>> softmax(tn.tensor([1.0, 2.0, 3.0]), dim=0)
+    tensor([0.0900, 0.2447, 0.6652])
+    """
+    return exports["softmax"](input, _chosen(dim, input), dtype=dtype)
+
+
+@with_numpy_spelling
+def log_softmax(input: Any, dim: int | None = None, *, dtype: Any = None) -> Any:
+    """x_i − log Σ_k exp(x_k) along `dim`. Derived in `tinynet/derivations/log_softmax.py`.
+
+    >>> import tinynet as tn
+    >>> log_softmax(tn.tensor([0.0, -1000.0]), dim=0)
+    tensor([    0., -1000.])
+    """
+    return exports["log_softmax"](input, _chosen(dim, input), dtype=dtype)
+
+
+def _chosen(dim: int | None, input: Any) -> int:
+    if dim is not None:
+        return dim
+    warnings.warn("softmax without dim: name the axis of the classes", stacklevel=4)
+    return 0 if input.ndim in (0, 1, 3) else 1
+
+
+@with_numpy_spelling
+def softmin(input: Any, dim: int | None = None, *, dtype: Any = None) -> Any:
     """softmax(−x): the smallest entry weighs most.
 
     >>> import tinynet as tn
     >>> softmin(tn.tensor([1.0, 2.0, 3.0]), dim=0)
     tensor([0.6652, 0.2447, 0.0900])
     """
-    return softmax(-input, dim, dtype=dtype)
+    return exports["softmax"](-input, _chosen(dim, input), dtype=dtype)

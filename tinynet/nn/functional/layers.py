@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,10 @@ from tinynet import arrays
 from tinynet.derivations import dropout as _dropout
 from tinynet.derivations import linear as _linear
 from tinynet.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError, describe
+from tinynet.ops.elementwise import clamp
 from tinynet.ops.inplace import in_place
+from tinynet.ops.linalg import vector_norm
+from tinynet.ops.pieces import pad as _pad
 from tinynet.ops.products import einsum
 from tinynet.random import Generator, default_generator
 from tinynet.tensor import Tensor
@@ -109,6 +113,67 @@ def dropout(
     drawn = source.random(input.shape, arrays.float32)
     function = in_place(_dropout.op) if inplace else _dropout.op
     return function(input, Tensor(drawn >= p), p=p)
+
+
+def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Any:
+    """Vectors along `dim` divided by their p-norm; norms below `eps` are taken as eps.
+
+    >>> import tinynet as tn
+    >>> normalize(tn.tensor([[3.0, 4.0], [0.0, 0.0]]))
+    tensor([[0.6000, 0.8000],
+            [0.0000, 0.0000]])
+    """
+    return input / clamp(vector_norm(input, p, dim, keepdim=True), min=eps)
+
+
+def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None) -> Any:
+    """Entries added at both ends of the last axes: pad = (before, after) for the last axis, then
+    the same for the one before it, and so on. Negative numbers take entries away.
+
+    mode    "constant": `value`, 0 by default; "reflect": the entries within, as in a mirror at the
+            edge; "replicate": the one at the edge; "circular": those of the other end
+
+    Raises ArgumentError for another mode, ShapeError where the numbers do not fit the axes.
+
+    >>> import tinynet as tn
+    >>> x = tn.tensor([1, 2, 3])
+    >>> pad(x, (1, -1)), pad(x, (2, 1), mode="reflect"), pad(x, (2, 1), mode="circular")
+    (tensor([0, 1, 2]), tensor([3, 2, 1, 2, 3, 2]), tensor([2, 3, 1, 2, 3, 1]))
+    """
+    if mode != "constant" and mode not in _PLACES:
+        raise ArgumentError(
+            "pad: no such mode", expected=f"constant, {', '.join(_PLACES)}", got=mode
+        )
+    if len(pad) % 2 or len(pad) > 2 * input.ndim:
+        raise ShapeError("pad: two numbers for an axis are expected", got=f"{pad}")
+    widths = [(0, 0)] * input.ndim
+    for axis, width in enumerate(zip(pad[::2], pad[1::2], strict=True), 1):
+        widths[-axis] = width
+    if mode == "constant":
+        cut = tuple(slice(max(-a, 0), min(b, 0) or None) for a, b in widths)
+        added = tuple((max(a, 0), max(b, 0)) for a, b in widths)
+        return _pad(input[cut], pad_width=added, value=value or 0)
+    for axis, (n, (before, after)) in enumerate(zip(input.shape, widths, strict=True)):
+        if (before, after) != (0, 0):
+            if mode == "reflect" and max(before, after) >= n:
+                raise ShapeError(f"pad: {n} entries cannot be mirrored so far", got=f"{pad}")
+            places = _PLACES[mode](np.arange(-before, n + after), n)
+            input = input[(slice(None),) * axis + (places,)]
+    return input
+
+
+def _around(k: Any, n: int) -> Any:
+    """Places k of a ring, made of those that negative padding left."""
+    first, last = max(k[0], 0), min(k[-1], n - 1)
+    return first + (k - first) % (last + 1 - first)
+
+
+# Which of n entries stands at the places k. Those with k < 0 and k >= n lie outside.
+_PLACES: dict[str, Callable[[Any, int], Any]] = {
+    "reflect": lambda k, n: n - 1 - np.abs(n - 1 - np.abs(k)),
+    "replicate": lambda k, n: np.clip(k, 0, n - 1),
+    "circular": _around,
+}
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:

@@ -299,8 +299,10 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     >>> cosine_similarity(tn.tensor([1.0, 0.0]), tn.tensor([1.0, 1.0]), dim=0)
     tensor(0.7071)
     """
+    shape = np.broadcast_shapes(x1.shape, x2.shape)
 
     def unit(x: Any) -> Any:
+        x = np.broadcast_to(x, shape)
         return x / np.sqrt(np.maximum(np.square(x).sum(dim, keepdim=True), eps * eps))
 
     return (unit(x1) * unit(x2)).sum(dim)
@@ -333,7 +335,8 @@ def hinge_embedding_loss(
     >>> hinge_embedding_loss(tn.tensor([0.3, 0.3]), tn.tensor([1, -1]), reduction="none")
     tensor([0.3000, 0.7000])
     """
-    losses = np.where(target == 1, input, relu(margin - input))
+    apart = np.where(target != 1, relu(margin - input), 0)
+    losses = np.where(target != -1, input, 0) + apart
     return reduce(losses, math.prod(losses.shape), reduction)
 
 
