@@ -5,13 +5,15 @@ the forward pass, in the way that a common mistake does, and says what that mist
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinynet.check.fix import sizes
 from tinynet.check.flow import Change, Forward, as_if
-from tinynet.check.meaning import ACTIVATIONS, Found, elementwise, softmaxes
+from tinynet.check.meaning import ACTIVATIONS, Found
 from tinynet.check.recording import Ref, Step, fill, nested
 from tinynet.check.words import Words, name_of
 from tinynet.tensor import Tensor
@@ -36,9 +38,9 @@ def hypotheses(forward: Forward) -> Iterator[Hypothesis]:
     for generate in (missing_paths, constants, products, powers):
         for steps in groups:
             yield from generate(forward, words, steps)
-    for found in _grouped(forward, elementwise(forward.program)):
+    for found in _grouped(forward, forward.activations):
         yield from derivatives(forward, words, found)
-    for found in _grouped(forward, softmaxes(forward.program)):
+    for found in _grouped(forward, forward.softmaxes):
         yield from jacobians(forward, words, found)
 
 
@@ -128,8 +130,9 @@ def missing_paths(forward: Forward, words: Words, steps: list[Step]) -> Iterator
         def wrong(step: Step, values: Sequence[Any], place: int = place) -> Any:
             return _with(step, values, place, _detach)
 
+        carried = _carried(forward, steps, place)
         kind, message, hint, cost = _path_in_words(forward, words, steps, place, slot)
-        yield Hypothesis(kind, message, hint, cost, _at(steps, wrong))
+        yield Hypothesis(kind, message, hint, cost, _at(steps[1:] if carried else steps, wrong))
 
 
 def _path_in_words(
@@ -155,12 +158,33 @@ def _path_in_words(
             f"Add the path through the {statistic}.",
             1.2,
         )
+    if step.function is operator.getitem and own_class(forward, step):
+        return (
+            "missing term",
+            f"The path through {here} is missing from the gradient: the score of each row's true "
+            f"class (its label) gets no gradient.",
+            "Add the gradient of the true class.",
+            1.1,
+        )
+    if step.function is np.where:
+        return (
+            "branch",
+            f"The branch `{words(slot)}` of {here} is missing from the gradient: its slope on that "
+            f"side is not zero.",
+            "Give each branch its own slope.",
+            1.2,
+        )
     uses = sum(s.reads().count(slot) for s in forward.program.steps)
     if uses > 1 or slot in words.arguments:
+        inner = ""
+        if len(step.reads()) == 1 and step.function not in (np.transpose, np.reshape, np.sum):
+            inner = " (chain rule: the inner derivative of that term)"
+        elif step.function is np.add:
+            inner = " (the skip, or residual, path)"
         return (
             "missing term",
             f"`{words(slot)}` is used more than once, and its path through {here} is missing from "
-            f"the gradient: the gradients of all paths are added (accumulated with +=).",
+            f"the gradient{inner}: the gradients of all paths are added (accumulated with +=).",
             f"Add the missing term of `{words(slot)}`.",
             1.5,
         )
@@ -181,6 +205,20 @@ def _carried(forward: Forward, steps: list[Step], place: int) -> bool:
     starts = [step.out for step in min(same, key=lambda s: s[0].out)]
     return all(
         starts[i - 1] <= steps[i].reads()[place] < starts[i] for i in range(1, len(steps))
+    )
+
+
+def own_class(forward: Forward, step: Step) -> bool:
+    """Whether a step's key is (0, 1, 2, …), labels: one entry of each row."""
+    key = step.args[1]
+    if not isinstance(key, tuple) or len(key) != 2:
+        return False
+    rows, labels = fill(key, forward.values)
+    return (
+        isinstance(rows, np.ndarray)
+        and np.array_equal(rows, np.arange(rows.size))
+        and isinstance(labels, np.ndarray)
+        and labels.dtype.kind in "iu"
     )
 
 
@@ -222,12 +260,13 @@ def constants(forward: Forward, words: Words, steps: list[Step]) -> Iterator[Hyp
         if step.function is np.multiply or numbers == [1]:
             c = step.args[numbers[0]]
             if np.ndim(c) == 0 and c not in (0, 1):
-                factor = c if step.function is np.multiply else f"1/{c:.6g}"
-                shown = f"{factor:.6g}" if not isinstance(factor, str) else factor
+                shown = f"{c:.6g}" if step.function is np.multiply else f"1/{c:.6g}"
+                size = sizes(forward.problem).get(int(c)) if c == int(c) else None
+                count = f": not divided by n = {c}, {size} (the batch size?)" if size else ""
                 yield Hypothesis(
                     "factor",
                     f"The constant factor {shown} of {here} is missing from the gradient"
-                    f"{_root(c)}.",
+                    f"{_root(c)}{count}.",
                     f"Multiply by {shown} where that step is differentiated.",
                     1.2,
                     _at(steps, lambda step, values: values[step.reads()[0]]),
@@ -319,6 +358,17 @@ def products(forward: Forward, words: Words, steps: list[Step]) -> Iterator[Hypo
         if mine not in forward.depends:
             continue
         value = forward.values[other]
+        if step.function is np.multiply and np.shape(value) == np.shape(forward.values[mine]):
+            gate = _what(forward, other)
+            gate = gate.replace("its forward value", "a gate") if "sigmoid" in gate else ""
+            yield Hypothesis(
+                "factor",
+                f"In the gradient of `{words(mine)}` through {here} the factor `{words(other)}`"
+                f"{gate} is missing.",
+                f"Multiply by `{words(other)}`.",
+                1.2,
+                _partner(steps, place, lambda _, x: Tensor(np.ones(x.shape))),
+            )
         if step.function is not np.multiply and value.ndim == 2 and value.shape[0] == value.shape[1]:
             for name, f in (("transposed", np.transpose), ("inverted", _inverse)):
                 yield Hypothesis(
@@ -401,8 +451,11 @@ def _other_values(
 
 
 def _what(forward: Forward, slot: int) -> str:
-    for found in (*softmaxes(forward.program), *elementwise(forward.program)):
-        if found.a == slot:
+    for found in (*forward.softmaxes, *forward.activations):
+        part = next((s for s in forward.program.steps if s.out == slot), None)
+        if found.a == slot or (
+            part is not None and part.function is operator.getitem and found.a in part.reads()
+        ):
             return f", the output of the {found.name} (its forward value)"
     return ""
 
@@ -413,6 +466,7 @@ def _from(forward: Forward, slots: dict[int, int]) -> Callable[[Step, Any], Any]
 
 # -- an activation's derivative --------------------------------------------------------------------
 
+_NONLINEARITIES = ("tanh", "sigmoid", "sigmoid of -z", "ReLU", "softplus", "SiLU")
 _WRONG_SLOPES: dict[str, Callable[[Any, Any], Any]] = {
     "a": lambda _, a: a,
     "z": lambda z, _: z,
@@ -448,16 +502,17 @@ def derivatives(forward: Forward, words: Words, found: list[Found]) -> Iterator[
         message = f"{what}: {right}."
         return Hypothesis(kind, message, hint, cost, _derivative(found, slope))
 
+    kind = "activation" if f.name in _NONLINEARITIES else "local"
     masked = " (the mask of max(0, ·), the margin of a hinge)" if f.name == "ReLU" else ""
     yield hypothesis(
         "derivative missing",
-        f"The activation derivative of the {here} is missing{masked}",
-        1.0,
+        f"The {kind} derivative of the {here} is missing{masked}",
+        1.0 if kind == "activation" else 1.5,
         lambda z, _: np.ones_like(z),
     )
     yield hypothesis(
         "derivative twice",
-        f"The derivative of the {here} is multiplied in twice",
+        f"The {kind} derivative of the {here} is multiplied in twice",
         1.3,
         lambda z, a: f.derivative(z, a) ** 2,
     )
@@ -469,9 +524,9 @@ def derivatives(forward: Forward, words: Words, found: list[Found]) -> Iterator[
     )
     yield hypothesis(
         "derivative place",
-        f"The derivative of the {here} is taken at the wrong place: evaluated at the output `{a}` "
-        f"instead of z, the pre-activation",
-        1.2,
+        f"The {kind} derivative of the {here} is taken at the wrong place: evaluated at the output "
+        f"`{a}` instead of z, {'the pre-activation' if kind == 'activation' else 'the input'}",
+        1.1,
         lambda _, a: f.derivative(a, f.value(a)),
     )
     for formula, slope in _WRONG_SLOPES.items():
@@ -479,8 +534,8 @@ def derivatives(forward: Forward, words: Words, found: list[Found]) -> Iterator[
         if formula != f.formula and np.ptp(slopes) > 0:  # a constant is no formula, but a factor
             yield hypothesis(
                 "derivative formula",
-                f"The derivative of the {here} has the wrong formula, {formula}",
-                1.4,
+                f"The {kind} derivative of the {here} has the wrong formula, {formula}",
+                1.2,
                 slope,
             )
 

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from tinynet.autograd import grad
+from tinynet.check.meaning import Found, elementwise, softmaxes
 from tinynet.check.problem import Array, Problem
 from tinynet.check.recording import Program, Step, fill, record, refs
 from tinynet.errors import TinynetError
@@ -40,6 +42,16 @@ class Forward:
         self.output: int = next(refs(self.program.outputs)).slot
         self.depends = self._depends()
         self.true = self._gradients_of_slots()
+
+    @cached_property
+    def activations(self) -> list[Found]:
+        """The activations in it, each at its last step."""
+        return list(elementwise(self.program))
+
+    @cached_property
+    def softmaxes(self) -> list[Found]:
+        """The softmaxes and log-softmaxes in it."""
+        return softmaxes(self.program)
 
     def _depends(self) -> set[int]:
         """The slots that depend on what is differentiated."""

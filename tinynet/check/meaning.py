@@ -32,6 +32,9 @@ ACTIVATIONS = {
     for a in (
         Activation("tanh", np.tanh, lambda _, a: 1 - a * a, "1 - a**2"),
         Activation("sigmoid", _sigmoid, lambda _, a: a * (1 - a), "a * (1 - a)"),
+        Activation(
+            "sigmoid of -z", lambda z: _sigmoid(-z), lambda _, a: a * (a - 1), "-a * (1 - a)"
+        ),
         Activation("ReLU", lambda z: np.maximum(z, 0), lambda z, _: (z > 0) * 1.0, "z > 0"),
         Activation("exp", np.exp, lambda _, a: a, "a"),
         Activation("log", np.log, lambda z, _: 1 / z, "1 / z"),
@@ -65,8 +68,10 @@ def elementwise(program: Program) -> Iterator[Found]:
     with np.errstate(all="ignore"):
         for z, a in _pairs(program):
             zs, values = program.values[z], program.values[a]
+            if same(zs, values):
+                continue
             for f in ACTIVATIONS.values():
-                if _same(f.value(zs), values) and not _same(zs, values):
+                if same(f.value(zs), values):
                     yield Found(f.name, z, a)
                     break
 
@@ -79,13 +84,13 @@ def softmaxes(program: Program) -> list[Found]:
     with np.errstate(all="ignore"):
         for z, a in _pairs(program):
             zs, values = program.values[z], program.values[a]
-            if zs.size < 2 or _same(zs, values):
+            if zs.size < 2 or same(zs, values):
                 continue
             for axis in _axes(zs.ndim):
                 e = np.exp(zs - np.max(zs, axis=axis, keepdims=True))
                 s = e / np.sum(e, axis=axis, keepdims=True)
                 for name, y in (("softmax", s), ("log-softmax", np.log(s))):
-                    if _same(y, values) and (a not in found or z < found[a].z):
+                    if same(y, values) and (a not in found or z < found[a].z):
                         found[a] = Found(name, z, a, axis)
     return list(found.values())
 
@@ -114,5 +119,8 @@ def _pairs(program: Program, steps: int = 9) -> Iterator[tuple[int, int]]:
                 yield z, step.out
 
 
-def _same(x: Array, y: Array) -> bool:
-    return bool(np.shape(x) == np.shape(y) and np.allclose(x, y, rtol=1e-9, atol=1e-12))
+def same(x: Any, y: Any) -> bool:
+    """Whether two values are equal up to rounding."""
+    if x is None or y is None or np.shape(x) != np.shape(y):
+        return False
+    return bool(np.all(np.abs(np.subtract(x, y)) <= 1e-12 + 1e-9 * np.abs(y)))

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinynet.check.meaning import ACTIVATIONS, elementwise, softmaxes
+from tinynet.check.as_if import own_class
+from tinynet.check.meaning import ACTIVATIONS, same
 from tinynet.check.problem import Array
 from tinynet.check.recording import Ref, Step, fill, nested
 from tinynet.check.retraced import Backward, Edit, compute, edit
@@ -50,7 +51,7 @@ def operands(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
                 steps,
                 ("operand", place, name),
                 "other value",
-                1.5,
+                1.3,
                 say,
                 lambda s, v, i=place, n=name: _with_argument(
                     s, v, i, v[backward.latest(n, s.out) or 0]
@@ -79,9 +80,7 @@ def _in_place_of(backward: Backward, step: Step, old: Ref, name: str) -> Say:
     here = backward.here(step)
     was = words(old.slot)
     slot = backward.latest(name, step.out)
-    about = ""
-    if backward.forward is not None and slot is not None:
-        about = _is(backward, backward.values[slot])
+    about = next((a for i in backward.variables[name] if (a := _is(backward, i))), "")
     line = backward.program.names.get(slot, ("", 0))[1] if slot is not None else 0
     where = f" (line {line})" if line and name not in words.arguments.values() else ""
     return (
@@ -90,20 +89,20 @@ def _in_place_of(backward: Backward, step: Step, old: Ref, name: str) -> Say:
     )
 
 
-def _is(backward: Backward, value: Array) -> str:
+def _is(backward: Backward, slot: int) -> str:
     """What a value is in the forward pass, or in its gradients, as an aside."""
-    forward = backward.forward
+    forward, value = backward.forward, backward.values[slot]
     if forward is None:
         return ""
     words = Words(forward.program, backward.problem.names)
-    for found in (*softmaxes(forward.program), *elementwise(forward.program)):
-        if _equal(forward.values[found.a], value):
+    for found in (*forward.softmaxes, *forward.activations):
+        if same(forward.values[found.a], value):
             return f", the output of the {found.name}"
-    for found in elementwise(forward.program):
+    for found in forward.activations:
         slope = ACTIVATIONS[found.name].derivative(forward.values[found.z], forward.values[found.a])
-        if _equal(slope, value):
+        if same(slope, value):
             return f", the derivative of the {found.name}"
-        if _equal(forward.true.get(found.z), value):
+        if same(forward.true.get(found.z), value):
             return (
                 f": the gradient that has been through the derivative of the {found.name} "
                 f"`{words(found.a)}`"
@@ -126,7 +125,7 @@ def recomputed(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
     for slot, theirs in enumerate(forward.values):
         if not isinstance(theirs, np.ndarray) or theirs.shape != np.shape(value):
             continue
-        if theirs.dtype.kind != "f" or slot not in words.steps or _equal(theirs, value):
+        if theirs.dtype.kind != "f" or slot not in words.steps or same(theirs, value):
             continue
 
         def say(slot: int = slot) -> Say:
@@ -136,16 +135,17 @@ def recomputed(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
             steps,
             ("recomputed", slot),
             "recomputed",
-            1.4 if words.name(slot) == name else 1.7,
+            1.1 if words.name(slot) == name else 1.7,
             say,
             lambda s, v, slot=slot: np.array(forward.values[slot]),
         )
 
 
 def _differently(backward: Backward, step: Step, words: Words, theirs: Step, name: str) -> Say:
+    assert backward.forward is not None
     code = f"`{words.expression(theirs, 3)}` (line {theirs.line} of the forward pass)"
     if theirs.function is operator.setitem:
-        own = "each row's own class (the true label) " if _own_class(backward, theirs) else ""
+        own = "each row's own class (the true label) " if own_class(backward.forward, theirs) else ""
         return (
             f"The forward pass sets {own}`{words.expression(theirs)}` (line {theirs.line}); the "
             f"backward pass leaves that out when it computes `{name}` (line {step.line}) again, "
@@ -171,95 +171,116 @@ def _differently(backward: Backward, step: Step, words: Words, theirs: Step, nam
     )
 
 
-def _own_class(backward: Backward, step: Step) -> bool:
-    """Whether a key is (0, 1, 2, …), labels: one entry of each row."""
-    key = step.args[1]
-    if backward.forward is None or not isinstance(key, tuple) or len(key) != 2:
-        return False
-    rows, labels = fill(key, backward.forward.values)
-    return (
-        isinstance(rows, np.ndarray)
-        and np.array_equal(rows, np.arange(rows.size))
-        and isinstance(labels, np.ndarray)
-        and labels.dtype.kind in "iu"
-    )
-
-
 # -- the true gradient -----------------------------------------------------------------------------
 
 
 def departures(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
-    """A variable that should be the gradient of a value of the forward pass, and is not: what it
-    must be, from the variables at hand.
+    """A value that should be the gradient of something in the forward pass, and is not: what it must
+    be, from the variables at hand.
     """
     step = steps[-1]
     forward = backward.forward
-    name = backward.words.name(step.out)
-    if forward is None or name is None or len(steps) > 1 or step.into is not None:
+    if forward is None or len(steps) > 1 or step.into is not None or not step.reads():
         return
-    value = backward.values[step.out]
     words = Words(forward.program, backward.problem.names)
+    places: list[tuple[int | None, Array]] = [(i, backward.values[r.slot]) for i, r in _arguments(step)]
+    if backward.words.name(step.out) is not None:
+        places.append((None, backward.values[step.out]))
     for slot, true in forward.true.items():
-        if true.shape != np.shape(value) or _equal(true, value) or not true.any():
+        fitting = [(i, x) for i, x in places if np.shape(x) == true.shape and not same(true, x)]
+        if not fitting or not true.any():
             continue
-        ways = list(_made_of(backward, step, true))
-        for text, about, cost, make in ways[:2]:
+        for text, about, cost, make in _made_of(backward, step, slot, true):
+            for place, _ in fitting:
 
-            def say(text: str = text, about: str = about, slot: int = slot) -> Say:
-                return (
-                    f"`{name} = {backward.words.expression(step)}` (line {step.line}) is not the "
-                    f"gradient of `{words(slot)}`: it must be `{text}`{about}.",
-                    f"Write `{name} = {text}`.",
+                def say(place: int | None = place, text: str = text, about: str = about) -> Say:
+                    return _departs(backward, step, place, words(slot), text + "`" + about)
+
+                yield edit(
+                    steps,
+                    ("departs", place, slot, text),
+                    "departure",
+                    cost + (0.1 if place is not None else 0.0),
+                    say,
+                    lambda s, v, p=place, m=make: (
+                        m(v) if p is None else _with_argument(s, v, p, m(v))
+                    ),
                 )
 
-            yield edit(
-                steps, ("departs", slot, text), "departure", cost, say, lambda s, v, m=make: m(v, s)
-            )
+
+def _departs(
+    backward: Backward, step: Step, place: int | None, gradient_of: str, must_be: str
+) -> Say:
+    words = backward.words
+    if place is None:
+        name = words.name(step.out)
+        wrong = f"`{name} = {words.expression(step)}` (line {step.line})"
+    else:
+        name = words(step.reads()[place])
+        wrong = f"`{name}` in {backward.here(step)}"
+    return (
+        f"{wrong} is not the gradient of `{gradient_of}`: it must be `{must_be}.",
+        f"Use `{must_be}.",
+    )
 
 
 def _made_of(
-    backward: Backward, step: Step, true: Array
-) -> Iterator[tuple[str, str, float, Callable[[Sequence[Any], Step], Any]]]:
-    """Ways to make the true gradient from the variables: u @ W.T, u * φ."""
+    backward: Backward, step: Step, slot: int, true: Array
+) -> Iterator[tuple[str, str, float, Callable[[Sequence[Any]], Any]]]:
+    """Ways to make the true gradient of a slot from the variables: u @ W.T, u * φ."""
+    key = step.out, slot
+    if key not in backward.made_of:
+        backward.made_of[key] = [*_products(backward, step, true), *_multiples(backward, step, true)]
+    yield from backward.made_of[key][:3]
+
+
+def _products(backward: Backward, step: Step, true: Array) -> Iterator[Any]:
     values = backward.values
-    before = {n: s for n in backward.variables if (s := backward.latest(n, step.out)) is not None}
-    matrices = {n: s for n, s in before.items() if np.ndim(values[s]) == 2}
-    for u, i in matrices.items():
-        for w, j in matrices.items():
-            if i == j:
-                continue
-            forms: list[tuple[str, Callable[[Any, Any], Any]]] = [
-                (f"{u} @ {w}.T", lambda a, b: a @ b.T),
-                (f"{u} @ {w}", lambda a, b: a @ b),
-                (f"{u}.T @ {w}", lambda a, b: a.T @ b),
-            ]
-            for text, f in forms:
+    before = [(n, s) for n in backward.variables if (s := backward.latest(n, step.out)) is not None]
+    matrices = [(n, s) for n, s in before if np.ndim(values[s]) == 2]
+    forms: list[tuple[str, Callable[[Any, Any], Any]]] = [
+        ("{} @ {}.T", lambda a, b: a @ b.T),
+        ("{} @ {}", lambda a, b: a @ b),
+        ("{}.T @ {}", lambda a, b: a.T @ b),
+    ]
+    for u, i in matrices:
+        for w, j in matrices:
+            for text, f in forms if i != j and true.ndim == 2 else ():
                 try:
                     made = f(values[i], values[j])
                 except ValueError:
                     continue
-                if _equal(made, true):
-                    about = f": propagated through the weights `{w}`"
-                    yield text, about, 1.3, lambda v, _, f=f, i=i, j=j: f(v[i], v[j])
+                if same(made, true):
+                    about = ""
+                    if w in backward.problem.names:
+                        about = f", propagated through the weights `{w}` (multiplied by {w}.T)"
+                    cost = 1.35 if about else 1.6
+                    yield text.format(u, w), about, cost, lambda v, f=f, i=i, j=j: f(v[i], v[j])
+
+
+def _multiples(backward: Backward, step: Step, true: Array) -> Iterator[Any]:
+    values = backward.values
+    before = {n: s for n in backward.variables if (s := backward.latest(n, step.out)) is not None}
     for u, i in before.items():
         if np.shape(values[i]) != true.shape or values[i].dtype.kind != "f":
             continue
         for factor in factors(backward):
-            if factor.name == u or factor.name not in before:
-                continue
-            if np.ndim(values[before[factor.name]]) not in (0, true.ndim):
+            j = before.get(factor.name)
+            if factor.name == u or j is None or np.ndim(values[j]) not in (0, true.ndim):
                 continue
             try:
-                made = values[i] * factor.form(values[before[factor.name]])
+                made = values[i] * factor.form(values[j])
             except ValueError:
                 continue
-            if _equal(made, true):
+            if same(made, true):
                 about = f", with {factor.about}" if factor.about else ""
+                cost = 1.35 if about else 1.7
+                form = factor.form
                 yield (
                     f"{u} * {factor.text}",
                     about,
-                    1.3 if about else 1.7,
-                    lambda v, _, i=i, j=before[factor.name], f=factor.form: v[i] * f(v[j]),
+                    cost,
+                    lambda v, i=i, j=j, f=form: v[i] * f(v[j]),
                 )
 
 
@@ -276,7 +297,14 @@ class Factor(NamedTuple):
     form: Callable[[Any], Any]
 
 
-def factors(backward: Backward) -> Iterator[Factor]:
+def factors(backward: Backward) -> list[Factor]:
+    """The same, made once."""
+    if backward.factors is None:
+        backward.factors = list(_factors(backward))
+    return backward.factors
+
+
+def _factors(backward: Backward) -> Iterator[Factor]:
     """The variables of the code, and what derivatives are made of: 1 − a², a(1 − a), z > 0."""
     derivatives = _derivatives(backward)
     for name, slots in backward.variables.items():
@@ -293,7 +321,7 @@ def factors(backward: Backward) -> Iterator[Factor]:
                 (f"1 / {name}", lambda a: 1 / a),
             ]
         for text, f in forms:
-            about = next((d for v, d in derivatives if _equal(f(x), v)), "")
+            about = next((d for v, d in derivatives if same(f(x), v)), "")
             cost = 1.1 if about else 1.5 if text == name else 1.8
             yield Factor(text, name, about, cost, f)
 
@@ -305,7 +333,7 @@ def _derivatives(backward: Backward) -> list[tuple[Array, str]]:
     values, program = backward.forward.values, backward.forward.program
     words = Words(program, backward.problem.names)
     found = []
-    for f in elementwise(program):
+    for f in backward.forward.activations:
         slope = np.asarray(ACTIVATIONS[f.name].derivative(values[f.z], values[f.a]))
         found.append((slope, f"the derivative of the {f.name} `{words(f.a)}`"))
         for step in program.steps:  # parts of a: the gates that share one sigmoid
@@ -313,15 +341,6 @@ def _derivatives(backward: Backward) -> list[tuple[Array, str]]:
                 part = slope[fill(step.args[1], values)]
                 found.append((part, f"the derivative of the {f.name} `{words(step.out)}` (a gate)"))
     return found
-
-
-def _equal(x: Any, y: Any) -> bool:
-    return (
-        x is not None
-        and y is not None
-        and np.shape(x) == np.shape(y)
-        and bool(np.allclose(x, y, rtol=1e-9, atol=1e-12))
-    )
 
 
 def insertions(backward: Backward, steps: list[Step], pool: Sequence[Factor]) -> Iterator[Edit]:
@@ -363,8 +382,7 @@ def insertions(backward: Backward, steps: list[Step], pool: Sequence[Factor]) ->
 
 def _role(backward: Backward, factor: Factor) -> str:
     """What a forgotten variable is in the forward pass."""
-    slot = backward.variables[factor.name][-1]
-    about = _is(backward, backward.values[slot]) if factor.text == factor.name else ""
+    about = _is(backward, backward.variables[factor.name][-1]) if factor.text == factor.name else ""
     gate = " (a gate)" if "sigmoid" in about else ""
     return f"{about}{gate}," if about else ""
 
@@ -395,7 +413,7 @@ def solved(
     def say() -> Say:
         return f"{backward.here(step)} is {text}{_penalty(backward, step)}.", hint
 
-    return times(steps, c)._replace(say=say, cost=cost), c
+    return times(steps, c)._replace(say=say, cost=cost + 0.3), c
 
 
 def times(steps: Sequence[Step], c: float) -> Edit:
@@ -406,6 +424,8 @@ def times(steps: Sequence[Step], c: float) -> Edit:
 
 
 def _factor_in_words(backward: Backward, c: float) -> tuple[str, str, float]:
+    if abs(c + 1) < 1e-5:
+        return "of the wrong sign (factor -1)", "Change the sign.", 1.2
     if backward.forward is not None:
         for step in backward.forward.program.steps:
             for x in step.args:
@@ -429,7 +449,7 @@ def _factor_in_words(backward: Backward, c: float) -> tuple[str, str, float]:
     fixes = sorted(named_factors(ratio, 0), key=lambda f: f.cost)
     if not fixes:
         return f"off by the factor {c:.6g}", f"Multiply by {c:.6g}.", 3.0
-    return fixes[0].text, fixes[0].hint, fixes[0].cost + 0.1
+    return fixes[0].text, fixes[0].hint, fixes[0].cost
 
 
 def _penalty(backward: Backward, step: Step) -> str:

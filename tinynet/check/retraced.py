@@ -69,6 +69,8 @@ class Backward:
         self.values = self.program.values
         self.words = Words(self.program, ["g", *problem.names])
         self.steps = self.words.steps
+        self.factors: list[Any] | None = None  # what operands.py makes of the variables
+        self.made_of: dict[Any, list[Any]] = {}
         self._after: dict[Any, list[Step]] = {}
         named = [(slot, name) for slot, name in self.words.arguments.items()]
         named += sorted((slot, name) for slot, (name, _) in self.program.names.items())

@@ -322,7 +322,7 @@ def numbers(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
                     steps,
                     ("abs", place),
                     "branch",
-                    1.1,
+                    1.4,
                     absolute,
                     lambda s, v, i=place: compute(
                         s, v, **{f"a{i}": np.abs(fill(s.args[i], v))}

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.check.recording import Ref, Step, fill
+from tinynet.check.recording import Ref, Step, fill, nested
 from tinynet.check.retraced import Backward, Edit, compute, edit
 
 Say = tuple[str, str]
@@ -30,7 +30,10 @@ def overwritten(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
                 "Use += (np.add.at where an index is repeated).",
             )
 
-        yield edit(steps, ("add",), "overwritten", 1.0, say, _add_into)
+        index = fill(step.args[1], backward.values)
+        repeated = isinstance(index, np.ndarray) and np.unique(index).size < index.size
+        cost = 1.0 if len(steps) > 1 or repeated else 1.7
+        yield edit(steps, ("add",), "overwritten", cost, say, _add_into)
     if step.function is operator.setitem and not isinstance(step.args[2], Ref):
 
         def erased() -> Say:
@@ -44,7 +47,8 @@ def overwritten(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
             )
 
         later = steps[1:] if len(steps) > 1 else steps
-        yield edit(later, ("erase",), "overwritten", 1.1, erased, lambda s, v: v[s.into or 0])
+        cost = 1.1 if len(steps) > 1 else 1.7
+        yield edit(later, ("erase",), "overwritten", cost, erased, lambda s, v: v[s.into or 0])
     yield from _rebound(backward, steps)
 
 
@@ -87,46 +91,49 @@ def _rebound(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
 
 def aliases(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
     """An argument, or g, written into through another name, and read afterwards."""
-    step = steps[0]
-    memory = backward.program.memory
-    for place, x in enumerate(step.args):
-        if not isinstance(x, Ref) or memory[x.slot] not in backward.words.arguments:
-            continue
-        root = memory[x.slot]
-        if x.slot == root or not any(
-            s.into is not None and memory[s.into] == root and s.out <= x.slot
-            for s in backward.program.steps
-        ):
-            continue
-        name = backward.words.arguments[root]
-        writer = next(
-            s for s in backward.program.steps if s.into is not None and memory[s.into] == root
+    writer = steps[0]
+    memory, words = backward.program.memory, backward.words
+    root = memory[writer.into] if writer.into is not None else -1
+    if root not in words.arguments:
+        return
+    later = [
+        s
+        for s in backward.program.steps
+        if s.out > writer.out and s.into is None and any(memory[r] == root for r in s.reads())
+    ]
+    name = words.arguments[root]
+
+    def say() -> Say:
+        return (
+            f"`{words.expression(writer)}` (line {writer.line}) changes `{name}` in place: the name "
+            f"on its left is an alias, not a copy, of `{name}`, and the changed values are used "
+            f"later as if they were the old ones.",
+            f"Make a copy first: `{name}.copy()`.",
         )
 
-        def say(name: str = name, writer: Step = writer) -> Say:
-            return (
-                f"`{backward.words.expression(writer)}` (line {writer.line}) changes `{name}` in "
-                f"place: the name on its left is an alias and no copy of `{name}`, which is used "
-                f"again in {backward.here(step)}.",
-                f"Make a copy first: `{name}.copy()`.",
-            )
-
+    for group in ([later] if len(later) > 1 else []) + [[s] for s in later]:
         yield edit(
-            steps,
-            ("alias", place),
+            group,
+            ("alias", writer.site, len(group)),
             "in place",
             1.0,
             say,
-            lambda s, v, i=place, root=root: compute(
-                s, v, **{f"a{i}": _original(backward, root)}
-            ),
+            lambda s, v: _with_original(backward, s, v, root),
         )
 
 
-def _original(backward: Backward, root: int) -> Any:
-    p = backward.problem
-    given = dict(zip(backward.program.inputs, (p.g, *p.args), strict=True))
-    return np.array(given[root])
+def _with_original(backward: Backward, step: Step, values: Sequence[Any], root: int) -> Any:
+    """The step with the argument as it was given."""
+    p, memory = backward.problem, backward.program.memory
+    given = np.array(dict(zip(backward.program.inputs, (p.g, *p.args), strict=True))[root])
+
+    def put(x: Any) -> Any:
+        if type(x) is not Ref:
+            return x
+        whole = memory[x.slot] == root and np.shape(values[x.slot]) == given.shape
+        return given if whole else values[x.slot]
+
+    return step.function(*nested(step.args, put), **nested(step.kwargs, put))
 
 
 def indices(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
