@@ -38,8 +38,12 @@ def hypotheses(forward: Forward) -> Iterator[Hypothesis]:
     for generate in (missing_paths, constants, products, powers):
         for steps in groups:
             yield from generate(forward, words, steps)
+    yield from statistics(forward, words, groups)
+    yield from passed_through(forward, words)
+    yield from time(forward, words, groups)
     for found in _grouped(forward, forward.activations):
         yield from derivatives(forward, words, found)
+        yield from gates(forward, words, found)
     for found in _grouped(forward, forward.softmaxes):
         yield from jacobians(forward, words, found)
 
@@ -246,6 +250,132 @@ def _statistic(forward: Forward, slot: int, depth: int = 4) -> str:
         if len(inputs) == 1:
             return _statistic(forward, inputs[0], depth - 1)
     return ""
+
+
+def statistics(
+    forward: Forward, words: Words, groups: list[list[Step]]
+) -> Iterator[Hypothesis]:
+    """Mean and variance both taken for constants, or both differentiated as sums."""
+    own = [s for steps in groups for s in steps if s.function in _STATISTICS]
+    if len(own) < 2:
+        return
+    names = " and ".join(dict.fromkeys(_STATISTICS[s.function] for s in own))
+    lines = ", ".join(str(n) for n in dict.fromkeys(s.line for s in own))
+    n = np.size(forward.values[own[0].reads()[0]]) // max(1, np.size(forward.values[own[0].out]))
+    yield Hypothesis(
+        "statistic",
+        f"The {names} (line {lines} of the forward pass) are treated as constants: they depend on "
+        f"the input too, and their terms are missing from the gradient of the normalisation.",
+        "Add the terms of both.",
+        1.2,
+        _at(own, lambda s, v: _with(s, v, 0, _detach)),
+    )
+    yield Hypothesis(
+        "factor",
+        f"The factor 1/n is missing in the terms of the {names} (line {lines} of the forward pass): "
+        f"they are averages over n = {n} entries, so their gradients are divided by n.",
+        f"Divide both terms by {n}.",
+        1.2,
+        _at(own, lambda s, v: n * s.function(*fill(s.args, v), **fill(s.kwargs, v))),
+    )
+
+
+def passed_through(forward: Forward, words: Words) -> Iterator[Hypothesis]:
+    """The gradient of a function of an argument handed to the argument unchanged."""
+    for slot, name in words.arguments.items():
+        for step in forward.program.steps:
+            if slot not in forward.depends or step.out not in forward.depends:
+                continue
+            if np.shape(forward.values[step.out]) != np.shape(forward.values[slot]):
+                continue
+
+            def change(s: Step, values: Sequence[Any], out: int = step.out, slot: int = slot) -> Any:
+                return as_if(s, values, values[slot]) if s.out == out else s
+
+            what = "the normalised" if step.function is np.divide else "its function"
+            yield Hypothesis(
+                "passed through",
+                f"The gradient of `{words(step.out)}` (line {step.line} of the forward pass) is "
+                f"handed to `{name}` unchanged: the local derivative (chain rule) from {what} "
+                f"`{words.expression(step)}` back to `{name}` is missing.",
+                f"Multiply by the derivative of `{words.expression(step)}`.",
+                1.7,
+                change,
+            )
+
+
+# -- time ------------------------------------------------------------------------------------------
+
+
+def time(forward: Forward, words: Words, groups: list[list[Step]]) -> Iterator[Hypothesis]:
+    """Steps of time that get no gradient: of their own output, of the first turns, of all later
+    ones.
+    """
+    carried = [
+        (steps, place)
+        for steps in groups
+        for place in range(len(steps[-1].reads()))
+        if _carried(forward, steps, place)
+    ]
+    if not carried:
+        return
+    turns = max(len(steps) for steps, _ in carried)
+    states = " and ".join(dict.fromkeys(words(steps[-1].reads()[p]) for steps, p in carried))
+    if len(carried) > 1:
+        change = _all(
+            [_at(steps[1:], lambda s, v, p=p: _with(s, v, p, _detach)) for steps, p in carried]
+        )
+        yield Hypothesis(
+            "recurrent",
+            f"No gradient comes back through time: that of the hidden state and cell ({states}) is "
+            f"not carried from one time step to the one before it.",
+            "Update the carried gradients in the loop.",
+            1.1,
+            change,
+        )
+    for step in forward.program.steps:
+        if step.function in (np.stack, np.concatenate) and len(step.reads()) == turns:
+            yield Hypothesis(
+                "recurrent",
+                f"Each time step's own upstream gradient is ignored: only that of the last output "
+                f"in `{words.expression(step, 1)}` (line {step.line}) is sent back through time.",
+                "Add g[t] to the gradient of the hidden state in each turn of the loop.",
+                1.1,
+                _at([step], _last_only),
+            )
+    looped = [steps for steps in groups if len(steps) == turns]
+    for k in range(1, turns):
+        early = [s for steps in looped for s in steps[:k]]
+        yield Hypothesis(
+            "truncated",
+            f"The loop back through time stops too early: the first {k} of {turns} time steps are "
+            f"never reached (the loop runs over the wrong number of steps, it is truncated).",
+            f"Run the loop over all {turns} time steps.",
+            1.1 + 0.01 * k,
+            _at(early, lambda s, v: _detach(s.function(*fill(s.args, v), **fill(s.kwargs, v)))),
+        )
+
+
+def _all(changes: Sequence[Change]) -> Change:
+    def change(step: Step, values: Sequence[Any]) -> Any:
+        for one in changes:
+            y = one(step, values)
+            if y is not step:
+                return y
+        return step
+
+    return change
+
+
+def _last_only(step: Step, values: Sequence[Any]) -> Any:
+    last = step.reads()[-1]
+
+    def put(x: Any) -> Any:
+        if type(x) is not Ref:
+            return x
+        return values[x.slot] if x.slot == last else _detach(values[x.slot])
+
+    return step.function(*nested(step.args, put), **nested(step.kwargs, put))
 
 
 # -- a factor, a power -----------------------------------------------------------------------------
@@ -466,7 +596,7 @@ def _from(forward: Forward, slots: dict[int, int]) -> Callable[[Step, Any], Any]
 
 # -- an activation's derivative --------------------------------------------------------------------
 
-_NONLINEARITIES = ("tanh", "sigmoid", "sigmoid of -z", "ReLU", "softplus", "SiLU")
+NONLINEARITIES = ("tanh", "sigmoid", "sigmoid of -z", "ReLU", "softplus", "SiLU")
 _WRONG_SLOPES: dict[str, Callable[[Any, Any], Any]] = {
     "a": lambda _, a: a,
     "z": lambda z, _: z,
@@ -500,9 +630,10 @@ def derivatives(forward: Forward, words: Words, found: list[Found]) -> Iterator[
 
     def hypothesis(kind: str, what: str, cost: float, slope: Any) -> Hypothesis:
         message = f"{what}: {right}."
-        return Hypothesis(kind, message, hint, cost, _derivative(found, slope))
+        extra = 0.2 if f.name == "sigmoid of -z" else 0.0
+        return Hypothesis(kind, message, hint, cost + extra, _derivative(found, slope))
 
-    kind = "activation" if f.name in _NONLINEARITIES else "local"
+    kind = "activation" if f.name in NONLINEARITIES else "local"
     masked = " (the mask of max(0, ·), the margin of a hinge)" if f.name == "ReLU" else ""
     yield hypothesis(
         "derivative missing",
@@ -538,6 +669,33 @@ def derivatives(forward: Forward, words: Words, found: list[Found]) -> Iterator[
                 1.2,
                 slope,
             )
+
+
+def gates(forward: Forward, words: Words, found: list[Found]) -> Iterator[Hypothesis]:
+    """The derivative missing for a part of an activation: one of the gates that share a sigmoid."""
+    places = {f.a: f.z for f in found}
+    parts = [
+        s
+        for s in forward.program.steps
+        if s.function is operator.getitem and s.reads() and s.reads()[0] in places
+    ]
+    groups: dict[Any, list[Step]] = {}
+    for step in parts:
+        groups.setdefault(step.site, []).append(step)
+    for steps in groups.values():
+        gate = words(steps[-1].out)
+        yield Hypothesis(
+            "derivative missing",
+            f"The {found[-1].name} derivative of the gate `{gate}` is missing: "
+            f"{ACTIVATIONS[found[-1].name].formula} with a = `{gate}`; it is a part of "
+            f"`{words(found[-1].a)}` (line {steps[-1].line} of the forward pass).",
+            f"Multiply the gradient of `{gate}` by the derivative.",
+            1.0,
+            _at(
+                steps,
+                lambda s, v: operator.getitem(v[places[s.reads()[0]]], fill(s.args[1], v)),
+            ),
+        )
 
 
 # -- the Jacobian of softmax -----------------------------------------------------------------------

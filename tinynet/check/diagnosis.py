@@ -39,6 +39,7 @@ REPAIRS: tuple[Callable[[Backward, Any], Iterator[Edit]], ...] = (
     storage.aliases,
     storage.slices_exchanged,
     storage.indices,
+    operands.insertions,
     operands.operands,
     operands.recomputed,
     operands.departures,
@@ -55,7 +56,7 @@ def diagnose(problem: Problem) -> list[Candidate]:
             if backward is not None:
                 found += _edited(backward)
         found += value_candidates(problem)
-    return sorted(found, key=lambda c: c.cost)
+    return sorted(found, key=lambda c: (round(c.cost, 6), c.line is None))
 
 
 def _recorded(make: Callable[[Problem], Any], problem: Problem | None) -> Any:
@@ -125,9 +126,7 @@ def _edits(backward: Backward, wrong: Sequence[int]) -> Iterator[Edit]:
         for steps in groups:
             yield from repair(backward, steps)
     yield from storage.strides(backward)
-    pool = list(operands.factors(backward))
-    for steps in groups:
-        yield from operands.insertions(backward, steps, pool)
+    yield from slips.all_axes(backward)
 
 
 def _solved(backward: Backward, wrong: Sequence[int]) -> Iterator[tuple[Edit, float]]:

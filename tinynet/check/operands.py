@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinynet.check.as_if import own_class
+from tinynet.check.as_if import NONLINEARITIES, own_class
 from tinynet.check.meaning import ACTIVATIONS, same
 from tinynet.check.problem import Array
 from tinynet.check.recording import Ref, Step, fill, nested
@@ -77,16 +77,40 @@ def _with_argument(step: Step, values: Sequence[Any], place: int, x: Any) -> Any
 
 def _in_place_of(backward: Backward, step: Step, old: Ref, name: str) -> Say:
     words = backward.words
-    here = backward.here(step)
-    was = words(old.slot)
-    slot = backward.latest(name, step.out)
-    about = next((a for i in backward.variables[name] if (a := _is(backward, i))), "")
-    line = backward.program.names.get(slot, ("", 0))[1] if slot is not None else 0
-    where = f" (line {line})" if line and name not in words.arguments.values() else ""
-    return (
-        f"{here} uses `{was}` where `{name}`{where} belongs{about}.",
-        f"Use `{name}` there.",
-    )
+    slot = backward.latest(name, step.out) or 0
+    slots = [slot, *backward.variables[name]]
+    about = next((a for i in slots if (a := _is(backward, i))), "")
+    line = backward.program.names.get(slot, ("", 0))[1]
+    where = f" (line {line})" if line and slot not in words.arguments else ""
+    right = f"`{name}`{where} belongs{about}"
+    made = words.steps.get(old.slot)
+    if made is not None and made.function is np.concatenate:
+        parts = made.reads()
+        twice = [words(p) for p in dict.fromkeys(parts) if parts.count(p) > 1]
+        if twice:
+            return (
+                f"{backward.here(step)} holds a copy of `{twice[0]}` in the place of the other parts "
+                f"(copy and paste: the gates must have gradients of their own): {right}.",
+                f"Use `{name}` there.",
+            )
+    pre = _preactivation(backward, slot)
+    if pre and step.function not in (np.matmul, np.dot):
+        return (
+            f"{backward.here(step)} takes the derivative of the {pre} at the wrong place: evaluated "
+            f"at `{words(old.slot)}`, where `{name}`{where}, its own pre-activation, belongs.",
+            f"Use `{name}` there.",
+        )
+    return f"{backward.here(step)} uses `{words(old.slot)}` where {right}.", f"Use `{name}` there."
+
+
+def _preactivation(backward: Backward, slot: int) -> str:
+    """The nonlinearity that the forward pass applies to a value."""
+    forward = backward.forward
+    for found in forward.activations if forward is not None else ():
+        if found.name in NONLINEARITIES and forward is not None:
+            if same(forward.values[found.z], backward.values[slot]):
+                return found.name
+    return ""
 
 
 def _is(backward: Backward, slot: int) -> str:
@@ -152,12 +176,12 @@ def _differently(backward: Backward, step: Step, words: Words, theirs: Step, nam
             f"and counts those entries.",
             f"Repeat that line after `{name}` is computed.",
         )
-    if theirs.function is np.where or any(
-        words.steps[s].function is np.where for s in theirs.reads() if s in words.steps
-    ):
+    used = {s.function for s in backward.program.steps}
+    masked = next((s for s in _behind(words, theirs) if s.function is np.where), None)
+    if masked is not None and np.where not in used:
         return (
             f"The mask is missing when the backward pass computes `{name}` (line {step.line}) "
-            f"again: the forward pass has {code}.",
+            f"again: the forward pass has `{words.expression(masked, 3)}` (line {masked.line}).",
             "Apply the same mask.",
         )
     own_code = backward.words.expression(step)
@@ -169,6 +193,14 @@ def _differently(backward: Backward, step: Step, words: Words, theirs: Step, nam
         f"{code}{stat}.",
         "Compute it as the forward pass does.",
     )
+
+
+def _behind(words: Words, step: Step, depth: int = 6) -> Iterator[Step]:
+    """A step, and those that its arguments came from."""
+    yield step
+    for slot in step.reads() if depth else ():
+        if slot in words.steps:
+            yield from _behind(words, words.steps[slot], depth - 1)
 
 
 # -- the true gradient -----------------------------------------------------------------------------
@@ -183,7 +215,18 @@ def departures(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
     if forward is None or len(steps) > 1 or step.into is not None or not step.reads():
         return
     words = Words(forward.program, backward.problem.names)
-    places: list[tuple[int | None, Array]] = [(i, backward.values[r.slot]) for i, r in _arguments(step)]
+    value = backward.values[step.out]
+    places: list[tuple[int | None, Array]] = [
+        (i, backward.values[r.slot])
+        for i, r in _arguments(step)
+        if step.function is not np.multiply or np.shape(value) == np.shape(backward.values[r.slot])
+    ]
+    if step.function is np.multiply:  # an argument that was broadcast
+        places += [
+            (i, value)
+            for i, r in _arguments(step)
+            if np.shape(value) != np.shape(backward.values[r.slot])
+        ]
     if backward.words.name(step.out) is not None:
         places.append((None, backward.values[step.out]))
     for slot, true in forward.true.items():
@@ -316,13 +359,13 @@ def _factors(backward: Backward) -> Iterator[Factor]:
             forms += [
                 (f"(1 - {name}**2)", lambda a: 1 - a * a),
                 (f"{name} * (1 - {name})", lambda a: a * (1 - a)),
-                (f"({name} > 0)", lambda a: (a > 0) * 1.0),
                 (f"(1 - {name})", lambda a: 1 - a),
                 (f"1 / {name}", lambda a: 1 / a),
+                (f"({name} > 0)", lambda a: (a > 0) * 1.0),
             ]
         for text, f in forms:
             about = next((d for v, d in derivatives if same(f(x), v)), "")
-            cost = 1.1 if about else 1.5 if text == name else 1.8
+            cost = 1.1 if about else 1.5 if text == name else 2.6 if ">" in text else 1.8
             yield Factor(text, name, about, cost, f)
 
 
@@ -343,13 +386,13 @@ def _derivatives(backward: Backward) -> list[tuple[Array, str]]:
     return found
 
 
-def insertions(backward: Backward, steps: list[Step], pool: Sequence[Factor]) -> Iterator[Edit]:
+def insertions(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
     """A value multiplied by something that is missing."""
     step = steps[-1]
     value = backward.values[step.out]
     if step.into is not None or not isinstance(value, np.ndarray) or value.dtype.kind != "f":
         return
-    for factor in pool:
+    for factor in factors(backward):
         slot = backward.latest(factor.name, step.out)
         if slot is None:
             continue

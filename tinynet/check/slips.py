@@ -272,6 +272,33 @@ def reductions(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
             yield edit(steps, ("axis", axis, keep), "axis", 1.2, wrong_axis, along)
 
 
+def all_axes(backward: Backward) -> Iterator[Edit]:
+    """All sums and means along one axis that must run along another."""
+    groups: dict[Any, list[Step]] = {}
+    for step in backward.program.steps:
+        if step.function in (np.sum, np.mean) and type(step.kwargs.get("axis")) is int:
+            groups.setdefault((step.function, step.kwargs["axis"]), []).append(step)
+    for (_, axis), steps in groups.items():
+        ndim = max(np.ndim(backward.values[s.reads()[0]]) for s in steps)
+        apart = [s for s in steps if s.kwargs.get("keepdims")]
+        for new in range(-1, ndim):
+            if new == axis or len(apart) < 2:
+                continue
+
+            def say(new: int = new, axis: int = axis, apart: list[Step] = apart) -> Say:
+                lines = ", ".join(str(n) for n in dict.fromkeys(s.line for s in apart))
+                return (
+                    f"The sums and means of lines {lines} run over the wrong axis: {axis}, where the "
+                    f"forward pass normalises along axis {new}.",
+                    f"Use axis={new}.",
+                )
+
+            def along(s: Step, v: Sequence[Any], new: int = new) -> Any:
+                return s.function(fill(s.args[0], v), **{**s.kwargs, "axis": new})
+
+            yield edit(apart, ("axes", axis, new), "axis", 1.2, say, along)
+
+
 def numbers(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
     """A constant of the code that must be another: an exponent, an offset, a tolerance."""
     step = steps[-1]
