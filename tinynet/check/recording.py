@@ -60,6 +60,8 @@ class Program:
     outputs   what was returned: Refs in place of values
     values    what each slot held when it was made
     names     what the code called a slot, where it did, and on which line
+    bindings  every name as it was bound: name, slot, line, and how many steps had run
+    last_line the line that returned
     memory    for each slot, the first slot that lives in the same memory: views share it
     """
 
@@ -70,7 +72,9 @@ class Program:
         self.outputs: Any = None
         self.values: list[Any] = []
         self.names: dict[int, tuple[str, int]] = {}
+        self.bindings: list[tuple[str, int, int, int]] = []
         self.memory: list[int] = []
+        self.last_line = 0
 
     def made(self, value: Any) -> int:
         """A new slot for a value."""
@@ -429,10 +433,13 @@ def _watch(program: Program, lines: dict[Any, int], frame: Any, event: str, _arg
     line = lines.get(frame, frame.f_lineno)
     for name, value in frame.f_locals.items():
         if type(value) is Traced:
+            if lines.get((frame, name)) != value._slot:
+                lines[frame, name] = value._slot
+                program.bindings.append((name, value._slot, line, len(program.steps)))
             program.names.setdefault(value._slot, (name, line))
         elif type(value) is list:
             for i, item in enumerate(value):
                 if type(item) is Traced:
                     program.names.setdefault(item._slot, (f"{name}[{i}]", line))
-    lines[frame] = frame.f_lineno
+    lines[frame] = program.last_line = frame.f_lineno
     return functools.partial(_watch, program, lines)

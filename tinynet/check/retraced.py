@@ -49,8 +49,7 @@ def edit(
     def change(step: Step, values: Sequence[Any]) -> Any:
         return new(step, values) if step.out in places else step
 
-    last = steps[-1]
-    return Edit((last.site, *key), kind, say, cost, last.line, change, steps)
+    return Edit((steps[-1].site, *key), kind, say, cost, steps[0].line, change, steps)
 
 
 def compute(step: Step, values: Sequence[Any], **changes: Any) -> Any:
