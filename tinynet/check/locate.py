@@ -99,7 +99,7 @@ def _judged(backward: Backward) -> tuple[list[tuple[Place, str]], list[Place]]:
             continue  # right here, but returned in the place of another, under another name
         if whose is not None and slot not in outputs:
             right.append((place, whose))
-        if whose is not None and slot in outputs and sum(b[1] == slot for b in program.bindings) < 2:
+        if whose in backward.problem.names and slot in outputs:
             continue  # right, but returned in the place of another
         suspect = slot in outputs or (whose is None and slot in concerned and slot in from_g)
         bound.setdefault(name, []).append((when, place, suspect))
