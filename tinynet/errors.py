@@ -82,6 +82,12 @@ class RuleError(TinynetError):
     """A backward rule broke its contract: the gradient does not have the shape of its input."""
 
 
+class GradientError(TinynetError, AssertionError):
+    """A gradient did not pass its check. `report` holds the `GradientReport`."""
+
+    report: Any = None
+
+
 class FileFormatError(TinynetError, ValueError):
     """A file cannot be written or read as asked."""
 

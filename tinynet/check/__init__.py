@@ -1,13 +1,36 @@
 """Is it right? Derivatives judged by differences, independently of every rule.
 
-In: differences with an error estimate (`numeric.py`), random arguments for every op (`samples.py`),
-and the sweep over the whole registry (`sweep.py`). Not in: anything of `nn`; the checks serve code
-that never heard of it.
+    numeric.py    derivatives by differences, with an error estimate
+    subject.py    what is judged: a hand-written pair, or a function of Tensors
+    measure.py    gradients at a point, entry by entry or along random directions
+    judge.py      the verdict
+    problem.py    a wrong gradient with all that is known about it
+    diagnosis.py  why it is wrong
+    report.py     what was found, for people
+    doors.py      the functions to call: start here
+    samples.py    random arguments for every op
+    sweep.py      every op of the registry: `python -m tinynet check`
 
-Start with `numeric.py`, then run `python -m tinynet check`.
+Not in: anything of `nn`; the checks serve code that never heard of it.
 """
 
+from tinynet.check.doors import check_backward, check_gradients, gradcheck, gradgradcheck
+from tinynet.check.judge import VERDICTS
 from tinynet.check.numeric import complex_step, numeric_vjp, relative_error
+from tinynet.check.report import Evidence, GradientReport
 from tinynet.check.sweep import OpReport, check_ops
 
-__all__ = ["OpReport", "check_ops", "complex_step", "numeric_vjp", "relative_error"]
+__all__ = [
+    "VERDICTS",
+    "Evidence",
+    "GradientReport",
+    "OpReport",
+    "check_backward",
+    "check_gradients",
+    "check_ops",
+    "complex_step",
+    "gradcheck",
+    "gradgradcheck",
+    "numeric_vjp",
+    "relative_error",
+]
