@@ -226,7 +226,10 @@ def _kind_of_point(h: Array, left: Array, right: Array, noise: Array) -> tuple[s
             return "jump", int(clear[-1])
         if np.max(np.abs(gap)) > 1e-4 * np.max(rises) and (np.abs(gap) > 10 * n[clear]).all():
             same_sign = (gap > 0).all() or (gap < 0).all()
-            if same_sign and np.min(np.abs(gap)) > 0.5 * np.max(np.abs(gap)):
+            # Smaller steps see it too, unless it lies beside the point and not at it.
+            finer = (other - one)[clear[-1] + 1 :][10 * n[clear[-1] + 1 :] < np.min(np.abs(gap))]
+            stays = (np.abs(finer) > 0.5 * np.min(np.abs(gap))).all()
+            if same_sign and stays and np.min(np.abs(gap)) > 0.5 * np.max(np.abs(gap)):
                 return ("steep" if rises[-1] > 1.3 * rises[-2] else "kink"), int(clear[-1])
         if (rises[1:] > 1.3 * rises[:-1]).all():
             return "steep", int(clear[-1])
