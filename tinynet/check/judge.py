@@ -159,8 +159,7 @@ def _first_look(subject: Subject, rng: np.random.Generator) -> Point | Findings:
         sentence += "there is randomness in it, or it remembers something."
         return Findings("non-deterministic", sentence, "seed it inside, or pass the mask in")
     point = point_at(subject, subject.args, y, rng)
-    _look_at_backward(point)
-    return point
+    return _look_at_backward(point) or point
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -173,14 +172,17 @@ def _place(name: str, index: Sequence[Any]) -> str:
     return f"{name}[{', '.join(str(int(n)) for n in index)}]" if len(index) else name
 
 
-def _look_at_backward(point: Point) -> None:
-    """Notes about a backward that writes into what it is given."""
+def _look_at_backward(point: Point) -> Findings | None:
+    """Notes about a backward that writes into what it is given, and the end of one that does not
+    give the same answer twice.
+    """
     subject = point.subject
     if subject.backward is None:
-        return
+        return None
     given, before = subject.given(point.args), subject.given(point.args)
+    subject.value(*subject.given(point.args))
     g: Any = point.cotangents[0].copy() if point.y.ndim else point.cotangents[0][()]
-    subject.backward(g, *given)
+    second = subject.backward(g, *given)
     touched = [n for n, a, b in zip(subject.names, given, before, strict=True) if not _same(a, b)]
     if isinstance(g, np.ndarray) and not _same(g, point.cotangents[0]):
         touched.insert(0, "g")
@@ -189,6 +191,19 @@ def _look_at_backward(point: Point) -> None:
             f"backward writes into {', '.join(touched)}: whoever uses it afterwards gets "
             "other numbers; work on a copy"
         )
+    for i, one, two in zip(subject.wrt, (c[0] for c in point.claims), second, strict=True):
+        if one is not None and not _repeated(one, np.asarray(two)):
+            sentence = f"Called twice with the same g, backward gives two gradients of "
+            sentence += f"{subject.names[i]}: it adds to what is left from the last call, or "
+            sentence += "there is randomness in it."
+            return Findings("wrong", sentence, "start from zeros in every call")
+    return None
+
+
+def _repeated(one: Array, two: Array) -> bool:
+    if one.dtype.kind not in "fiub" or one.shape != two.shape:
+        return True  # for others to judge
+    return bool(np.allclose(one, two, rtol=1e-6, atol=1e-9, equal_nan=True))
 
 
 # -- at one point ----------------------------------------------------------------------------------

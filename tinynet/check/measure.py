@@ -26,6 +26,7 @@ from tinynet.check.numeric import (
 from tinynet.check.subject import Subject
 
 Array = np.ndarray[Any, Any]
+TINY = 1e-290  # what is smaller has lost its digits
 SECONDS = 0.5  # for all entries of one point: beyond that, directions
 
 
@@ -192,10 +193,10 @@ def tolerance(point: Point, k: int, measured: Measured) -> Array:
     claim = point.claims[k][0]
     true = np.where(np.isfinite(measured.true), measured.true, 0.0)
     biggest = float(np.max(np.abs(true), initial=0.0, where=measured.smooth[None]))
-    allowed = 4 * measured.error + 1e-6 * np.abs(true) + 1e-10 * biggest + point.floor(k)
+    allowed = 4 * measured.error + 1e-6 * np.abs(true) + 1e-12 * biggest + point.floor(k)
     if is_float32(claim):
         allowed = allowed + 4e-6 * np.abs(true) + 1e-6 * biggest
-    return np.asarray(np.where(np.isnan(allowed), np.inf, allowed) + 1e-300)
+    return np.asarray(np.where(np.isnan(allowed), np.inf, allowed) + TINY)
 
 
 def is_float32(claim: Any) -> bool:
@@ -244,7 +245,7 @@ def mismatch(point: Point, k: int, v: Array) -> tuple[float, Slope]:
         claimed = float(np.vdot(claim.astype(np.float64), v))
         spread = float(np.linalg.norm(claim * v))
         allowed = 4 * slope.error[n] + 1e-7 * abs(slope.value[n]) + 1e-9 * spread
-        allowed += point.floor(k) * float(np.linalg.norm(v)) + 1e-300
+        allowed += point.floor(k) * float(np.linalg.norm(v)) + TINY
         if is_float32(claim):
             allowed += 1e-5 * spread
         off = abs(claimed - slope.value[n]) / allowed

@@ -106,7 +106,8 @@ def rounding_noise(f: Callable[..., Array], args: Arrays, moving: Sequence[int])
     """How far off each output may be: what half a unit in the last place of the arguments does to
     it, and its own last place.
 
-    An output of float32 that was cast to float64 gives itself away: all its values fit in float32.
+    Outputs that were computed with fewer bits and cast to float64 give themselves away: all of them
+    fit into float32, or float16.
     """
     rng = np.random.default_rng(0)
     y = np.asarray(f(*args))
@@ -123,14 +124,17 @@ def rounding_noise(f: Callable[..., Array], args: Arrays, moving: Sequence[int])
             shift = np.abs(moved - y)
             # More than this is no rounding: the function jumps here.
             noise += np.where(shift <= 1e-6 * np.max(np.abs(y), initial=0.0), shift, 0.0)
-        elif y.size and (moved == moved.astype(np.float32)).all() and (moved != y).any():
-            noise = np.maximum(noise, float(np.finfo(np.float32).eps) * np.abs(y))
+            continue
+        for short in (np.float16, np.float32):
+            if y.size and (moved == moved.astype(short)).all() and (moved != y).any():
+                noise = np.maximum(noise, float(np.finfo(short).eps) * np.abs(y))
+                break
     return np.where(np.isfinite(noise), noise, 0.0)
 
 
 def quick_slope(line: Line, known: float = 0.0) -> Slope | None:
     """The slope from two steps of ordinary size, if it can be trusted: it is known to 1e-6, or to
-    1e-9 of `known`, the size of its neighbours.
+    1e-11 of `known`, the size of its neighbours.
     """
     h = line.exact(STEP * line.size)
     ahead, behind = line.at(h), line.at(-h)
@@ -148,7 +152,7 @@ def quick_slope(line: Line, known: float = 0.0) -> Slope | None:
     # Around a smooth point the gap between the slopes doubles with the step.
     smooth = np.abs(wide_gap) > 1.5 * np.abs(gap)
     smooth |= np.abs(gap) < 1e-8 * np.abs(value) + 8 * noise
-    if not (smooth.all() and (error <= np.maximum(TIGHT * np.abs(value), 1e-9 * known)).all()):
+    if not (smooth.all() and (error <= np.maximum(TIGHT * np.abs(value), 1e-11 * known)).all()):
         return None
     return Slope(value, error, value - gap / 2, value + gap / 2)
 
@@ -174,6 +178,11 @@ def complex_slope(line: Line) -> Slope:
 
 def careful_slope(line: Line) -> Slope:
     """The slope from a ladder of steps, with the kind of point it is."""
+    own = abs(line.start)
+    if 0 < own < line.size:  # a small x among large ones: perhaps its own size is the scale
+        slope = quick_slope(line._replace(size=own))
+        if slope is not None and (slope.value != 0).all():
+            return slope
     low = max(1e-12 * min(1.0, line.size), 1e-200)
     rungs = max(6, 1 + math.ceil(math.log(line.top / low, RATIO)))
     steps = [line.exact(line.top * RATIO**-i) for i in range(rungs)]
@@ -201,10 +210,28 @@ def _best_rung(central: Array, noise: Array) -> tuple[Array, Array]:
     refined = refined + np.abs(better[1:] - central[2:]) / RATIO**4
     values = np.concatenate([central[1:], better[1:]])
     errors = np.concatenate([plain, refined])
-    errors = np.where(np.isfinite(errors), errors, np.inf)
+    rungs = np.concatenate([np.arange(1, len(central)), np.arange(2, len(central))])
+    errors[_contradicted(values, errors, rungs, central, noise) | ~np.isfinite(errors)] = np.inf
     best = np.argmin(errors, axis=0)[None]
     value, error = np.take_along_axis(values, best, 0)[0], np.take_along_axis(errors, best, 0)[0]
     return value, error
+
+
+def _contradicted(
+    values: Array, errors: Array, rungs: Array, central: Array, noise: Array
+) -> Array:
+    """Which values the smaller steps deny. From far away sin(10⁶x) looks flat, and 1/x like −1/x³:
+    large steps agree with each other, and small ones with each other.
+    """
+    jitter = np.abs(np.diff(central, axis=0))
+    around = np.pad(jitter, ((1, 0), (0, 0))) + np.pad(jitter, ((0, 1), (0, 0)))
+    # Where nothing moves at all, rounding may have hidden it: no witness.
+    slack = np.where(central == 0, np.inf, 4 * noise + 2 * around)
+    own = 2 * np.abs(central[rungs] - values) + errors
+    apart = np.abs(central[None] - values[:, None])
+    finer = (np.arange(len(central))[None] > rungs[:, None])[..., None]
+    with np.errstate(invalid="ignore"):
+        return np.asarray((finer & (apart > own[:, None] + slack[None])).any(axis=1))
 
 
 def _kind_of_point(h: Array, left: Array, right: Array, noise: Array) -> tuple[str, int]:
