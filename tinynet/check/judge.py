@@ -81,7 +81,7 @@ class Argument:
     measured: Measured
     allowed: Array
     off: Array  # in units of what is allowed; 0 where nothing was measured
-    misfit: str = ""
+    misfit: str = ""  # what is wrong besides the numbers
 
     @property
     def wrong(self) -> bool:
@@ -299,17 +299,20 @@ def _judged_by_sample(point: Point, k: int, rng: np.random.Generator) -> Argumen
     if not np.isfinite(claim).all():
         places = [tuple(int(n) for n in np.argwhere(~np.isfinite(claim))[0])]
         return _compared(point, k, measure(point, k, places))
-    few = int(np.clip(0.05 / max(point.seconds, 1e-6) / 4, 1, 16))
-    flat = {int(n) for n in rng.integers(0, x.size, few)} | {int(np.argmax(np.abs(claim)))}
-    for _ in range(2):
-        v = direction_in(x, rng)
-        off, slope = mismatch(point, k, v)
-        if off > 1 and slope.kind == "smooth":
-            worst = [np.ravel_multi_index(at, x.shape) for at in wrong_places(point, k, v, rng)]
-            flat = flat | {int(n) for n in worst}
-            break
-    places = [tuple(int(m) for m in np.unravel_index(n, x.shape)) for n in sorted(flat)]
-    return _compared(point, k, measure(point, k, places))
+    flat = [int(np.argmax(np.abs(claim))), *map(int, rng.integers(0, x.size, 15))]
+    seconds = 0.3 / len(point.subject.wrt)
+    v = direction_in(x, rng)
+    if (np.abs(mismatch(point, {k: v})) > 1).any():
+        flat = [*wrong_places(point, k, v), *flat]
+        seconds = 1.0
+    places = [tuple(int(m) for m in np.unravel_index(n, x.shape)) for n in dict.fromkeys(flat)]
+    argument = _compared(point, k, measure(point, k, places, seconds))
+    if seconds == 1.0 and not argument.wrong:
+        other = direction_in(x, rng)
+        if (np.abs(mismatch(point, {k: other})) > 1).any():
+            argument.misfit = f"the gradient of {argument.name} is wrong along random directions; "
+            argument.misfit += "which entries are at fault did not come out"
+    return argument
 
 
 def _verdict(point: Point, arguments: list[Argument]) -> Findings:
@@ -385,6 +388,7 @@ def _worst(arguments: list[Argument], count: int = 5) -> list[Entry]:
             if a.measured.kinds[at]:
                 true = float(a.measured.true[(0, *at)])
                 entries.append(Entry(a.name, at, float(a.claim[at]), true, float(a.off[at])))
+    entries = [e for e in entries if e.off > 1] or entries
     return sorted(entries, key=lambda e: -e.off)[:count]
 
 
@@ -415,31 +419,31 @@ def nearby(point: Point, rng: np.random.Generator) -> Point | None:
     """A point beside this one, moved in what is differentiated only. Symmetric matrices stay
     symmetric: a gradient may rely on it.
     """
-    return _point_or_none(point.subject, moved_args(point, point.subject.wrt, rng), rng)
+    return _point_or_none(point.subject, moved_args(point, point.subject.wrt, rng), rng, point.noise)
 
 
 def _point_or_none(
-    subject: Subject, args: tuple[Any, ...], rng: np.random.Generator
+    subject: Subject,
+    args: tuple[Any, ...],
+    rng: np.random.Generator,
+    noise: Array | None = None,
 ) -> Point | None:
     y = subject.moved_value(*args)
     if y is None or not np.isfinite(y).all():
         return None
     try:
-        return point_at(subject, args, y, rng)
+        return point_at(subject, args, y, rng, noise)
     except Exception:  # the learner's code may raise anything
         return None
 
 
 def _suspicious(point: Point, rng: np.random.Generator) -> bool:
-    """Whether one random direction for each argument finds anything wrong here."""
-    for k, i in enumerate(point.subject.wrt):
-        if np.size(point.args[i]):
-            if _misfit(point, k):
-                return True
-            off, slope = mismatch(point, k, direction_in(point.args[i], rng))
-            if off > 1 and slope.kind == "smooth":
-                return True
-    return False
+    """Whether a random direction finds anything wrong here."""
+    own = [k for k, i in enumerate(point.subject.wrt) if np.size(point.args[i])]
+    if any(_misfit(point, k) for k in own):
+        return True
+    directions = {k: direction_in(point.args[point.subject.wrt[k]], rng) for k in own}
+    return bool(own) and bool((np.abs(mismatch(point, directions)) > 1).any())
 
 
 def problem_at(
