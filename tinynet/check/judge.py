@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from tinynet.check.measure import (
+    KINDS,
     Measured,
     Point,
     direction_in,
@@ -283,10 +284,11 @@ def _compared(point: Point, k: int, measured: Measured) -> Argument:
     off = np.zeros(shape)
     misfit = _misfit(point, k)
     if not misfit:
+        seen = measured.smooth
         for n, claim in enumerate(point.claims[k]):
-            distance = np.abs(claim - measured.true[n]) / allowed[n]
-            distance = np.where(np.isnan(distance) & ~np.isfinite(claim), np.inf, distance)
-            off = np.maximum(off, np.where(measured.smooth, distance, 0.0))
+            distance = np.abs(claim[seen] - measured.true[n][seen]) / allowed[n][seen]
+            distance = np.where(np.isnan(distance), np.inf, distance)
+            off[seen] = np.maximum(off[seen], distance)
     return Argument(name, point.claims[k][0], shape, measured, allowed, off, misfit)
 
 
@@ -321,7 +323,7 @@ def _verdict(point: Point, arguments: list[Argument]) -> Findings:
     if any(a.wrong for a in arguments):
         found.verdict = "wrong"
         return found
-    jumps = [_first(a, "jump") for a in arguments if (a.measured.kinds == "jump").any()]
+    jumps = [_first(a, "jump") for a in arguments if a.measured.has("jump")]
     if jumps:
         found.verdict = "discontinuous"
         found.sentence = f"The function jumps here, at {jumps[0]}: it is not differentiable here."
@@ -337,14 +339,13 @@ def _verdict(point: Point, arguments: list[Argument]) -> Findings:
 
 
 def _first(argument: Argument, kind: str) -> str:
-    return _place(argument.name, np.argwhere(argument.measured.kinds == kind)[0])
+    return _place(argument.name, np.argwhere(argument.measured.kinds == KINDS.index(kind))[0])
 
 
 def _kink_sentence(broken: list[Argument]) -> str:
     """Where the function has no derivative, and why."""
-    kinds = broken[0].measured.kinds
-    kind = next(k for k in ("kink", "edge", "steep", "undefined") if (kinds == k).any())
-    at = np.argwhere(kinds == kind)[0]
+    kind = next(k for k in KINDS[2:] if broken[0].measured.has(k))
+    at = np.argwhere(broken[0].measured.kinds == KINDS.index(kind))[0]
     where = _place(broken[0].name, at)
     count = sum(int(a.measured.broken.sum()) for a in broken)
     more = f" (and {count - 1} more)" if count > 1 else ""
@@ -365,11 +366,13 @@ def _unresolved(found: Findings) -> None:
     loose = []
     for a in found.arguments:
         seen = a.measured.smooth
-        size = np.maximum(np.abs(a.measured.true), np.abs(a.claim))[0] if seen.any() else seen
-        biggest = float(np.max(size, initial=0.0, where=seen))
-        lost = seen & (a.allowed[0] > 1e-2 * size) & (size > 0)
+        if not seen.any():
+            continue
+        size = np.maximum(np.abs(a.measured.true[0][seen]), np.abs(a.claim[seen]))
+        lost = (a.allowed[0][seen] > 1e-2 * size) & (size > 0)
         hidden, total = hidden + int(lost.sum()), total + int(seen.sum())
-        loose.append(bool((seen & (a.measured.error[0] > 1e-2 * biggest) & (size > 1e-9)).any()))
+        noisy = a.measured.error[0][seen] > 1e-2 * np.max(size)
+        loose.append(bool((noisy & (size > 1e-9)).any()))
     if hidden:
         found.notes.append(f"{hidden} of {total} entries are too small for differences to resolve")
     if hidden and hidden == total and any(loose):
@@ -381,13 +384,14 @@ def _worst(arguments: list[Argument], count: int = 5) -> list[Entry]:
     """The entries that are furthest off."""
     entries = []
     for a in arguments:
-        if a.misfit or not a.off.size:
+        if np.shape(a.claim) != a.shape or a.claim is None:
             continue
-        for n in np.argsort(a.off, axis=None)[::-1][:count]:
-            at = tuple(int(m) for m in np.unravel_index(int(n), a.off.shape))
-            if a.measured.kinds[at]:
-                true = float(a.measured.true[(0, *at)])
-                entries.append(Entry(a.name, at, float(a.claim[at]), true, float(a.off[at])))
+        places = np.argwhere(a.measured.smooth)
+        off = a.off[a.measured.smooth]
+        for n in np.argsort(-off, kind="stable")[:count]:
+            at = tuple(int(m) for m in places[n])
+            true = float(a.measured.true[(0, *at)])
+            entries.append(Entry(a.name, at, float(a.claim[at]), true, float(a.off[at])))
     entries = [e for e in entries if e.off > 1] or entries
     return sorted(entries, key=lambda e: -e.off)[:count]
 

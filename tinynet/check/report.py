@@ -231,7 +231,7 @@ def _unexplained(found: Findings) -> str:
 
 def _praise(arguments: list[Argument]) -> str:
     names = ", ".join(a.name for a in arguments)
-    seen = sum(int((a.measured.kinds != "").sum()) for a in arguments)
+    seen = sum(int(a.measured.seen.sum()) for a in arguments)
     total = sum(int(np.prod(a.shape)) for a in arguments)
     if total == 0:
         return f"There is nothing to check: {names} has no entries."
