@@ -11,26 +11,21 @@ Such entries are left out, and the gradient is judged a step beside, where the k
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from tinynet.check.measure import (
-    KINDS,
-    Measured,
-    Point,
-    direction_in,
-    empty,
-    entry_slope,
-    is_float32,
-    measure,
-    mismatch,
-    point_at,
-    tolerance,
-    wrong_places,
+from tinynet.check.beside import nearby, problem_at, suspicious
+from tinynet.check.compare import (
+    Argument,
+    Entry,
+    judged_by_sample,
+    judged_fully,
+    place_of,
+    worst_of,
 )
+from tinynet.check.measure import KINDS, Point, is_float32, point_at
 from tinynet.check.problem import Problem
 from tinynet.check.subject import CountError, Subject, quiet
 from tinynet.errors import describe
@@ -48,46 +43,6 @@ VERDICTS = {
     "unresolved": "the function is too noisy to tell right from wrong",
     "error": "the code raised an error, or returned something that is no gradient",
 }
-
-
-@dataclass
-class Entry:
-    """One entry of a gradient: what was claimed, and what differences give."""
-
-    name: str
-    index: tuple[int, ...]
-    analytic: float
-    numeric: float
-    off: float  # how far apart, in units of what rounding allows
-
-    @property
-    def ratio(self) -> float:
-        """analytic / numeric."""
-        with np.errstate(all="ignore"):
-            return float(np.float64(self.analytic) / np.float64(self.numeric))
-
-    @property
-    def place(self) -> str:
-        """As in Python: W[0, 2]."""
-        return self.name + (f"[{', '.join(map(str, self.index))}]" if self.index else "")
-
-
-@dataclass
-class Argument:
-    """One gradient, judged. `measured` is None where its shape was wrong, or it was missing."""
-
-    name: str
-    claim: Any
-    shape: tuple[int, ...]
-    measured: Measured
-    allowed: Array
-    off: Array  # in units of what is allowed; 0 where nothing was measured
-    misfit: str = ""  # what is wrong besides the numbers
-
-    @property
-    def wrong(self) -> bool:
-        """Whether any entry is further off than it may be."""
-        return bool(self.misfit) or bool((self.off > 1).any())
 
 
 @dataclass
@@ -151,7 +106,7 @@ def _first_look(subject: Subject, rng: np.random.Generator) -> Point | Findings:
         subject.notes.append(f"forward writes into its arguments: {', '.join(touched)}")
     y = raw.astype(np.float64)
     if not np.isfinite(y).all():
-        at = _place("the output", np.argwhere(~np.isfinite(y))[0])
+        at = place_of("the output", np.argwhere(~np.isfinite(y))[0])
         value = y[~np.isfinite(y)][0]
         return Findings("nan", f"The function is not finite here: {at} is {value}.")
     again = subject.value(*subject.given(subject.args))
@@ -167,10 +122,6 @@ def _same(a: Any, b: Any) -> bool:
     if not isinstance(a, np.ndarray):
         return True
     return bool(np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"))
-
-
-def _place(name: str, index: Sequence[Any]) -> str:
-    return f"{name}[{', '.join(str(int(n)) for n in index)}]" if len(index) else name
 
 
 def _look_at_backward(point: Point) -> Findings | None:
@@ -194,7 +145,7 @@ def _look_at_backward(point: Point) -> Findings | None:
         )
     for i, one, two in zip(subject.wrt, (c[0] for c in point.claims), second, strict=True):
         if one is not None and not _repeated(one, np.asarray(two)):
-            sentence = f"Called twice with the same g, backward gives two gradients of "
+            sentence = "Called twice with the same g, backward gives two gradients of "
             sentence += f"{subject.names[i]}: it adds to what is left from the last call, or "
             sentence += "there is randomness in it."
             return Findings("wrong", sentence, "start from zeros in every call")
@@ -218,7 +169,7 @@ def _at_the_point(point: Point, rng: np.random.Generator) -> Findings:
     beside = nearby(point, rng)
     if beside is None:
         return here
-    if here.verdict == "pass" and not _suspicious(beside, rng):
+    if here.verdict == "pass" and not suspicious(beside, rng):
         return here
     there = judged(beside, rng)
     if there.verdict == "wrong":
@@ -233,10 +184,10 @@ def _at_the_point(point: Point, rng: np.random.Generator) -> Findings:
 def judged(point: Point, rng: np.random.Generator) -> Findings:
     """The verdict at one point."""
     if point.affordable() or point.entries <= 32:
-        arguments = [_judged_fully(point, k) for k in range(len(point.subject.wrt))]
+        arguments = [judged_fully(point, k) for k in range(len(point.subject.wrt))]
         whole = True
     else:
-        arguments = [_judged_by_sample(point, k, rng) for k in range(len(point.subject.wrt))]
+        arguments = [judged_by_sample(point, k, rng) for k in range(len(point.subject.wrt))]
         whole = False
     found = _verdict(point, arguments)
     if found.verdict == "wrong" and (whole or point.affordable(3.0)):
@@ -244,82 +195,9 @@ def judged(point: Point, rng: np.random.Generator) -> Findings:
     return found
 
 
-def _misfit(point: Point, k: int) -> str:
-    """What is wrong with a claim before any number is compared."""
-    subject = point.subject
-    i = subject.wrt[k]
-    name, shape = subject.names[i], np.shape(point.args[i])
-    claim = point.claims[k][0]
-    if claim is None:
-        return f"backward returned None for {name}"
-    if claim.dtype.kind not in "fiub":
-        return f"the gradient of {name} is not real: {describe(claim)}"
-    if claim.shape != shape:
-        return f"the gradient of {name} has shape {claim.shape}, but {name} has shape {shape}"
-    return ""
-
-
-def _judged_fully(point: Point, k: int) -> Argument:
-    """Every entry against differences."""
-    measured = measure(point, k)
-    argument = _compared(point, k, measured)
-    if argument.wrong and not argument.misfit:
-        # Two ordinary steps may agree by chance: what is called wrong has been on the ladder.
-        at = np.unravel_index(int(np.argmax(argument.off)), argument.off.shape)
-        place = tuple(int(n) for n in at)
-        measured.put(place, entry_slope(point, k, place, 0.0, careful=True))
-        argument = _compared(point, k, measured)
-        if argument.off[place] <= 1:
-            for place in map(tuple, np.argwhere(argument.off > 1).tolist()):
-                measured.put(place, entry_slope(point, k, place, 0.0, careful=True))
-            argument = _compared(point, k, measured)
-    return argument
-
-
-def _compared(point: Point, k: int, measured: Measured) -> Argument:
-    """How far off each entry is, in units of what is allowed."""
-    i = point.subject.wrt[k]
-    name, shape = point.subject.names[i], np.shape(point.args[i])
-    allowed = tolerance(point, k, measured)
-    off = np.zeros(shape)
-    misfit = _misfit(point, k)
-    if not misfit:
-        seen = measured.smooth
-        for n, claim in enumerate(point.claims[k]):
-            distance = np.abs(claim[seen] - measured.true[n][seen]) / allowed[n][seen]
-            distance = np.where(np.isnan(distance), np.inf, distance)
-            off[seen] = np.maximum(off[seen], distance)
-    return Argument(name, point.claims[k][0], shape, measured, allowed, off, misfit)
-
-
-def _judged_by_sample(point: Point, k: int, rng: np.random.Generator) -> Argument:
-    """Random directions, which see every entry, and a few entries for themselves."""
-    x = point.args[point.subject.wrt[k]]
-    if _misfit(point, k) or not np.size(x):
-        return _compared(point, k, empty(np.shape(x)))
-    claim = point.claims[k][0]
-    if not np.isfinite(claim).all():
-        places = [tuple(int(n) for n in np.argwhere(~np.isfinite(claim))[0])]
-        return _compared(point, k, measure(point, k, places))
-    flat = [int(np.argmax(np.abs(claim))), *map(int, rng.integers(0, x.size, 15))]
-    seconds = 0.3 / len(point.subject.wrt)
-    v = direction_in(x, rng)
-    if (np.abs(mismatch(point, {k: v})) > 1).any():
-        flat = [*wrong_places(point, k, v), *flat]
-        seconds = 1.0
-    places = [tuple(int(m) for m in np.unravel_index(n, x.shape)) for n in dict.fromkeys(flat)]
-    argument = _compared(point, k, measure(point, k, places, seconds))
-    if seconds == 1.0 and not argument.wrong:
-        other = direction_in(x, rng)
-        if (np.abs(mismatch(point, {k: other})) > 1).any():
-            argument.misfit = f"the gradient of {argument.name} is wrong along random directions; "
-            argument.misfit += "which entries are at fault did not come out"
-    return argument
-
-
 def _verdict(point: Point, arguments: list[Argument]) -> Findings:
     """One word for all arguments, and the numbers behind it."""
-    found = Findings("pass", arguments=arguments, worst=_worst(arguments))
+    found = Findings("pass", arguments=arguments, worst=worst_of(arguments))
     if any(a.wrong for a in arguments):
         found.verdict = "wrong"
         return found
@@ -339,14 +217,14 @@ def _verdict(point: Point, arguments: list[Argument]) -> Findings:
 
 
 def _first(argument: Argument, kind: str) -> str:
-    return _place(argument.name, np.argwhere(argument.measured.kinds == KINDS.index(kind))[0])
+    return place_of(argument.name, np.argwhere(argument.measured.kinds == KINDS.index(kind))[0])
 
 
 def _kink_sentence(broken: list[Argument]) -> str:
     """Where the function has no derivative, and why."""
     kind = next(k for k in KINDS[2:] if broken[0].measured.has(k))
     at = np.argwhere(broken[0].measured.kinds == KINDS.index(kind))[0]
-    where = _place(broken[0].name, at)
+    where = place_of(broken[0].name, at)
     count = sum(int(a.measured.broken.sum()) for a in broken)
     more = f" (and {count - 1} more)" if count > 1 else ""
     left, right = (side[(0, *at)] for side in (broken[0].measured.left, broken[0].measured.right))
@@ -357,7 +235,9 @@ def _kink_sentence(broken: list[Argument]) -> str:
         "steep": f"at {where}{more} its slope is infinite",
         "undefined": f"around {where}{more} it is not finite",
     }
-    return f"The function is not differentiable here: {words[kind]}. Elsewhere the gradient is right."
+    return (
+        f"The function is not differentiable here: {words[kind]}. Elsewhere the gradient is right."
+    )
 
 
 def _unresolved(found: Findings) -> None:
@@ -378,115 +258,3 @@ def _unresolved(found: Findings) -> None:
     if hidden and hidden == total and any(loose):
         found.verdict = "unresolved"
         found.sentence = "The rounding of the function hides its derivative: nothing can be said."
-
-
-def _worst(arguments: list[Argument], count: int = 5) -> list[Entry]:
-    """The entries that are furthest off."""
-    entries = []
-    for a in arguments:
-        if np.shape(a.claim) != a.shape or a.claim is None:
-            continue
-        places = np.argwhere(a.measured.smooth)
-        off = a.off[a.measured.smooth]
-        for n in np.argsort(-off, kind="stable")[:count]:
-            at = tuple(int(m) for m in places[n])
-            true = float(a.measured.true[(0, *at)])
-            entries.append(Entry(a.name, at, float(a.claim[at]), true, float(a.off[at])))
-    entries = [e for e in entries if e.off > 1] or entries
-    return sorted(entries, key=lambda e: -e.off)[:count]
-
-
-# -- other points ----------------------------------------------------------------------------------
-
-
-def moved_args(
-    point: Point, which: Sequence[int], rng: np.random.Generator, keep_symmetric: bool = True
-) -> tuple[Any, ...]:
-    """The arguments a few percent away: signs stay, and what lies between 0 and 1 stays there."""
-    args = list(point.args)
-    for i in which:
-        x = args[i]
-        if not isinstance(x, np.ndarray) or x.dtype.kind != "f" or not x.size:
-            continue
-        u = rng.choice([-1.0, 1.0], x.shape) * rng.uniform(0.01, 0.05, x.shape)
-        if keep_symmetric and x.ndim == 2 and x.shape[0] == x.shape[1] and (x == x.T).all():
-            u = np.triu(u) + np.triu(u, 1).T
-        if ((x > 0) & (x < 1)).all():
-            args[i] = np.asarray(x ** (1 + u))
-        else:
-            typical = float(np.max(np.abs(x))) or 1.0
-            args[i] = np.asarray(np.where(x == 0, u * typical, x * (1 + u)))
-    return tuple(args)
-
-
-def nearby(point: Point, rng: np.random.Generator) -> Point | None:
-    """A point beside this one, moved in what is differentiated only. Symmetric matrices stay
-    symmetric: a gradient may rely on it.
-    """
-    return _point_or_none(point.subject, moved_args(point, point.subject.wrt, rng), rng, point.noise)
-
-
-def _point_or_none(
-    subject: Subject,
-    args: tuple[Any, ...],
-    rng: np.random.Generator,
-    noise: Array | None = None,
-) -> Point | None:
-    y = subject.moved_value(*args)
-    if y is None or not np.isfinite(y).all():
-        return None
-    try:
-        return point_at(subject, args, y, rng, noise)
-    except Exception:  # the learner's code may raise anything
-        return None
-
-
-def _suspicious(point: Point, rng: np.random.Generator) -> bool:
-    """Whether a random direction finds anything wrong here."""
-    own = [k for k, i in enumerate(point.subject.wrt) if np.size(point.args[i])]
-    if any(_misfit(point, k) for k in own):
-        return True
-    directions = {k: direction_in(point.args[point.subject.wrt[k]], rng) for k in own}
-    return bool(own) and bool((np.abs(mismatch(point, directions)) > 1).any())
-
-
-def problem_at(
-    point: Point, arguments: list[Argument] | None, rng: np.random.Generator
-) -> Problem:
-    """What the diagnosis gets to see."""
-    subject = point.subject
-    if arguments is None:
-        arguments = [_compared(point, k, measure(point, k)) for k in range(len(subject.wrt))]
-    true, allowed = [], []
-    for a in arguments:
-        m = a.measured
-        gap = np.abs(m.right - m.left)[0]
-        middle = (m.right + m.left)[0] / 2
-        true.append(np.where(m.smooth, m.true[0], np.where(np.isfinite(middle), middle, 0.0)))
-        wide = np.where(np.isfinite(gap), gap, np.inf) + 1e-300
-        allowed.append(np.where(m.smooth, a.allowed[0], wide))
-
-    def again() -> Problem | None:
-        with quiet():
-            moving = [
-                i
-                for i, x in enumerate(point.args)
-                if i in subject.wrt
-                or (isinstance(x, np.ndarray) and x.dtype.kind == "f" and (x != np.round(x)).any())
-            ]
-            other = _point_or_none(subject, moved_args(point, moving, rng, False), rng)
-            return None if other is None else problem_at(other, None, rng)
-
-    return Problem(
-        forward=subject.forward,
-        backward=subject.backward,
-        args=tuple(subject.given(point.args)),
-        wrt=subject.wrt,
-        names=subject.names,
-        g=point.cotangents[0],
-        y=point.y,
-        found=tuple(np.asarray(np.nan) if c[0] is None else c[0] for c in point.claims),
-        true=tuple(true),
-        tolerance=tuple(allowed),
-        again=again,
-    )

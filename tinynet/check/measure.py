@@ -111,7 +111,7 @@ class Measured:
 
     def put(self, at: tuple[int, ...], slope: Slope) -> None:
         """Write down one entry."""
-        place = (slice(None), *at)
+        place: Any = (slice(None), *at)
         self.true[place], self.error[place] = slope.value, slope.error
         self.left[place], self.right[place] = slope.left, slope.right
         self.kinds[at] = KINDS.index(slope.kind)
@@ -119,15 +119,13 @@ class Measured:
 
 def empty(shape: tuple[int, ...]) -> Measured:
     """Nothing measured yet."""
-    blank = [np.zeros((2, *shape)) for _ in range(4)]
-    return Measured(*blank, np.zeros(shape, dtype=np.int8))
+    true, error, left, right = (np.zeros((2, *shape)) for _ in range(4))
+    return Measured(true, error, left, right, np.zeros(shape, dtype=np.int8))
 
 
 def cotangents_for(y: Array, rng: np.random.Generator) -> tuple[Array, Array]:
     """Two random cotangents without small entries, so that no output goes unseen."""
-    one, two = (
-        rng.choice([-1.0, 1.0], y.shape) * rng.uniform(0.5, 1.5, y.shape) for _ in range(2)
-    )
+    one, two = (rng.choice([-1.0, 1.0], y.shape) * rng.uniform(0.5, 1.5, y.shape) for _ in range(2))
     return np.asarray(one), np.asarray(two)
 
 
@@ -168,9 +166,7 @@ def takes_complex(point: Point) -> bool:
 def entry_slope(point: Point, k: int, at: tuple[int, ...], known: float, careful: bool) -> Slope:
     """The derivative by one entry."""
     i = point.subject.wrt[k]
-    line = entry_line(
-        point.value, list(point.args), i, at, point.y, point.weights, point.noise
-    )
+    line = entry_line(point.value, list(point.args), i, at, point.y, point.weights, point.noise)
     slope = None if careful else quick_slope(line, known)
     return slope or careful_slope(line)
 
@@ -178,9 +174,7 @@ def entry_slope(point: Point, k: int, at: tuple[int, ...], known: float, careful
 def with_complex(point: Point, k: int, at: tuple[int, ...], slope: Slope) -> Slope:
     """The same by a complex step, where the differences do not contradict it."""
     i = point.subject.wrt[k]
-    line = entry_line(
-        point.value, list(point.args), i, at, point.y, point.weights, point.noise
-    )
+    line = entry_line(point.value, list(point.args), i, at, point.y, point.weights, point.noise)
     exact = complex_slope(line)
     agrees = np.abs(exact.value - slope.value) <= 4 * slope.error
     if slope.kind == "smooth" and agrees.all():
@@ -221,6 +215,8 @@ def tolerance(point: Point, k: int, measured: Measured) -> Array:
     true = np.abs(np.where(np.isfinite(true), true, 0.0))
     biggest = float(np.max(true, initial=0.0, where=measured.smooth[seen]))
     allowed = 4 * error + 1e-6 * true + 1e-12 * biggest + point.floor(k) + TINY
+    atol, rtol = point.subject.slack
+    allowed = allowed + atol + rtol * true
     if is_float32(point.claims[k][0]):
         allowed = allowed + 4e-6 * true + 1e-6 * biggest
     result = np.zeros(measured.true.shape)
@@ -273,7 +269,8 @@ def mismatch(point: Point, directions: Directions, patient: bool = True) -> Arra
     slope = along(point, directions, patient)
     if slope is None or slope.kind != "smooth":
         return np.zeros(2)
-    allowed = 4 * slope.error + 1e-7 * np.abs(slope.value) + TINY
+    atol, rtol = point.subject.slack
+    allowed = 4 * slope.error + (1e-7 + rtol) * np.abs(slope.value) + TINY
     claimed = np.zeros(2)
     for k, v in directions.items():
         length = float(np.linalg.norm(v))
@@ -282,7 +279,7 @@ def mismatch(point: Point, directions: Directions, patient: bool = True) -> Arra
             claimed[n] += np.sum(product, dtype=np.float64)
             spread = float(np.linalg.norm(product))
             short = 1e-5 if is_float32(claim) else 0.0
-            allowed[n] += (1e-9 + short) * spread + point.floor(k) * length
+            allowed[n] += (1e-9 + short + rtol) * spread + (point.floor(k) + atol) * length
     off = (claimed - slope.value) / allowed
     return np.where(np.isnan(off), np.inf, off)
 
@@ -306,7 +303,7 @@ def wrong_places(point: Point, k: int, v: Array, seconds: float = 1.0) -> Iterat
             order = sorted(zip(offs, parts, strict=False), reverse=True)
             if order[0][0] <= 1:
                 break
-            if len(order) > 1 and order[1][0] > 1 or len(order) == 1:
+            if len(order) == 1 or order[1][0] > 1:
                 ranges.append(parts[1] if order[0][1] == parts[0] else parts[0])
             low, high = order[0][1]
         else:

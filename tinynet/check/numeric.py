@@ -102,9 +102,7 @@ class Line(NamedTuple):
         return np.asarray(2 * np.sqrt(self.weights**2 @ noise.ravel() ** 2))
 
 
-def rounding_noise(
-    f: Callable[..., Array], args: Arrays, moving: Sequence[int], y: Array
-) -> Array:
+def rounding_noise(f: Callable[..., Array], args: Arrays, moving: Sequence[int], y: Array) -> Array:
     """How far off each output may be: what half a unit in the last place of the arguments does to
     it, and its own last place.
 
@@ -126,11 +124,20 @@ def rounding_noise(
             # More than this is no rounding: the function jumps here.
             noise += np.where(shift <= 1e-6 * np.max(np.abs(y), initial=0.0), shift, 0.0)
             continue
+        changed = moved[(moved != y) & np.isfinite(moved)]
         for short in (np.float16, np.float32):
-            if y.size and (moved == moved.astype(short)).all() and (moved != y).any():
+            bits = np.finfo(short).nmant + 1
+            # Integers fit as well: only what fits by the skin of its teeth is a sign.
+            if _fits(changed, bits) and not _fits(changed, bits // 2):
                 noise = np.maximum(noise, float(np.finfo(short).eps) * np.abs(y))
                 break
     return np.where(np.isfinite(noise), noise, 0.0)
+
+
+def _fits(x: Array, bits: int) -> bool:
+    """Whether so many binary digits are enough for every number."""
+    digits = np.frexp(x)[0] * 2.0**bits
+    return bool((digits == np.round(digits)).all())
 
 
 def quick_slope(line: Line, known: float = 0.0) -> Slope | None:
@@ -151,7 +158,7 @@ def quick_slope(line: Line, known: float = 0.0) -> Slope | None:
     gap = line.contract(ahead + behind - 2 * line.y) / h
     wide_gap = line.contract(far + back - 2 * line.y) / (2 * h)
     # Around a smooth point the gap between the slopes doubles with the step.
-    smooth = np.abs(wide_gap) > 1.5 * np.abs(gap)
+    smooth: Array = np.abs(wide_gap) > 1.5 * np.abs(gap)
     smooth |= np.abs(gap) < 1e-8 * np.abs(value) + 8 * noise
     if not (smooth.all() and (error <= np.maximum(TIGHT * np.abs(value), 1e-11 * known)).all()):
         return None

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.check.judge import Argument, Entry, Findings
+from tinynet.check.compare import Argument, Entry
+from tinynet.check.judge import Findings
 from tinynet.check.problem import Candidate
 
 Array = np.ndarray[Any, Any]
