@@ -226,7 +226,7 @@ def main(count: int) -> None:
         if seed % 10 == 0 and (entry := telling_entry(composition)) is not None:
             told += 1
             report = composition.off_by(*entry, 1.001)
-            if report.verdict != "wrong":
+            if report.verdict not in ("wrong", "kink"):  # at a kink, an entry may be anything
                 missed += 1
                 print(f"missed, {seed} at {entry}: {composition}\n{report}")
     seconds = time.perf_counter() - start

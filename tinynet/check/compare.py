@@ -4,6 +4,7 @@ rounding allows.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -144,16 +145,24 @@ def judged_by_sample(point: Point, k: int, rng: np.random.Generator) -> Argument
 
 
 def worst_of(arguments: list[Argument], count: int = 5) -> list[Entry]:
-    """The entries that are furthest off."""
+    """The entries that are furthest off, of every wrong argument some. If all are right: those that
+    came nearest to being wrong.
+    """
+    wrong = [a for a in arguments if a.wrong] or arguments
+    rows = [_worst_in(a, count) for a in wrong]
+    ranked = [e for rank in itertools.zip_longest(*rows) for e in rank if e is not None]
+    ranked = [e for e in ranked if e.off > 1] or ranked
+    return sorted(ranked[:count], key=lambda e: -e.off)
+
+
+def _worst_in(a: Argument, count: int) -> list[Entry]:
+    if a.claim is None or np.shape(a.claim) != a.shape:
+        return []
+    places, off = np.argwhere(a.measured.smooth), a.off[a.measured.smooth]
+    apart = np.abs(a.claim[a.measured.smooth] - a.measured.true[0][a.measured.smooth])
     entries = []
-    for a in arguments:
-        if np.shape(a.claim) != a.shape or a.claim is None:
-            continue
-        places = np.argwhere(a.measured.smooth)
-        off = a.off[a.measured.smooth]
-        for n in np.argsort(-off, kind="stable")[:count]:
-            at = tuple(int(m) for m in places[n])
-            true = float(a.measured.true[(0, *at)])
-            entries.append(Entry(a.name, at, float(a.claim[at]), true, float(a.off[at])))
-    entries = [e for e in entries if e.off > 1] or entries
-    return sorted(entries, key=lambda e: -e.off)[:count]
+    for n in np.lexsort((-apart, off <= 1))[:count]:
+        at = tuple(int(m) for m in places[n])
+        true = float(a.measured.true[(0, *at)])
+        entries.append(Entry(a.name, at, float(a.claim[at]), true, float(off[n])))
+    return entries

@@ -134,8 +134,8 @@ def gradcheck(
     """PyTorch's name for `check_gradients`, by the inputs that require gradients.
 
     atol, rtol: what is tolerated besides the estimated error; nothing, if left out. eps is accepted
-    and not needed: steps are chosen entry by entry. True if right; otherwise False, or `GradientError` with
-    raise_exception. Raises `ArgumentError` if no input requires gradients.
+    and not needed: steps are chosen entry by entry. True if right; otherwise False, or, with
+    raise_exception, `GradientError`. Raises `ArgumentError` if no input requires gradients.
 
     >>> import tinynet as tn
     >>> x = tn.tensor([0.5, 1.0], requires_grad=True)
