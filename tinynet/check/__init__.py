@@ -1,17 +1,19 @@
 """Is it right? Derivatives judged by differences, independently of every rule.
 
+    doors.py      the functions to call
     numeric.py    derivatives by differences, with an error estimate
     subject.py    what is judged: a hand-written pair, or a function of Tensors
     measure.py    gradients at a point, entry by entry or along random directions
+    compare.py    claims against numbers
+    beside.py     other points: at one alone, much may be right by chance
     judge.py      the verdict
     problem.py    a wrong gradient with all that is known about it
     diagnosis.py  why it is wrong
     report.py     what was found, for people
-    doors.py      the functions to call: start here
     samples.py    random arguments for every op
     sweep.py      every op of the registry: `python -m tinynet check`
 
-Not in: anything of `nn`; the checks serve code that never heard of it.
+Not in: anything of `nn`; the checks serve code that never heard of it. Start with `numeric.py`.
 """
 
 from tinynet.check.doors import check_backward, check_gradients, gradcheck, gradgradcheck

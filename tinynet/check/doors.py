@@ -41,7 +41,7 @@ def check_backward(
     >>> check_backward(forward, backward, np.array([1.0, 2.0]), np.array([3.0, 0.5])).verdict
     'pass'
     """
-    return _reported(pair(forward, backward, args, wrt), raise_exception)
+    return _reported(judge(pair(forward, backward, args, wrt)), raise_exception)
 
 
 def check_gradients(
@@ -62,26 +62,27 @@ def check_gradients(
     >>> check_gradients(lambda x: tn.tanh(x) * x, np.array([0.5, -1.0]), order=2).ok
     True
     """
-    if not isinstance(order, int) or order < 1:
+    return _reported(judge(_of_order(order, f, args, wrt)), raise_exception)
+
+
+def _of_order(order: int, f: Callable[..., Any], args: Sequence[Any], wrt: Any) -> Subject:
+    """f, or the function that computes its gradients, or theirs: the cotangent is an argument more
+    each time.
+    """
+    if order < 1:
         raise ArgumentError("order counts derivatives", expected="1, 2, ...", got=repr(order))
     subject = taped(f, args, wrt)
     if order == 1:
-        return _reported(subject, raise_exception)
-    given = [
-        Tensor(x) if i in subject.wrt else a
-        for i, (x, a) in enumerate(zip(subject.args, args, strict=True))
+        return subject
+    given: list[Any] = [
+        Tensor(np.asarray(x), name=name) if i in subject.wrt else a
+        for i, (x, a, name) in enumerate(zip(subject.args, args, subject.names, strict=True))
     ]
     with quiet():
         y = subject.value(*subject.args)
-    g = np.random.default_rng(order).uniform(0.5, 1.5, y.shape)
-    return check_gradients(
-        _gradient_function(f, subject.wrt),
-        *given,
-        Tensor(g, name="cotangent"),
-        wrt=[*subject.wrt, len(args)],
-        order=order - 1,
-        raise_exception=raise_exception,
-    )
+    g = Tensor(np.random.default_rng(order).uniform(0.5, 1.5, y.shape), name="g" * (order - 1))
+    gradients = _gradient_function(f, subject.wrt)
+    return _of_order(order - 1, gradients, [*given, g], [*subject.wrt, len(args)])
 
 
 def _gradient_function(f: Callable[..., Any], wrt: Sequence[int]) -> Callable[..., Tensor]:
@@ -90,8 +91,10 @@ def _gradient_function(f: Callable[..., Any], wrt: Sequence[int]) -> Callable[..
     def gradients(*inputs: Any) -> Tensor:
         with enable_grad():
             *own, g = inputs
-            own = [x if i not in wrt or x.requires_grad else x.requires_grad_()
-                   for i, x in enumerate(own)]
+            own = [
+                x if i not in wrt or x.requires_grad else x.requires_grad_()
+                for i, x in enumerate(own)
+            ]
             y = joined(f(*own))
             found: Sequence[Any] = [None] * len(wrt)
             if y.requires_grad:
@@ -102,8 +105,7 @@ def _gradient_function(f: Callable[..., Any], wrt: Sequence[int]) -> Callable[..
     return gradients
 
 
-def _reported(subject: Subject, raise_exception: bool) -> GradientReport:
-    found = judge(subject)
+def _reported(found: Findings, raise_exception: bool) -> GradientReport:
     report = report_of(found, _explained(found))
     if raise_exception and not report.ok:
         error = GradientError(str(report))
@@ -131,16 +133,16 @@ def gradcheck(
 ) -> bool:
     """PyTorch's name for `check_gradients`, by the inputs that require gradients.
 
-    eps, atol, rtol: the step and what is tolerated besides the estimated error; if left out, both
-    are chosen from the function itself. True if right; otherwise False, or `GradientError` with
-    raise_exception. Raises `ArgumentError` if no input requires gradients.
+    atol, rtol: what is tolerated besides the estimated error; nothing, if left out. eps is accepted
+    and not needed: steps are chosen entry by entry. True if right; otherwise False, or, with
+    raise_exception, `GradientError`. Raises `ArgumentError` if no input requires gradients.
 
     >>> import tinynet as tn
     >>> x = tn.tensor([0.5, 1.0], requires_grad=True)
     >>> gradcheck(lambda x: x.exp().sum(), (x,))
     True
     """
-    return _checked(func, inputs, 1, eps, atol, rtol, raise_exception)
+    return _checked(func, inputs, 1, atol, rtol, raise_exception)
 
 
 def gradgradcheck(
@@ -159,14 +161,13 @@ def gradgradcheck(
     >>> gradgradcheck(lambda x: x**3, (x,))
     True
     """
-    return _checked(func, inputs, 2, eps, atol, rtol, raise_exception)
+    return _checked(func, inputs, 2, atol, rtol, raise_exception)
 
 
 def _checked(
     func: Callable[..., Any],
     inputs: Tensor | Sequence[Any],
     order: int,
-    eps: float | None,
     atol: float | None,
     rtol: float | None,
     raise_exception: bool,
@@ -178,4 +179,6 @@ def _checked(
             "gradcheck needs an input that requires gradients",
             hint="tn.tensor(..., requires_grad=True)",
         )
-    return check_gradients(func, *given, wrt=wrt, order=order, raise_exception=raise_exception).ok
+    subject = _of_order(order, func, given, wrt)
+    subject.slack = (atol or 0.0, rtol or 0.0)
+    return _reported(judge(subject), raise_exception).ok

@@ -11,25 +11,21 @@ Such entries are left out, and the gradient is judged a step beside, where the k
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from tinynet.check.measure import (
-    Measured,
-    Point,
-    direction_in,
-    empty,
-    entry_slope,
-    is_float32,
-    measure,
-    mismatch,
-    point_at,
-    tolerance,
-    wrong_places,
+from tinynet.check.beside import nearby, problem_at, suspicious
+from tinynet.check.compare import (
+    Argument,
+    Entry,
+    judged_by_sample,
+    judged_fully,
+    place_of,
+    worst_of,
 )
+from tinynet.check.measure import KINDS, Point, is_float32, point_at
 from tinynet.check.problem import Problem
 from tinynet.check.subject import CountError, Subject, quiet
 from tinynet.errors import describe
@@ -47,46 +43,6 @@ VERDICTS = {
     "unresolved": "the function is too noisy to tell right from wrong",
     "error": "the code raised an error, or returned something that is no gradient",
 }
-
-
-@dataclass
-class Entry:
-    """One entry of a gradient: what was claimed, and what differences give."""
-
-    name: str
-    index: tuple[int, ...]
-    analytic: float
-    numeric: float
-    off: float  # how far apart, in units of what rounding allows
-
-    @property
-    def ratio(self) -> float:
-        """analytic / numeric."""
-        with np.errstate(all="ignore"):
-            return float(np.float64(self.analytic) / np.float64(self.numeric))
-
-    @property
-    def place(self) -> str:
-        """As in Python: W[0, 2]."""
-        return self.name + (f"[{', '.join(map(str, self.index))}]" if self.index else "")
-
-
-@dataclass
-class Argument:
-    """One gradient, judged. `measured` is None where its shape was wrong, or it was missing."""
-
-    name: str
-    claim: Any
-    shape: tuple[int, ...]
-    measured: Measured
-    allowed: Array
-    off: Array  # in units of what is allowed; 0 where nothing was measured
-    misfit: str = ""
-
-    @property
-    def wrong(self) -> bool:
-        """Whether any entry is further off than it may be."""
-        return bool(self.misfit) or bool((self.off > 1).any())
 
 
 @dataclass
@@ -150,7 +106,7 @@ def _first_look(subject: Subject, rng: np.random.Generator) -> Point | Findings:
         subject.notes.append(f"forward writes into its arguments: {', '.join(touched)}")
     y = raw.astype(np.float64)
     if not np.isfinite(y).all():
-        at = _place("the output", np.argwhere(~np.isfinite(y))[0])
+        at = place_of("the output", np.argwhere(~np.isfinite(y))[0])
         value = y[~np.isfinite(y)][0]
         return Findings("nan", f"The function is not finite here: {at} is {value}.")
     again = subject.value(*subject.given(subject.args))
@@ -166,10 +122,6 @@ def _same(a: Any, b: Any) -> bool:
     if not isinstance(a, np.ndarray):
         return True
     return bool(np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"))
-
-
-def _place(name: str, index: Sequence[Any]) -> str:
-    return f"{name}[{', '.join(str(int(n)) for n in index)}]" if len(index) else name
 
 
 def _look_at_backward(point: Point) -> Findings | None:
@@ -193,7 +145,7 @@ def _look_at_backward(point: Point) -> Findings | None:
         )
     for i, one, two in zip(subject.wrt, (c[0] for c in point.claims), second, strict=True):
         if one is not None and not _repeated(one, np.asarray(two)):
-            sentence = f"Called twice with the same g, backward gives two gradients of "
+            sentence = "Called twice with the same g, backward gives two gradients of "
             sentence += f"{subject.names[i]}: it adds to what is left from the last call, or "
             sentence += "there is randomness in it."
             return Findings("wrong", sentence, "start from zeros in every call")
@@ -217,7 +169,7 @@ def _at_the_point(point: Point, rng: np.random.Generator) -> Findings:
     beside = nearby(point, rng)
     if beside is None:
         return here
-    if here.verdict == "pass" and not _suspicious(beside, rng):
+    if here.verdict == "pass" and not suspicious(beside, rng):
         return here
     there = judged(beside, rng)
     if there.verdict == "wrong":
@@ -232,10 +184,10 @@ def _at_the_point(point: Point, rng: np.random.Generator) -> Findings:
 def judged(point: Point, rng: np.random.Generator) -> Findings:
     """The verdict at one point."""
     if point.affordable() or point.entries <= 32:
-        arguments = [_judged_fully(point, k) for k in range(len(point.subject.wrt))]
+        arguments = [judged_fully(point, k) for k in range(len(point.subject.wrt))]
         whole = True
     else:
-        arguments = [_judged_by_sample(point, k, rng) for k in range(len(point.subject.wrt))]
+        arguments = [judged_by_sample(point, k, rng) for k in range(len(point.subject.wrt))]
         whole = False
     found = _verdict(point, arguments)
     if found.verdict == "wrong" and (whole or point.affordable(3.0)):
@@ -243,82 +195,13 @@ def judged(point: Point, rng: np.random.Generator) -> Findings:
     return found
 
 
-def _misfit(point: Point, k: int) -> str:
-    """What is wrong with a claim before any number is compared."""
-    subject = point.subject
-    i = subject.wrt[k]
-    name, shape = subject.names[i], np.shape(point.args[i])
-    claim = point.claims[k][0]
-    if claim is None:
-        return f"backward returned None for {name}"
-    if claim.dtype.kind not in "fiub":
-        return f"the gradient of {name} is not real: {describe(claim)}"
-    if claim.shape != shape:
-        return f"the gradient of {name} has shape {claim.shape}, but {name} has shape {shape}"
-    return ""
-
-
-def _judged_fully(point: Point, k: int) -> Argument:
-    """Every entry against differences."""
-    measured = measure(point, k)
-    argument = _compared(point, k, measured)
-    if argument.wrong and not argument.misfit:
-        # Two ordinary steps may agree by chance: what is called wrong has been on the ladder.
-        at = np.unravel_index(int(np.argmax(argument.off)), argument.off.shape)
-        place = tuple(int(n) for n in at)
-        measured.put(place, entry_slope(point, k, place, 0.0, careful=True))
-        argument = _compared(point, k, measured)
-        if argument.off[place] <= 1:
-            for place in map(tuple, np.argwhere(argument.off > 1).tolist()):
-                measured.put(place, entry_slope(point, k, place, 0.0, careful=True))
-            argument = _compared(point, k, measured)
-    return argument
-
-
-def _compared(point: Point, k: int, measured: Measured) -> Argument:
-    """How far off each entry is, in units of what is allowed."""
-    i = point.subject.wrt[k]
-    name, shape = point.subject.names[i], np.shape(point.args[i])
-    allowed = tolerance(point, k, measured)
-    off = np.zeros(shape)
-    misfit = _misfit(point, k)
-    if not misfit:
-        for n, claim in enumerate(point.claims[k]):
-            distance = np.abs(claim - measured.true[n]) / allowed[n]
-            distance = np.where(np.isnan(distance) & ~np.isfinite(claim), np.inf, distance)
-            off = np.maximum(off, np.where(measured.smooth, distance, 0.0))
-    return Argument(name, point.claims[k][0], shape, measured, allowed, off, misfit)
-
-
-def _judged_by_sample(point: Point, k: int, rng: np.random.Generator) -> Argument:
-    """Random directions, which see every entry, and a few entries for themselves."""
-    x = point.args[point.subject.wrt[k]]
-    if _misfit(point, k) or not np.size(x):
-        return _compared(point, k, empty(np.shape(x)))
-    claim = point.claims[k][0]
-    if not np.isfinite(claim).all():
-        places = [tuple(int(n) for n in np.argwhere(~np.isfinite(claim))[0])]
-        return _compared(point, k, measure(point, k, places))
-    few = int(np.clip(0.05 / max(point.seconds, 1e-6) / 4, 1, 16))
-    flat = {int(n) for n in rng.integers(0, x.size, few)} | {int(np.argmax(np.abs(claim)))}
-    for _ in range(2):
-        v = direction_in(x, rng)
-        off, slope = mismatch(point, k, v)
-        if off > 1 and slope.kind == "smooth":
-            worst = [np.ravel_multi_index(at, x.shape) for at in wrong_places(point, k, v, rng)]
-            flat = flat | {int(n) for n in worst}
-            break
-    places = [tuple(int(m) for m in np.unravel_index(n, x.shape)) for n in sorted(flat)]
-    return _compared(point, k, measure(point, k, places))
-
-
 def _verdict(point: Point, arguments: list[Argument]) -> Findings:
     """One word for all arguments, and the numbers behind it."""
-    found = Findings("pass", arguments=arguments, worst=_worst(arguments))
+    found = Findings("pass", arguments=arguments, worst=worst_of(arguments))
     if any(a.wrong for a in arguments):
         found.verdict = "wrong"
         return found
-    jumps = [_first(a, "jump") for a in arguments if (a.measured.kinds == "jump").any()]
+    jumps = [_first(a, "jump") for a in arguments if a.measured.has("jump")]
     if jumps:
         found.verdict = "discontinuous"
         found.sentence = f"The function jumps here, at {jumps[0]}: it is not differentiable here."
@@ -334,15 +217,14 @@ def _verdict(point: Point, arguments: list[Argument]) -> Findings:
 
 
 def _first(argument: Argument, kind: str) -> str:
-    return _place(argument.name, np.argwhere(argument.measured.kinds == kind)[0])
+    return place_of(argument.name, np.argwhere(argument.measured.kinds == KINDS.index(kind))[0])
 
 
 def _kink_sentence(broken: list[Argument]) -> str:
     """Where the function has no derivative, and why."""
-    kinds = broken[0].measured.kinds
-    kind = next(k for k in ("kink", "edge", "steep", "undefined") if (kinds == k).any())
-    at = np.argwhere(kinds == kind)[0]
-    where = _place(broken[0].name, at)
+    kind = next(k for k in KINDS[2:] if broken[0].measured.has(k))
+    at = np.argwhere(broken[0].measured.kinds == KINDS.index(kind))[0]
+    where = place_of(broken[0].name, at)
     count = sum(int(a.measured.broken.sum()) for a in broken)
     more = f" (and {count - 1} more)" if count > 1 else ""
     left, right = (side[(0, *at)] for side in (broken[0].measured.left, broken[0].measured.right))
@@ -353,7 +235,9 @@ def _kink_sentence(broken: list[Argument]) -> str:
         "steep": f"at {where}{more} its slope is infinite",
         "undefined": f"around {where}{more} it is not finite",
     }
-    return f"The function is not differentiable here: {words[kind]}. Elsewhere the gradient is right."
+    return (
+        f"The function is not differentiable here: {words[kind]}. Elsewhere the gradient is right."
+    )
 
 
 def _unresolved(found: Findings) -> None:
@@ -362,123 +246,15 @@ def _unresolved(found: Findings) -> None:
     loose = []
     for a in found.arguments:
         seen = a.measured.smooth
-        size = np.maximum(np.abs(a.measured.true), np.abs(a.claim))[0] if seen.any() else seen
-        biggest = float(np.max(size, initial=0.0, where=seen))
-        lost = seen & (a.allowed[0] > 1e-2 * size) & (size > 0)
+        if not seen.any():
+            continue
+        size = np.maximum(np.abs(a.measured.true[0][seen]), np.abs(a.claim[seen]))
+        lost = (a.allowed[0][seen] > 1e-2 * size) & (size > 0)
         hidden, total = hidden + int(lost.sum()), total + int(seen.sum())
-        loose.append(bool((seen & (a.measured.error[0] > 1e-2 * biggest) & (size > 1e-9)).any()))
+        noisy = a.measured.error[0][seen] > 1e-2 * np.max(size)
+        loose.append(bool((noisy & (size > 1e-9)).any()))
     if hidden:
         found.notes.append(f"{hidden} of {total} entries are too small for differences to resolve")
     if hidden and hidden == total and any(loose):
         found.verdict = "unresolved"
         found.sentence = "The rounding of the function hides its derivative: nothing can be said."
-
-
-def _worst(arguments: list[Argument], count: int = 5) -> list[Entry]:
-    """The entries that are furthest off."""
-    entries = []
-    for a in arguments:
-        if a.misfit or not a.off.size:
-            continue
-        for n in np.argsort(a.off, axis=None)[::-1][:count]:
-            at = tuple(int(m) for m in np.unravel_index(int(n), a.off.shape))
-            if a.measured.kinds[at]:
-                true = float(a.measured.true[(0, *at)])
-                entries.append(Entry(a.name, at, float(a.claim[at]), true, float(a.off[at])))
-    return sorted(entries, key=lambda e: -e.off)[:count]
-
-
-# -- other points ----------------------------------------------------------------------------------
-
-
-def moved_args(
-    point: Point, which: Sequence[int], rng: np.random.Generator, keep_symmetric: bool = True
-) -> tuple[Any, ...]:
-    """The arguments a few percent away: signs stay, and what lies between 0 and 1 stays there."""
-    args = list(point.args)
-    for i in which:
-        x = args[i]
-        if not isinstance(x, np.ndarray) or x.dtype.kind != "f" or not x.size:
-            continue
-        u = rng.choice([-1.0, 1.0], x.shape) * rng.uniform(0.01, 0.05, x.shape)
-        if keep_symmetric and x.ndim == 2 and x.shape[0] == x.shape[1] and (x == x.T).all():
-            u = np.triu(u) + np.triu(u, 1).T
-        if ((x > 0) & (x < 1)).all():
-            args[i] = np.asarray(x ** (1 + u))
-        else:
-            typical = float(np.max(np.abs(x))) or 1.0
-            args[i] = np.asarray(np.where(x == 0, u * typical, x * (1 + u)))
-    return tuple(args)
-
-
-def nearby(point: Point, rng: np.random.Generator) -> Point | None:
-    """A point beside this one, moved in what is differentiated only. Symmetric matrices stay
-    symmetric: a gradient may rely on it.
-    """
-    return _point_or_none(point.subject, moved_args(point, point.subject.wrt, rng), rng)
-
-
-def _point_or_none(
-    subject: Subject, args: tuple[Any, ...], rng: np.random.Generator
-) -> Point | None:
-    y = subject.moved_value(*args)
-    if y is None or not np.isfinite(y).all():
-        return None
-    try:
-        return point_at(subject, args, y, rng)
-    except Exception:  # the learner's code may raise anything
-        return None
-
-
-def _suspicious(point: Point, rng: np.random.Generator) -> bool:
-    """Whether one random direction for each argument finds anything wrong here."""
-    for k, i in enumerate(point.subject.wrt):
-        if np.size(point.args[i]):
-            if _misfit(point, k):
-                return True
-            off, slope = mismatch(point, k, direction_in(point.args[i], rng))
-            if off > 1 and slope.kind == "smooth":
-                return True
-    return False
-
-
-def problem_at(
-    point: Point, arguments: list[Argument] | None, rng: np.random.Generator
-) -> Problem:
-    """What the diagnosis gets to see."""
-    subject = point.subject
-    if arguments is None:
-        arguments = [_compared(point, k, measure(point, k)) for k in range(len(subject.wrt))]
-    true, allowed = [], []
-    for a in arguments:
-        m = a.measured
-        gap = np.abs(m.right - m.left)[0]
-        middle = (m.right + m.left)[0] / 2
-        true.append(np.where(m.smooth, m.true[0], np.where(np.isfinite(middle), middle, 0.0)))
-        wide = np.where(np.isfinite(gap), gap, np.inf) + 1e-300
-        allowed.append(np.where(m.smooth, a.allowed[0], wide))
-
-    def again() -> Problem | None:
-        with quiet():
-            moving = [
-                i
-                for i, x in enumerate(point.args)
-                if i in subject.wrt
-                or (isinstance(x, np.ndarray) and x.dtype.kind == "f" and (x != np.round(x)).any())
-            ]
-            other = _point_or_none(subject, moved_args(point, moving, rng, False), rng)
-            return None if other is None else problem_at(other, None, rng)
-
-    return Problem(
-        forward=subject.forward,
-        backward=subject.backward,
-        args=tuple(subject.given(point.args)),
-        wrt=subject.wrt,
-        names=subject.names,
-        g=point.cotangents[0],
-        y=point.y,
-        found=tuple(np.asarray(np.nan) if c[0] is None else c[0] for c in point.claims),
-        true=tuple(true),
-        tolerance=tuple(allowed),
-        again=again,
-    )

@@ -35,6 +35,7 @@ Arrays = Sequence[np.ndarray[Any, Any]]
 STEP = 2.7e-4
 RATIO = 4.0  # from one rung of the ladder to the next
 TIGHT = 1e-6  # a derivative known to so many parts needs no ladder
+NOTHING = 1e-12  # next to values of size 1, less than this is rounding
 EPS = float(np.finfo(np.float64).eps)
 
 
@@ -102,34 +103,48 @@ class Line(NamedTuple):
         return np.asarray(2 * np.sqrt(self.weights**2 @ noise.ravel() ** 2))
 
 
-def rounding_noise(f: Callable[..., Array], args: Arrays, moving: Sequence[int]) -> Array:
-    """How far off each output may be: what half a unit in the last place of the arguments does to
-    it, and its own last place.
+def rounding_noise(f: Callable[..., Array], args: Arrays, moving: Sequence[int], y: Array) -> Array:
+    """How far off each output may be, seen where the arguments move by so little that nothing but
+    rounding can bend the way.
 
-    Outputs that were computed with fewer bits and cast to float64 give themselves away: all of them
-    fit into float32, or float16.
+    On five points in a row the third differences of a smooth function are next to nothing: what is
+    there is noise. Outputs that were computed with fewer bits and cast to float64 give themselves
+    away: all of them fit into float32, or float16.
     """
     rng = np.random.default_rng(0)
-    y = np.asarray(f(*args))
-    noise = EPS * np.abs(y)
-    for amount in (EPS, STEP):
+    signs = {i: rng.choice([-1.0, 1.0], np.shape(args[i])) for i in moving}
+
+    def moved(amount: float) -> Array:
         near = list(args)
-        for i in moving:
-            sign = rng.choice([-1.0, 1.0], np.shape(args[i]))
+        for i, sign in signs.items():
             near[i] = np.asarray(args[i] * (1 + amount * sign))
-        moved = np.asarray(f(*near), dtype=y.dtype)
-        if moved.shape != y.shape:
-            continue
-        if amount == EPS:
-            shift = np.abs(moved - y)
-            # More than this is no rounding: the function jumps here.
-            noise += np.where(shift <= 1e-6 * np.max(np.abs(y), initial=0.0), shift, 0.0)
-            continue
-        for short in (np.float16, np.float32):
-            if y.size and (moved == moved.astype(short)).all() and (moved != y).any():
-                noise = np.maximum(noise, float(np.finfo(short).eps) * np.abs(y))
-                break
+        values = np.asarray(f(*near), dtype=np.float64)
+        return values if values.shape == y.shape else np.full(y.shape, np.nan)
+
+    noise = EPS * np.abs(y)
+    for amount in (1e-9, 1e-6):
+        row = np.array([moved(n * amount) for n in range(1, 6)])
+        bends = np.max(np.abs(np.diff(row, 3, axis=0)), axis=0) / math.sqrt(20)
+        # More than this is no rounding: the function jumps here.
+        limit = max(1e-6 * float(np.max(np.abs(y), initial=0.0)), NOTHING)
+        noise = noise + np.where(bends <= limit, bends, 0.0)
+        if (row != row[0]).any():
+            break
+    far = moved(STEP)
+    changed = far[(far != y) & np.isfinite(far)]
+    for short in (np.float16, np.float32):
+        bits = np.finfo(short).nmant + 1
+        # Integers fit as well: only what fits by the skin of its teeth is a sign.
+        if _fits(changed, bits) and not _fits(changed, bits // 2):
+            noise = np.maximum(noise, float(np.finfo(short).eps) * np.abs(y))
+            break
     return np.where(np.isfinite(noise), noise, 0.0)
+
+
+def _fits(x: Array, bits: int) -> bool:
+    """Whether so many binary digits are enough for every number."""
+    digits = np.frexp(x)[0] * 2.0**bits
+    return bool((digits == np.round(digits)).all())
 
 
 def quick_slope(line: Line, known: float = 0.0) -> Slope | None:
@@ -150,7 +165,7 @@ def quick_slope(line: Line, known: float = 0.0) -> Slope | None:
     gap = line.contract(ahead + behind - 2 * line.y) / h
     wide_gap = line.contract(far + back - 2 * line.y) / (2 * h)
     # Around a smooth point the gap between the slopes doubles with the step.
-    smooth = np.abs(wide_gap) > 1.5 * np.abs(gap)
+    smooth: Array = np.abs(wide_gap) > 1.5 * np.abs(gap)
     smooth |= np.abs(gap) < 1e-8 * np.abs(value) + 8 * noise
     if not (smooth.all() and (error <= np.maximum(TIGHT * np.abs(value), 1e-11 * known)).all()):
         return None
@@ -224,10 +239,10 @@ def _contradicted(
     large steps agree with each other, and small ones with each other.
     """
     jitter = np.abs(np.diff(central, axis=0))
-    around = np.pad(jitter, ((1, 0), (0, 0))) + np.pad(jitter, ((0, 1), (0, 0)))
+    around: Array = np.pad(jitter, ((1, 0), (0, 0))) + np.pad(jitter, ((0, 1), (0, 0)))
     # Where nothing moves at all, rounding may have hidden it: no witness.
     slack = np.where(central == 0, np.inf, 4 * noise + 2 * around)
-    own = 2 * np.abs(central[rungs] - values) + errors
+    own: Array = 2 * np.abs(central[rungs] - values) + errors
     apart = np.abs(central[None] - values[:, None])
     finer = (np.arange(len(central))[None] > rungs[:, None])[..., None]
     with np.errstate(invalid="ignore"):
@@ -237,7 +252,8 @@ def _contradicted(
 def _kind_of_point(h: Array, left: Array, right: Array, noise: Array) -> tuple[str, int]:
     """What the two one-sided slopes do as h becomes small, and the rung that shows it."""
     last = len(h) - 1
-    known_left, known_right = np.isfinite(left).all(axis=1), np.isfinite(right).all(axis=1)
+    known_left = np.asarray(np.isfinite(left).all(axis=1))
+    known_right = np.asarray(np.isfinite(right).all(axis=1))
     if (known_left[-6:] != known_right[-6:]).all():
         return "edge", last
     if not (known_left[-6:] & known_right[-6:]).any():
@@ -249,7 +265,8 @@ def _kind_of_point(h: Array, left: Array, right: Array, noise: Array) -> tuple[s
         if len(clear) < 3:
             continue
         gap, rises = (other - one)[clear], steep[clear]
-        if np.min(rises * h[clear, 0]) > 0.5 * np.max(rises * h[clear, 0]):
+        jumps = rises * h[clear, 0]
+        if np.min(jumps) > 0.5 * np.max(jumps) and np.min(jumps) > NOTHING:
             return "jump", int(clear[-1])
         if np.max(np.abs(gap)) > 1e-4 * np.max(rises) and (np.abs(gap) > 10 * n[clear]).all():
             same_sign = (gap > 0).all() or (gap < 0).all()
@@ -279,7 +296,7 @@ def entry_line(
     size = max(own, 0.1 * typical) or 1.0
 
     def at(t: complex) -> Array:
-        near = x.astype(np.complex128) if isinstance(t, complex) else x.copy()
+        near = x.astype(np.complex128) if np.iscomplexobj(t) else x.copy()
         near[k] += t
         return np.asarray(f(*args[:i], near, *args[i + 1 :]))
 
@@ -302,7 +319,7 @@ def numeric_vjp(
     with np.errstate(all="ignore"):
         y = np.asarray(f(*args))
         weights = np.broadcast_to(g, y.shape).reshape(1, -1)
-        noise = rounding_noise(f, args, [i]) if x.size else y
+        noise = rounding_noise(f, args, [i], y) if x.size else y
         for k in np.ndindex(x.shape):
             line = entry_line(f, args, i, k, y, weights, noise)
             slope = quick_slope(line) or careful_slope(line)

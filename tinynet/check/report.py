@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from tinynet.check.judge import Argument, Entry, Findings
+from tinynet.check.compare import Argument, Entry
+from tinynet.check.judge import Findings
 from tinynet.check.problem import Candidate
 
 Array = np.ndarray[Any, Any]
@@ -158,6 +160,8 @@ def _shade(error: float, off: float) -> str:
 def _picture(arguments: list[Argument]) -> Any:
     from matplotlib.figure import Figure
 
+    if "ipykernel" in sys.modules:
+        import matplotlib.pyplot  # noqa: F401  (tells the notebook how to display a Figure)
     rows = max(1, len(arguments))
     heights = [float(np.clip(0.35 * len(as_matrix(a.off)), 1.0, 3.0)) for a in arguments] or [1.0]
     figure = Figure(figsize=(9.0, sum(heights) + 0.55 * rows), layout="constrained", dpi=120)
@@ -219,6 +223,9 @@ def _unexplained(found: Findings) -> str:
     misfits = [a.misfit for a in wrong if a.misfit]
     if misfits:
         text = f"{misfits[0][0].upper()}{misfits[0][1:]}."
+        for misfit in misfits[1:]:
+            longer = f"{text[:-1]}; {misfit}."
+            text = longer if len(longer) <= 300 else text
     else:
         names = ", ".join(a.name for a in wrong)
         text = f"I do not know why: the gradient of {names} is wrong."
@@ -231,9 +238,11 @@ def _unexplained(found: Findings) -> str:
 
 def _praise(arguments: list[Argument]) -> str:
     names = ", ".join(a.name for a in arguments)
-    seen = sum(int((a.measured.kinds != "").sum()) for a in arguments)
+    seen = sum(int(a.measured.seen.sum()) for a in arguments)
     total = sum(int(np.prod(a.shape)) for a in arguments)
     if total == 0:
         return f"There is nothing to check: {names} has no entries."
+    if total == 1:
+        return f"The gradient of {names} is right: it agrees with differences."
     how = f"all {total} entries" if seen == total else f"{seen} of {total} entries and directions"
     return f"The gradient of {names} is right: {how} agree with differences."[:300]

@@ -49,6 +49,7 @@ class Subject:
     backward: Callable[..., Any] | None = None
     notes: list[str] = field(default_factory=list)
     pure: bool = True  # the forward function leaves its arguments alone
+    slack: tuple[float, float] = (0.0, 0.0)  # atol and rtol that the user grants
 
     def given(self, args: Sequence[Any]) -> list[Any]:
         """The arguments as the learner's code wants them, as copies."""
@@ -154,7 +155,7 @@ def _is_float(x: Any) -> bool:
 def _prepared(
     args: Sequence[Any], wrt: Sequence[int], names: Sequence[str]
 ) -> tuple[tuple[Any, ...], tuple[str, ...], list[str]]:
-    """Arguments as float64 where they are floating point or differentiated; what each was; notes."""
+    """Floating-point and differentiated arguments as float64; what each was; notes."""
     values, kinds, notes = [], [], []
     for i, x in enumerate(args):
         if not (_is_float(x) or i in wrt):
@@ -256,9 +257,7 @@ def taped(f: Callable[..., Any], args: Sequence[Any], wrt: Any) -> Subject:
     wrap = [isinstance(x, Tensor | np.ndarray) or i in chosen for i, x in enumerate(args)]
 
     def tensors(given: Sequence[Any]) -> list[Any]:
-        return [
-            Tensor(np.asarray(x)) if w else x for x, w in zip(given, wrap, strict=True)
-        ]
+        return [Tensor(np.asarray(x)) if w else x for x, w in zip(given, wrap, strict=True)]
 
     def forward(*given: Any) -> Any:
         with no_grad():
