@@ -137,7 +137,7 @@ def _check(args: Any) -> int:
 
     files = [name for name in args.names if names_a_file(name)]
     if files and len(files) == len(args.names):
-        return 0 if all([check_file(name) for name in files]) else 1
+        return 1 if [name for name in files if not check_file(name)] else 0
     if files:
         raise ArgumentError(
             "ops and files are checked one or the other way", got=" ".join(args.names)

@@ -10,6 +10,11 @@
     problem.py    a wrong gradient with all that is known about it
     diagnosis.py  why it is wrong
     report.py     what was found, for people
+    properties.py  one line makes a Hypothesis test
+    strategies.py  arguments for it: import this module by its name, it needs Hypothesis
+    pairs.py      pairs of forward and backward in a module
+    files.py      those of a file: `python -m tinynet check layers.py::tanh`
+    pytest_plugin.py  those of a project: `pytest --gradcheck`
     samples.py    random arguments for every op
     sweep.py      every op of the registry: `python -m tinynet check`
 
@@ -19,6 +24,7 @@ Not in: anything of `nn`; the checks serve code that never heard of it. Start wi
 from tinynet.check.doors import check_backward, check_gradients, gradcheck, gradgradcheck
 from tinynet.check.judge import VERDICTS
 from tinynet.check.numeric import complex_step, numeric_vjp, relative_error
+from tinynet.check.properties import property_check
 from tinynet.check.report import Evidence, GradientReport
 from tinynet.check.sweep import OpReport, check_ops
 
@@ -34,5 +40,6 @@ __all__ = [
     "gradcheck",
     "gradgradcheck",
     "numeric_vjp",
+    "property_check",
     "relative_error",
 ]

@@ -50,10 +50,10 @@ def check_file(target: str) -> bool:
                 right &= _printed(pair, name)
             except ArgumentError as error:
                 mistakes.append(error)
-    if mistakes and right:  # a wrong gradient is told first: its status is another
+    if mistakes and right:
         raise mistakes[0]
-    for error in mistakes:
-        print(f"tinynet: {error}", file=sys.stderr)
+    for mistake in mistakes:  # a wrong gradient comes first: it decides the status
+        print("not checked: " + "; ".join(map(str.strip, str(mistake).splitlines())))
     return right
 
 

@@ -42,8 +42,7 @@ def property_check(
     settings: Any = None,
     **strategies: Any,
 ) -> Any:
-    r"""A test that a gradient is right wherever Hypothesis looks. pytest collects it; it can also be
-    called.
+    r"""A test that a gradient is right wherever Hypothesis looks. pytest collects it, or call it.
 
     forward, backward: a pair as for `check_backward`, or one function of Tensors. Without them, a
         decorator: of a function of Tensors, or of one without parameters that returns the pair
@@ -88,7 +87,8 @@ def property_check(
             **strategies,
         )
     body = forward
-    if backward is None and _parameters(forward) == []:
+    parameters = _parameters(forward)
+    if backward is None and parameters is not None and not parameters:
         forward, backward = _pair_of(forward)
     if not isinstance(order, int) or order < 1:
         raise ArgumentError("order counts derivatives", expected="1, 2, ...", got=repr(order))
@@ -169,8 +169,8 @@ def _test_of(
     options: dict[str, Any] = {} if max_examples is None else {"max_examples": max_examples}
     if settings is None:
         # To explain, Hypothesis traces every line: slow, and the report knows better.
-        phases = hypothesis.settings.default.phases  # type: ignore[attr-defined]
-        options["phases"] = [p for p in phases if p is not hypothesis.Phase.explain]
+        current: Any = hypothesis.settings.default
+        options["phases"] = [p for p in current.phases if p is not hypothesis.Phase.explain]
         options["deadline"] = None
     return hypothesis.settings(settings, **options)(hypothesis.given(**drawn)(test))
 
@@ -341,9 +341,7 @@ class Counterexample(GradientError):
         lines += [_shown(n, x) for n, x in zip(self.names, self.at, strict=True)]
         lines.append(str(self.report))
         if getattr(self.report, "verdict", "") == "nan":
-            lines.append(
-                "  try: draw where it is defined: arrays(low=..., high=..., away_from=...)"
-            )
+            lines.append("  try: draw where it is defined: arrays(low=..., away_from=...)")
         return "\n".join(lines)
 
 

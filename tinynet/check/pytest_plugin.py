@@ -64,7 +64,7 @@ class PairItem(pytest.Item):
     def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
         """The report alone: no line of tinynet is at fault."""
         if isinstance(excinfo.value, TinynetError):
-            return f"{self.path.name}:{self.pair.line}: {self.pair.name}\n{excinfo.value}"
+            return f"{excinfo.value}\n\n{self.path.name}:{self.pair.line}: {self.pair.name}"
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:
