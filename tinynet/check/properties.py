@@ -90,14 +90,14 @@ def property_check(
     parameters = _parameters(forward)
     if backward is None and parameters is not None and not parameters:
         forward, backward = _pair_of(forward)
-    if not isinstance(order, int) or order < 1:
+    if order < 1:
         raise ArgumentError("order counts derivatives", expected="1, 2, ...", got=repr(order))
     if args is not None and strategies:
         raise ArgumentError(
             "args draws all arguments: leave the others out", got=", ".join(strategies)
         )
     drawn = {"args": args} if args is not None else _in_order(forward, strategies)
-    name = getattr(body, "__name__", "the function")
+    name = getattr(body, "__name__", "<lambda>").replace("<lambda>", "the function")
     claim = _Claim(name, forward, backward, reference, order, wrt)
     return _test_of(claim, body, drawn, max_examples, settings)
 
