@@ -163,7 +163,7 @@ def _test_of(
         if not claim.holds(tuple(given)):  # raises what is said below
             hypothesis.reject()
 
-    test.__name__ = test.__qualname__ = claim.name
+    test.__name__ = test.__qualname__ = claim.name.replace(" ", "_")
     test.__module__ = getattr(body, "__module__", None) or __name__
     test.__doc__ = getattr(body, "__doc__", None)
     options: dict[str, Any] = {} if max_examples is None else {"max_examples": max_examples}
