@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.check.beside import nearby, problem_at, suspicious
+from tinynet.check.beside import moved_args, nearby, problem_at, suspicious
 from tinynet.check.compare import (
     Argument,
     Entry,
@@ -164,6 +164,8 @@ def _repeated(one: Array, two: Array) -> bool:
 def _at_the_point(point: Point, rng: np.random.Generator) -> Findings:
     """The verdict where the user asked for it, and then a step beside."""
     here = judged(point, rng)
+    if here.verdict == "wrong" and _pieces_meet(point, here.arguments, rng):
+        return _between_pieces(here)
     if here.verdict not in ("pass", "kink", "discontinuous"):
         return here
     beside = nearby(point, rng)
@@ -179,6 +181,42 @@ def _at_the_point(point: Point, rng: np.random.Generator) -> Findings:
         )
         return there
     return here
+
+
+def _pieces_meet(point: Point, arguments: list[Argument], rng: np.random.Generator) -> bool:
+    """Whether the claim is right a hair's breadth away, and wrong here only: relu(x) − relu(−x) is
+    x, without a kink, but at 0 the rules of its parts give 0.
+    """
+    subject = point.subject
+    if any(a.misfit or not np.isfinite(a.claim).all() for a in arguments):
+        return False
+    for _ in range(2):
+        args = moved_args(point, subject.wrt, rng, amount=1e-7)
+        try:
+            g = point.cotangents[0].copy() if point.y.ndim else point.cotangents[0][()]
+            claims = subject.gradients(g, args)
+        except Exception:  # the learner's code may raise anything
+            return False
+        for a, claim in zip(arguments, claims, strict=True):
+            if claim is None or claim.shape != a.shape:
+                return False
+            off = np.abs(claim - a.measured.true[0])[a.off > 1]
+            allowed = (a.allowed[0] + 1e-5 * np.abs(a.measured.true[0]))[a.off > 1]
+            if not (off <= allowed).all():
+                return False
+    return True
+
+
+def _between_pieces(here: Findings) -> Findings:
+    worst = here.worst[0]
+    return Findings(
+        "kink",
+        "The function is not differentiable here piece by piece: kinks or ties of its parts meet "
+        f"at {worst.place}, where the gradient gives {worst.analytic:.6g} and differences "
+        f"{worst.numeric:.6g}. A hair's breadth away it is right.",
+        arguments=here.arguments,
+        worst=here.worst,
+    )
 
 
 def judged(point: Point, rng: np.random.Generator) -> Findings:

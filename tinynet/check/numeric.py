@@ -108,29 +108,34 @@ def rounding_noise(f: Callable[..., Array], args: Arrays, moving: Sequence[int],
     rounding can bend the way.
 
     On five points in a row the third differences of a smooth function are next to nothing: what is
-    there is noise. Outputs that were computed with fewer bits and cast to float64 give themselves
-    away: all of them fit into float32, or float16.
+    there is noise. There are two rows, one on either side, because a ReLU shows its noise on one
+    only. Outputs that were computed with fewer bits and cast to float64 give themselves away: all
+    of them fit into float32, or float16.
     """
     rng = np.random.default_rng(0)
-    signs = {i: rng.choice([-1.0, 1.0], np.shape(args[i])) for i in moving}
+    steps = {i: rng.choice([-1.0, 1.0], np.shape(args[i])) * args[i] for i in moving}
 
     def moved(amount: float) -> Array:
         near = list(args)
-        for i, sign in signs.items():
-            near[i] = np.asarray(args[i] * (1 + amount * sign))
+        for i, step in steps.items():
+            near[i] = np.asarray(args[i] + amount * step)
         values = np.asarray(f(*near), dtype=np.float64)
         return values if values.shape == y.shape else np.full(y.shape, np.nan)
 
     noise = EPS * np.abs(y)
-    for amount in (1e-9, 1e-6):
-        row = np.array([moved(n * amount) for n in range(1, 6)])
-        bends = np.max(np.abs(np.diff(row, 3, axis=0)), axis=0) / math.sqrt(20)
-        # More than this is no rounding: the function jumps here.
-        limit = max(1e-6 * float(np.max(np.abs(y), initial=0.0)), NOTHING)
-        noise = noise + np.where(bends <= limit, bends, 0.0)
-        if (row != row[0]).any():
+    # More than this is no rounding: the function jumps here.
+    limit = max(1e-6 * float(np.max(np.abs(y), initial=0.0)), NOTHING)
+    still = np.ones(y.shape, dtype=bool)
+    for amounts in ((1e-9, -0.37e-9), (1e-6,), (1e-3,)):
+        rows = [np.array([moved(n * amount) for n in range(1, 6)]) for amount in amounts]
+        for row in rows:
+            bends = np.max(np.abs(np.diff(row, 3, axis=0)), axis=0) / math.sqrt(20)
+            noise = np.maximum(noise, np.where(still & (bends <= limit), bends, 0.0))
+        # What has not moved yet may move in stairs that are wider than these steps.
+        still &= np.logical_and.reduce([(row == row[0]).all(axis=0) for row in rows])
+        if not still.any():
             break
-    far = moved(STEP)
+    far = moved(0.0123)
     changed = far[(far != y) & np.isfinite(far)]
     for short in (np.float16, np.float32):
         bits = np.finfo(short).nmant + 1
@@ -198,7 +203,7 @@ def careful_slope(line: Line) -> Slope:
         slope = quick_slope(line._replace(size=own))
         if slope is not None and (slope.value != 0).all():
             return slope
-    low = max(1e-12 * min(1.0, line.size), 1e-200)
+    low = max(1e-12 * min(1.0, line.size), 1e-305)
     rungs = max(6, 1 + math.ceil(math.log(line.top / low, RATIO)))
     steps = [line.exact(line.top * RATIO**-i) for i in range(rungs)]
     pairs = [(line.at(h), line.at(-h)) for h in steps]
@@ -265,13 +270,16 @@ def _kind_of_point(h: Array, left: Array, right: Array, noise: Array) -> tuple[s
         if len(clear) < 3:
             continue
         gap, rises = (other - one)[clear], steep[clear]
-        jumps = rises * h[clear, 0]
-        if np.min(jumps) > 0.5 * np.max(jumps) and np.min(jumps) > NOTHING:
-            return "jump", int(clear[-1])
+        rest = slice(clear[-1] + 1, None)
+        jumps, least = rises * h[clear, 0], 0.5 * np.min(rises * h[clear, 0])
+        if 2 * least > max(0.5 * np.max(jumps), NOTHING):
+            # Smaller steps see it too, unless it lies beside the point and not at it.
+            finer = (steep * h[:, 0])[rest][20 * (n * h[:, 0])[rest] < least]
+            if (finer > least).all():
+                return "jump", int(clear[-1])
         if np.max(np.abs(gap)) > 1e-4 * np.max(rises) and (np.abs(gap) > 10 * n[clear]).all():
             same_sign = (gap > 0).all() or (gap < 0).all()
-            # Smaller steps see it too, unless it lies beside the point and not at it.
-            finer = (other - one)[clear[-1] + 1 :][10 * n[clear[-1] + 1 :] < np.min(np.abs(gap))]
+            finer = (other - one)[rest][10 * n[rest] < np.min(np.abs(gap))]
             stays = (np.abs(finer) > 0.5 * np.min(np.abs(gap))).all()
             if same_sign and stays and np.min(np.abs(gap)) > 0.5 * np.max(np.abs(gap)):
                 return ("steep" if rises[-1] > 1.3 * rises[-2] else "kink"), int(clear[-1])
