@@ -288,6 +288,7 @@ def test_other_verdicts() -> None:
         ("nan", np.log, lambda g, x: g / x, [1.0, 0.0]),
         ("discontinuous", np.floor, lambda g, x: 0 * g, [1.0, 0.5]),
         ("non-deterministic", lambda x: x * noise.random(2), lambda g, x: g, [1.0, 2.0]),
+        ("unresolved", lambda x: np.sin(1e30 * x), lambda g, x: g, [1.0, 2.0]),
         ("error", np.sin, lambda g, x: g @ np.ones((3, 3)), [1.0, 2.0]),
         ("error", lambda x: x @ np.ones((3, 3)), lambda g, x: g, [1.0, 2.0]),
     ]
