@@ -272,6 +272,15 @@ def test_kinks_are_no_errors(forward: Any, backward: Any, x: list[float]) -> Non
     assert "not differentiable here" in report.diagnosis
 
 
+def test_kinks_of_parts_that_cancel() -> None:
+    relu = tn.nn.functional.relu
+    report = check_gradients(lambda x: relu(x) - relu(-x), np.array([0.0, 1.0]))
+    assert report.verdict == "kink"
+    assert "x[0]" in report.diagnosis
+    wrong = check_backward(lambda x: x, lambda g, x: g * (x != 0) * 1.001, np.array([0.0, 1.0]))
+    assert wrong.verdict == "wrong"
+
+
 def test_other_verdicts() -> None:
     noise = np.random.default_rng()
     cases: list[tuple[str, Any, Any, Array]] = [
@@ -279,6 +288,7 @@ def test_other_verdicts() -> None:
         ("nan", np.log, lambda g, x: g / x, [1.0, 0.0]),
         ("discontinuous", np.floor, lambda g, x: 0 * g, [1.0, 0.5]),
         ("non-deterministic", lambda x: x * noise.random(2), lambda g, x: g, [1.0, 2.0]),
+        ("unresolved", lambda x: np.sin(1e30 * x), lambda g, x: g, [1.0, 2.0]),
         ("error", np.sin, lambda g, x: g @ np.ones((3, 3)), [1.0, 2.0]),
         ("error", lambda x: x @ np.ones((3, 3)), lambda g, x: g, [1.0, 2.0]),
     ]

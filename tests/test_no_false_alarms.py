@@ -28,7 +28,7 @@ Step = Callable[[Tensors], Any]
 # In both lists some are harmless, some saturate, and some have kinks.
 ONE: dict[str, Callable[[Any], Any]] = {
     "exp": lambda x: tn.exp(x.clamp(max=3.0)),
-    "expm1": lambda x: tn.expm1(x * 0.5),
+    "expm1": lambda x: tn.expm1(x.clamp(max=3.0)),
     "log": lambda x: tn.log(x * x + 0.1),
     "log1p": lambda x: tn.log1p(tn.abs(x)),
     "sqrt": lambda x: tn.sqrt(x * x + 0.01),
@@ -61,7 +61,7 @@ ONE: dict[str, Callable[[Any], Any]] = {
     "huge": lambda x: x * 1e4,
     "offset": lambda x: x + 1e3,
     "fraction": lambda x: x - tn.floor(x),
-    "staircase": lambda x: tn.floor(x) * x,
+    "staircase": lambda x: tn.floor(x.clamp(-99, 99)) * x,
     "sum": lambda x: x.sum(),
     "mean": lambda x: x.mean(0, keepdim=True) if x.ndim else x,
     "last sum": lambda x: x.sum(-1) if x.ndim else x,
@@ -212,11 +212,11 @@ def test_one_entry_off_by_a_thousandth_is_found(block: int) -> None:
     assert told >= 8
 
 
-def main(count: int) -> None:
-    """All of them, with the figures."""
+def main(count: int, first: int = 0) -> None:
+    """So many of them, with the figures."""
     start, alarms, missed, told = time.perf_counter(), 0, 0, 0
     verdicts: dict[str, int] = {}
-    for seed in range(count):
+    for seed in range(first, first + count):
         composition = Composition(seed)
         report = check_gradients(composition, *composition.args)
         verdicts[report.verdict] = verdicts.get(report.verdict, 0) + 1
@@ -226,7 +226,7 @@ def main(count: int) -> None:
         if seed % 10 == 0 and (entry := telling_entry(composition)) is not None:
             told += 1
             report = composition.off_by(*entry, 1.001)
-            if report.verdict not in ("wrong", "kink"):  # at a kink, an entry may be anything
+            if report.verdict in ("pass", "unresolved"):  # at a kink, an entry may be anything
                 missed += 1
                 print(f"missed, {seed} at {entry}: {composition}\n{report}")
     seconds = time.perf_counter() - start
@@ -235,4 +235,4 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)
+    main(*map(int, sys.argv[1:] or [10_000]))

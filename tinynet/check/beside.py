@@ -20,15 +20,21 @@ Array = np.ndarray[Any, Any]
 
 
 def moved_args(
-    point: Point, which: Sequence[int], rng: np.random.Generator, keep_symmetric: bool = True
+    point: Point,
+    which: Sequence[int],
+    rng: np.random.Generator,
+    keep_symmetric: bool = True,
+    amount: float = 0.05,
 ) -> tuple[Any, ...]:
-    """The arguments a few percent away: signs stay, and what lies between 0 and 1 stays there."""
+    """The arguments up to so much of their size away: signs stay, and what lies between 0 and 1
+    stays there.
+    """
     args = list(point.args)
     for i in which:
         x = args[i]
         if not isinstance(x, np.ndarray) or x.dtype.kind != "f" or not x.size:
             continue
-        u = rng.choice([-1.0, 1.0], x.shape) * rng.uniform(0.01, 0.05, x.shape)
+        u = rng.choice([-1.0, 1.0], x.shape) * rng.uniform(0.2 * amount, amount, x.shape)
         if keep_symmetric and x.ndim == 2 and x.shape[0] == x.shape[1] and (x == x.T).all():
             u = np.triu(u) + np.triu(u, 1).T
         if ((x > 0) & (x < 1)).all():

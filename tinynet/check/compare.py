@@ -14,6 +14,7 @@ import numpy as np
 from tinynet.check.measure import (
     Measured,
     Point,
+    coarse_slope,
     direction_in,
     empty,
     entry_slope,
@@ -90,17 +91,35 @@ def judged_fully(point: Point, k: int) -> Argument:
     """Every entry against differences."""
     measured = measure(point, k)
     argument = compared(point, k, measured)
-    if argument.wrong and not argument.misfit:
-        # Two ordinary steps may agree by chance: what is called wrong has been on the ladder.
-        at = np.unravel_index(int(np.argmax(argument.off)), argument.off.shape)
-        place = tuple(int(n) for n in at)
-        measured.put(place, entry_slope(point, k, place, 0.0, careful=True))
+    for again in (_on_the_ladder, _in_coarse_steps):
+        if not argument.wrong or argument.misfit:
+            break
+        # The worst first: if that stays wrong, all is said.
+        worst = np.unravel_index(int(np.argmax(argument.off)), argument.off.shape)
+        if again(point, argument, k, tuple(int(n) for n in worst)):
+            for place in np.argwhere(argument.off > 1).tolist():
+                again(point, argument, k, tuple(place))
         argument = compared(point, k, measured)
-        if argument.off[place] <= 1:
-            for place in map(tuple, np.argwhere(argument.off > 1).tolist()):
-                measured.put(place, entry_slope(point, k, place, 0.0, careful=True))
-            argument = compared(point, k, measured)
     return argument
+
+
+def _on_the_ladder(point: Point, a: Argument, k: int, at: tuple[int, ...]) -> bool:
+    """Whether the claim is right after all: two ordinary steps may agree by chance."""
+    slope = entry_slope(point, k, at, 0.0, careful=True)
+    a.measured.put(at, slope)
+    return bool(compared(point, k, a.measured).off[at] <= 1)
+
+
+def _in_coarse_steps(point: Point, a: Argument, k: int, at: tuple[int, ...]) -> bool:
+    """Whether the claim is right, if the function rounds more than its output shows."""
+    slope = coarse_slope(point, k, at)
+    claims = np.array([claim[at] for claim in point.claims[k]])
+    size = np.maximum(np.abs(slope.value), np.abs(claims))
+    near = np.abs(claims - slope.value) <= 4 * slope.error + 1e-6 * size
+    right = bool((near & (slope.error <= 0.05 * size)).all() and slope.kind == "smooth")
+    if right:
+        a.measured.put(at, slope)
+    return right
 
 
 def compared(point: Point, k: int, measured: Measured) -> Argument:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.check.beside import nearby, problem_at, suspicious
+from tinynet.check.beside import moved_args, nearby, problem_at, suspicious
 from tinynet.check.compare import (
     Argument,
     Entry,
@@ -26,6 +26,7 @@ from tinynet.check.compare import (
     worst_of,
 )
 from tinynet.check.measure import KINDS, Point, is_float32, point_at
+from tinynet.check.numeric import NOTHING
 from tinynet.check.problem import Problem
 from tinynet.check.subject import CountError, Subject, quiet
 from tinynet.errors import describe
@@ -115,7 +116,16 @@ def _first_look(subject: Subject, rng: np.random.Generator) -> Point | Findings:
         sentence += "there is randomness in it, or it remembers something."
         return Findings("non-deterministic", sentence, "seed it inside, or pass the mask in")
     point = point_at(subject, subject.args, y, rng)
-    return _look_at_backward(point) or point
+    return _look_at_backward(point) or _wild(point) or point
+
+
+def _wild(point: Point) -> Findings | None:
+    """The end of a function that no step is small enough for."""
+    size = float(np.max(np.abs(point.y), initial=0.0))
+    if not (point.noise > max(0.05 * size, 1e3 * NOTHING)).any():
+        return None
+    sentence = "Arguments that differ in the ninth digit give unrelated values: no step is small "
+    return Findings("unresolved", sentence + "enough to see a slope, and nothing can be said.")
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -164,6 +174,8 @@ def _repeated(one: Array, two: Array) -> bool:
 def _at_the_point(point: Point, rng: np.random.Generator) -> Findings:
     """The verdict where the user asked for it, and then a step beside."""
     here = judged(point, rng)
+    if here.verdict == "wrong" and _pieces_meet(point, here.arguments, rng):
+        return _between_pieces(here)
     if here.verdict not in ("pass", "kink", "discontinuous"):
         return here
     beside = nearby(point, rng)
@@ -179,6 +191,51 @@ def _at_the_point(point: Point, rng: np.random.Generator) -> Findings:
         )
         return there
     return here
+
+
+def _pieces_meet(point: Point, arguments: list[Argument], rng: np.random.Generator) -> bool:
+    """Whether the claim is right a hair's breadth away, and wrong here only: relu(x) − relu(−x) is
+    x, without a kink, but at 0 the rules of its parts give 0.
+    """
+    if any(a.misfit or not np.isfinite(a.claim).all() for a in arguments):
+        return False
+    return any(
+        all(_right_beside(point, arguments, amount, rng) for _ in range(2))
+        for amount in (1e-7, 1e-10, 1e-13)
+    )
+
+
+def _right_beside(
+    point: Point, arguments: list[Argument], amount: float, rng: np.random.Generator
+) -> bool:
+    """Whether the claims at a point so near are the slopes at this one."""
+    args = moved_args(point, point.subject.wrt, rng, amount=amount)
+    try:
+        g = point.cotangents[0].copy() if point.y.ndim else point.cotangents[0][()]
+        claims = point.subject.gradients(g, args)
+    except Exception:  # the learner's code may raise anything
+        return False
+    for a, claim in zip(arguments, claims, strict=True):
+        if claim is None or claim.shape != a.shape:
+            return False
+        wrong = a.off > 1
+        off = np.abs(claim - a.measured.true[0])[wrong]
+        allowed = (a.allowed[0] + 1e-5 * np.abs(a.measured.true[0]))[wrong]
+        if not (off <= allowed).all():
+            return False
+    return True
+
+
+def _between_pieces(here: Findings) -> Findings:
+    worst = here.worst[0]
+    return Findings(
+        "kink",
+        "The function is not differentiable here piece by piece: kinks or ties of its parts meet "
+        f"at {worst.place}, where the gradient gives {worst.analytic:.6g} and differences "
+        f"{worst.numeric:.6g}. A hair's breadth away it is right.",
+        arguments=here.arguments,
+        worst=here.worst,
+    )
 
 
 def judged(point: Point, rng: np.random.Generator) -> Findings:

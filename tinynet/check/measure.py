@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,14 @@ class Point:
         typical = float(np.max(np.abs(x))) or 1.0
         weighted = np.max(np.abs(self.weights)) * np.max(np.abs(self.y))
         return float(64 * EPS * weighted / typical)
+
+    def nothing(self, k: int) -> float:
+        """A slope too small to matter: it takes 10⁹ times x to move the output by a percent."""
+        x = self.args[self.subject.wrt[k]]
+        if not np.size(x) or not self.y.size:
+            return 0.0
+        typical = float(np.max(np.abs(x))) or 1.0
+        return 1e-11 * max(float(np.max(np.abs(self.y))), 1e-5 * typical) / typical
 
 
 @dataclass
@@ -164,6 +172,14 @@ def takes_complex(point: Point) -> bool:
     return y is not None and y.shape == point.y.shape and y.dtype.kind == "c"
 
 
+def coarse_slope(point: Point, k: int, at: tuple[int, ...]) -> Slope:
+    """The derivative by one entry as it looks if values of size 1 were rounded on the way, which
+    the output does not show: 1 + erf(−6) moves in stairs, and x (1 + erf(x)) has slopes on them.
+    """
+    rounded = replace(point, noise=np.maximum(point.noise, EPS))
+    return entry_slope(rounded, k, at, 0.0, careful=True)
+
+
 def entry_slope(point: Point, k: int, at: tuple[int, ...], known: float, careful: bool) -> Slope:
     """The derivative by one entry."""
     i = point.subject.wrt[k]
@@ -220,6 +236,8 @@ def tolerance(point: Point, k: int, measured: Measured) -> Array:
     allowed = allowed + atol + rtol * true
     # 1 - a² of a saturated tanh is 1e-16, not 0, whatever it is multiplied with.
     allowed = allowed + np.where(true <= 4 * error, LOST, 0.0)
+    nothing = point.nothing(k)
+    allowed = allowed + np.where(true <= nothing, nothing, 0.0)
     if is_float32(point.claims[k][0]):
         allowed = allowed + 4e-6 * true + 1e-6 * biggest
     result = np.zeros(measured.true.shape)
