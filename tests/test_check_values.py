@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tinynet.check.problem import Candidate, Problem
-from tinynet.check.values import KINDS, LONGEST, value_candidates
+from tinynet.check.diagnosis.values import KINDS, LONGEST, value_candidates
 
 Gradients = Callable[..., Sequence[Any]]
 

@@ -25,6 +25,7 @@ examples:
   python -m tinynet where softmax             its formula, its derivation, its lines of code
   python -m tinynet check matmul softmax      derivatives against differences
   python -m tinynet check --mutants softmax   mistakes put into its rule: are they found?
+  python -m tinynet check layers.py::tanh     tanh_forward and tanh_backward, your own
   python -m tinynet train digits --epochs 20  train a network, save it
   python -m tinynet bench engine mlp          speed, beside the other engines here
   python -m tinynet info                      versions, machine, devices
@@ -87,7 +88,13 @@ def _parser() -> argparse.ArgumentParser:
     where = add("where", _where, "where a name stands: formula, rule, file and line")
     where.add_argument("name", help="an op, a derivation, a layer or a function")
     check = add("check", _check, "every derivative against differences")
-    check.add_argument("names", nargs="*", metavar="NAME", help="some ops; all if left out")
+    check.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="some ops, all if left out; or FILE.py::NAME, a pair of forward and backward, or "
+        "FILE.py, all of its pairs, at their example_args (the file is run)",
+    )
     check.add_argument("--seed", type=int, default=0, help="of the random arguments")
     check.add_argument(
         "--mutants",
@@ -132,8 +139,16 @@ def _tour(args: Any) -> int:
 def _check(args: Any) -> int:
     import tinynet.derivations  # noqa: F401  (puts the derivations into the registry)
     from tinynet.check import check_ops
+    from tinynet.check.files import check_file, names_a_file
     from tinynet.op import registry
 
+    files = [name for name in args.names if names_a_file(name)]
+    if files and len(files) == len(args.names):
+        return 1 if [name for name in files if not check_file(name)] else 0
+    if files:
+        raise ArgumentError(
+            "ops and files are checked one or the other way", got=" ".join(args.names)
+        )
     for name in args.names:
         if name not in registry:
             raise ArgumentError(f"there is no op {name!r}", hint=_nearest(name, registry))

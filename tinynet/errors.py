@@ -84,6 +84,12 @@ class RuleError(TinynetError):
     """
 
 
+class GradientError(TinynetError, AssertionError):
+    """A gradient did not pass its check. `report` holds the `GradientReport`."""
+
+    report: Any = None
+
+
 class FileFormatError(TinynetError, ValueError):
     """A file cannot be written or read as asked."""
 

@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinynet.check.as_if import NONLINEARITIES, own_class
-from tinynet.check.meaning import ACTIVATIONS, same
+from tinynet.check.diagnosis.as_if import NONLINEARITIES, own_class
+from tinynet.check.diagnosis.meaning import ACTIVATIONS, same
 from tinynet.check.problem import Array
-from tinynet.check.recording import Ref, Step, fill, nested
-from tinynet.check.retraced import Backward, Edit, compute, edit
-from tinynet.check.scales import factors as named_factors
-from tinynet.check.words import Words
+from tinynet.check.diagnosis.recording import Ref, Step, fill, nested
+from tinynet.check.diagnosis.retraced import Backward, Edit, compute, edit
+from tinynet.check.diagnosis.scales import factors as named_factors
+from tinynet.check.diagnosis.words import Words
 
 Say = tuple[str, str]
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinynet.check.fix import Fix, arrays, number, pair
+from tinynet.check.diagnosis.fix import Fix, arrays, number, pair
 from tinynet.check.problem import Array, Problem
 
 

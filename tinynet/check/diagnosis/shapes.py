@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from tinynet.check.fix import Fix, named_axis, own, pair
+from tinynet.check.diagnosis.fix import Fix, named_axis, own, pair
 from tinynet.check.problem import Array, Problem
 
 Shape = tuple[int, ...]

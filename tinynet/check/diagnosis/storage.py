@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.check.recording import Ref, Step, fill, nested
-from tinynet.check.retraced import Backward, Edit, compute, edit
+from tinynet.check.diagnosis.recording import Ref, Step, fill, nested
+from tinynet.check.diagnosis.retraced import Backward, Edit, compute, edit
 
 Say = tuple[str, str]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.check.recording import Program, Ref, Step
+from tinynet.check.diagnosis.recording import Program, Ref, Step
 
 _INFIX: dict[Any, str] = {
     np.add: "+",

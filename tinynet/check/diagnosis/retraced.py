@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinynet.check.flow import Forward
+from tinynet.check.diagnosis.flow import Forward
 from tinynet.check.problem import Problem
-from tinynet.check.recording import Step, fill, record, refs
-from tinynet.check.words import Words
+from tinynet.check.diagnosis.recording import Step, fill, record, refs
+from tinynet.check.diagnosis.words import Words
 
 New = Callable[[Step, Sequence[Any]], Any]  # what a step computes instead
 

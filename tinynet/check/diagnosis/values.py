@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tinynet.check import entries, factors, probes, scales, shapes, terms
-from tinynet.check.fix import Fix, own
+from tinynet.check.diagnosis import entries, factors, probes, scales, shapes, terms
+from tinynet.check.diagnosis.fix import Fix, own
 from tinynet.check.problem import Candidate, Problem
 
 UNEXPLAINED = 1.5

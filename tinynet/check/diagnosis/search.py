@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.check import operands, slips, storage
-from tinynet.check.as_if import Hypothesis, hypotheses
-from tinynet.check.flow import Forward
+from tinynet.check.diagnosis import operands, slips, storage
+from tinynet.check.diagnosis.as_if import Hypothesis, hypotheses
+from tinynet.check.diagnosis.flow import Forward
 from tinynet.check.problem import Array, Candidate, Problem
-from tinynet.check.retraced import Backward, Edit
-from tinynet.check.values import value_candidates
+from tinynet.check.diagnosis.retraced import Backward, Edit
+from tinynet.check.diagnosis.values import value_candidates
 from tinynet.errors import TinynetError
 
 UNEXPLAINED = 1.5  # what each wrong gradient adds to the cost of a cause that does not explain it

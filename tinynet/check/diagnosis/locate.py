@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinynet.check.flow import Forward
-from tinynet.check.meaning import same
+from tinynet.check.diagnosis.flow import Forward
+from tinynet.check.diagnosis.meaning import same
 from tinynet.check.problem import Array, Candidate
-from tinynet.check.recording import fill, refs
-from tinynet.check.retraced import Backward
-from tinynet.check.words import Words
+from tinynet.check.diagnosis.recording import fill, refs
+from tinynet.check.diagnosis.retraced import Backward
+from tinynet.check.diagnosis.words import Words
 
 
 class Place(NamedTuple):

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinynet.check.factors import Piece, coefficient, fits_shape, pieces
-from tinynet.check.fix import Fix, number, own, pair
+from tinynet.check.diagnosis.factors import Piece, coefficient, fits_shape, pieces
+from tinynet.check.diagnosis.fix import Fix, number, own, pair
 from tinynet.check.problem import Array, Problem
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from tinynet.check.fix import Fix, named_axis, number, pair, sizes
+from tinynet.check.diagnosis.fix import Fix, named_axis, number, pair, sizes
 from tinynet.check.problem import Array, Problem
 
 SIMPLE = {2.0: "2", 3.0: "3", 4.0: "4", 0.5: "1/2", 1 / 3: "1/3", 0.25: "1/4"}

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinynet.check.fix import sizes
-from tinynet.check.flow import Change, Forward, as_if
-from tinynet.check.meaning import ACTIVATIONS, Found
-from tinynet.check.recording import Ref, Step, fill, nested
-from tinynet.check.words import Words, name_of
+from tinynet.check.diagnosis.fix import sizes
+from tinynet.check.diagnosis.flow import Change, Forward, as_if
+from tinynet.check.diagnosis.meaning import ACTIVATIONS, Found
+from tinynet.check.diagnosis.recording import Ref, Step, fill, nested
+from tinynet.check.diagnosis.words import Words, name_of
 from tinynet.tensor import Tensor
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.check.fix import Fix, arrays, number, own, pair
+from tinynet.check.diagnosis.fix import Fix, arrays, number, own, pair
 from tinynet.check.problem import Array, Problem
-from tinynet.check.shapes import where_in
+from tinynet.check.diagnosis.shapes import where_in
 
 Mask = Callable[[Problem], Array]
 

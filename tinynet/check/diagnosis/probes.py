@@ -13,9 +13,9 @@ from functools import partial
 
 import numpy as np
 
-from tinynet.check.fix import Fix, arrays, own, pair
+from tinynet.check.diagnosis.fix import Fix, arrays, own, pair
 from tinynet.check.problem import Array, Problem
-from tinynet.check.shapes import rearrangements
+from tinynet.check.diagnosis.shapes import rearrangements
 
 LARGEST = 150  # entries of an argument, or of the output, whose Jacobian is worth its time
 

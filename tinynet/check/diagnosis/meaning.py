@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinynet.check.recording import Program
+from tinynet.check.diagnosis.recording import Program
 
 Array = np.ndarray[Any, Any]
 
