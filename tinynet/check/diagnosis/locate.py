@@ -16,7 +16,7 @@ import numpy as np
 from tinynet.check.diagnosis.flow import Forward
 from tinynet.check.diagnosis.meaning import same
 from tinynet.check.problem import Array, Candidate
-from tinynet.check.diagnosis.recording import fill, refs
+from tinynet.check.diagnosis.recording import fill
 from tinynet.check.diagnosis.retraced import Backward
 from tinynet.check.diagnosis.words import Words
 
@@ -83,7 +83,7 @@ def _judged(backward: Backward) -> tuple[list[tuple[Place, str]], list[Place]]:
     program, forward = backward.program, backward.forward
     assert forward is not None
     wrong = backward.problem.wrong()
-    outputs = _outputs(backward, wrong)
+    outputs = backward.returned(wrong)
     concerned = set().union(*(backward.behind(k) for k in wrong))
     from_g = _from_g(backward)
     truth = _truth(backward, forward)
@@ -122,7 +122,7 @@ def _grows(backward: Backward, before: int, after: int) -> bool:
 def _ancestors(backward: Backward, right: list[tuple[Place, str]], wrong: list[int]) -> set[int]:
     """What right gradients were made of: it cannot be all wrong."""
     kept = [k for k in range(len(backward.problem.wrt)) if k not in wrong]
-    found = {place.slot for place, _ in right} | _outputs(backward, kept)
+    found = {place.slot for place, _ in right} | backward.returned(kept)
     for step in reversed(backward.program.steps):
         if step.out in found:
             found.update(step.reads())
@@ -156,15 +156,9 @@ def _from_g(backward: Backward) -> set[int]:
     return {s for s in found if s is not None}
 
 
-def _outputs(backward: Backward, wrong: list[int]) -> set[int]:
-    outputs = backward.program.outputs
-    parts = outputs if isinstance(outputs, (tuple, list)) else [outputs]
-    return {r.slot for k in wrong if k < len(parts) for r in refs(parts[k])}
-
-
 def _returned(backward: Backward) -> Place | None:
     """A wrong gradient that never had a name: the line that returns it."""
-    slots = _outputs(backward, backward.problem.wrong())
+    slots = backward.returned(backward.problem.wrong())
     steps = [backward.words.steps[s] for s in slots if s in backward.words.steps]
     if not steps:
         return None

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinynet.check.diagnosis.flow import Forward
 from tinynet.check.problem import Problem
-from tinynet.check.diagnosis.recording import Step, fill, record, refs
+from tinynet.check.diagnosis.recording import Ref, Step, fill, record, refs
 from tinynet.check.diagnosis.words import Words
 
 New = Callable[[Step, Sequence[Any]], Any]  # what a step computes instead
@@ -64,7 +65,8 @@ class Backward:
     def __init__(self, problem: Problem, forward: Forward | None) -> None:
         assert problem.backward is not None
         self.problem, self.forward = problem, forward
-        self.program = record(problem.backward, problem.g, *problem.args)
+        self.program = record(inspect.unwrap(problem.backward), problem.g, *problem.args)
+        self.outputs = _for_each(self.program.outputs, problem)
         self.values = self.program.values
         self.words = Words(self.program, ["g", *problem.names])
         self.steps = self.words.steps
@@ -86,8 +88,7 @@ class Backward:
         if key not in self._after:
             self._after[key] = self.program.after(changed)
         values = self.program.run(copies, change, self._after[key], self.values)
-        out = fill(self.program.outputs, values)
-        return list(out) if isinstance(out, (tuple, list)) else [out]
+        return list(fill(tuple(self.outputs), values))
 
     def latest(self, name: str, before: int) -> int | None:
         """The slot that a variable stood for just before a step was made."""
@@ -97,10 +98,8 @@ class Backward:
 
     def behind(self, k: int) -> set[int]:
         """The slots on which the gradient number k depends, through memory too."""
-        outputs = self.program.outputs
-        outputs = outputs[k] if isinstance(outputs, (tuple, list)) else outputs
         memory = self.program.memory
-        found = {r.slot for r in refs(outputs)}
+        found = {r.slot for r in refs(self.outputs[k])}
         for step in reversed(self.program.steps):
             if step.out in found or (step.into is not None and memory[step.into] in found):
                 found.add(step.out)
@@ -108,9 +107,26 @@ class Backward:
                 found.update(memory[slot] for slot in step.reads())
         return found
 
+    def returned(self, wrong: Iterable[int]) -> set[int]:
+        """The slots that were returned as these gradients."""
+        return {r.slot for k in wrong for r in refs(self.outputs[k])}
+
     def here(self, step: Step) -> str:
         """The step as code, with its line."""
         name = self.words.name(step.out)
         code = self.words.expression(step)
         assigned = name and step.into is None
         return f"`{name} = {code}` (line {step.line})" if assigned else f"`{code}` (line {step.line})"
+
+
+def _for_each(outputs: Any, problem: Problem) -> list[Any]:
+    """What the backward code returned, one for each of `wrt`."""
+    if isinstance(outputs, dict):
+        return [outputs.get(problem.names[i]) for i in problem.wrt]
+    several = isinstance(outputs, (tuple, list)) and not isinstance(outputs, Ref)
+    parts = list(outputs) if several else [outputs]
+    if len(parts) == len(problem.args) != len(problem.wrt):
+        return [parts[i] for i in problem.wrt]
+    if len(parts) != len(problem.wrt):
+        raise ValueError("the backward code does not return one gradient for each argument")
+    return parts

@@ -8,6 +8,7 @@ code is not Python over NumPy.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -48,6 +49,8 @@ REPAIRS: tuple[Callable[[Backward, Any], Iterator[Edit]], ...] = (
 
 def diagnose(problem: Problem) -> list[Candidate]:
     """The causes whose repair brings the gradient to the true one, the simplest first."""
+    second = problem.again()
+    problem = dataclasses.replace(problem, again=lambda: second)
     with np.errstate(all="ignore"):
         forward = _recorded(Forward, problem)
         found = [] if forward is None else list(_as_if(forward))
@@ -124,7 +127,10 @@ def _edits(backward: Backward, wrong: Sequence[int]) -> Iterator[Edit]:
     ]
     for repair in REPAIRS:
         for steps in groups:
-            yield from repair(backward, steps)
+            try:
+                yield from repair(backward, steps)
+            except FAILURES:  # an instruction unlike those that the repair was written for
+                continue
     yield from storage.strides(backward)
     yield from slips.all_axes(backward)
 

@@ -141,10 +141,10 @@ def indices(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
     step = steps[-1]
     if step.function not in (operator.getitem, operator.setitem):
         return
-    first, *others = _same_key(backward, steps)
-    if first.out != steps[0].out:
+    together = _same_key(backward, steps)
+    if not together or together[0].out != steps[0].out:
         return  # x[k] += v reads and writes at one key: changed together, and once
-    steps = [first, *others]
+    steps = together
     whole = [i for i, x in enumerate(_parts(step)) if type(x) is int]
     sliced = [i for i, x in enumerate(_parts(step)) if type(x) is slice and _bounded(x)]
     for i in whole:
