@@ -15,7 +15,7 @@ from tinynet.check.diagnosis.fix import sizes
 from tinynet.check.diagnosis.flow import Change, Forward, as_if
 from tinynet.check.diagnosis.meaning import ACTIVATIONS, Found
 from tinynet.check.diagnosis.recording import Ref, Step, fill, nested
-from tinynet.check.diagnosis.words import Words, name_of
+from tinynet.check.diagnosis.words import Words
 from tinynet.tensor import Tensor
 
 
@@ -34,7 +34,9 @@ class Hypothesis(NamedTuple):
 def hypotheses(forward: Forward) -> Iterator[Hypothesis]:
     """All of them, for one forward pass."""
     words = Words(forward.program, forward.problem.names)
-    groups = [steps for steps in forward.program.sites().values() if steps[0].out in forward.depends]
+    groups = [
+        steps for steps in forward.program.sites().values() if steps[0].out in forward.depends
+    ]
     for generate in (missing_paths, constants, products, powers):
         for steps in groups:
             yield from generate(forward, words, steps)
@@ -207,9 +209,7 @@ def _carried(forward: Forward, steps: list[Step], place: int) -> bool:
         return False
     same = [s for s in forward.program.sites().values() if len(s) == len(steps)]
     starts = [step.out for step in min(same, key=lambda s: s[0].out)]
-    return all(
-        starts[i - 1] <= steps[i].reads()[place] < starts[i] for i in range(1, len(steps))
-    )
+    return all(starts[i - 1] <= steps[i].reads()[place] < starts[i] for i in range(1, len(steps)))
 
 
 def own_class(forward: Forward, step: Step) -> bool:
@@ -252,9 +252,7 @@ def _statistic(forward: Forward, slot: int, depth: int = 4) -> str:
     return ""
 
 
-def statistics(
-    forward: Forward, words: Words, groups: list[list[Step]]
-) -> Iterator[Hypothesis]:
+def statistics(forward: Forward, words: Words, groups: list[list[Step]]) -> Iterator[Hypothesis]:
     """Mean and variance both taken for constants, or both differentiated as sums."""
     own = [s for steps in groups for s in steps if s.function in _STATISTICS]
     if len(own) < 2:
@@ -289,7 +287,9 @@ def passed_through(forward: Forward, words: Words) -> Iterator[Hypothesis]:
             if np.shape(forward.values[step.out]) != np.shape(forward.values[slot]):
                 continue
 
-            def change(s: Step, values: Sequence[Any], out: int = step.out, slot: int = slot) -> Any:
+            def change(
+                s: Step, values: Sequence[Any], out: int = step.out, slot: int = slot
+            ) -> Any:
                 return as_if(s, values, values[slot]) if s.out == out else s
 
             what = "the normalised" if step.function is np.divide else "its function"
@@ -499,7 +499,11 @@ def products(forward: Forward, words: Words, steps: list[Step]) -> Iterator[Hypo
                 1.2,
                 _partner(steps, place, lambda _, x: Tensor(np.ones(x.shape))),
             )
-        if step.function is not np.multiply and value.ndim == 2 and value.shape[0] == value.shape[1]:
+        if (
+            step.function is not np.multiply
+            and value.ndim == 2
+            and value.shape[0] == value.shape[1]
+        ):
             for name, f in (("transposed", np.transpose), ("inverted", _inverse)):
                 yield Hypothesis(
                     "transposed",
@@ -520,9 +524,7 @@ def _inverse(x: Any) -> Any:
     return Tensor(np.linalg.inv(x.array).T)
 
 
-def _partner(
-    steps: Sequence[Step], place: int, use: Callable[[Step, Any], Any]
-) -> Change:
+def _partner(steps: Sequence[Step], place: int, use: Callable[[Step, Any], Any]) -> Change:
     """For the gradient of argument `place`, the other argument is use(step, it)."""
 
     def wrong(step: Step, values: Sequence[Any]) -> Any:
@@ -683,18 +685,32 @@ def gates(forward: Forward, words: Words, found: list[Found]) -> Iterator[Hypoth
     for step in parts:
         groups.setdefault(step.site, []).append(step)
     for steps in groups.values():
-        gate = words(steps[-1].out)
+        yield from _gate(words, found, steps, places)
+
+
+def _gate(
+    words: Words, found: list[Found], steps: list[Step], places: dict[int, int]
+) -> Iterator[Hypothesis]:
+    gate, f = words(steps[-1].out), ACTIVATIONS[found[-1].name]
+    menu: list[tuple[str, float, Callable[[Any], Any]]] = [
+        ("is missing", 1.0, np.ones_like),
+        ("is only half there, a instead of the whole", 1.1, lambda a: a),
+        ("is only half there, 1 - a instead of the whole", 1.1, lambda a: 1 - a),
+    ]
+    for what, cost, slope in menu:
+
+        def wrong(s: Step, v: Sequence[Any], slope: Callable[[Any], Any] = slope) -> Any:
+            z = operator.getitem(v[places[s.reads()[0]]], fill(s.args[1], v))
+            a = operator.getitem(v[s.reads()[0]].array, fill(s.args[1], v))
+            return z * Tensor(slope(a))
+
         yield Hypothesis(
             "derivative missing",
-            f"The {found[-1].name} derivative of the gate `{gate}` is missing: "
-            f"{ACTIVATIONS[found[-1].name].formula} with a = `{gate}`; it is a part of "
-            f"`{words(found[-1].a)}` (line {steps[-1].line} of the forward pass).",
+            f"The {f.name} derivative of the gate `{gate}` {what}: {f.formula} with a = `{gate}`, a "
+            f"part of `{words(found[-1].a)}` (line {steps[-1].line} of the forward pass).",
             f"Multiply the gradient of `{gate}` by the derivative.",
-            1.0,
-            _at(
-                steps,
-                lambda s, v: operator.getitem(v[places[s.reads()[0]]], fill(s.args[1], v)),
-            ),
+            cost,
+            _at(steps, wrong),
         )
 
 

@@ -18,11 +18,11 @@ import numpy as np
 
 from tinynet.check.diagnosis.as_if import NONLINEARITIES, own_class
 from tinynet.check.diagnosis.meaning import ACTIVATIONS, same
-from tinynet.check.problem import Array
 from tinynet.check.diagnosis.recording import Ref, Step, fill, nested
 from tinynet.check.diagnosis.retraced import Backward, Edit, compute, edit
 from tinynet.check.diagnosis.scales import factors as named_factors
 from tinynet.check.diagnosis.words import Words
+from tinynet.check.problem import Array
 
 Say = tuple[str, str]
 
@@ -78,7 +78,7 @@ def _with_argument(step: Step, values: Sequence[Any], place: int, x: Any) -> Any
 def _in_place_of(backward: Backward, step: Step, old: Ref, name: str) -> Say:
     words = backward.words
     slot = backward.latest(name, step.out) or 0
-    slots = [slot, *backward.variables[name]]
+    slots = [slot, *(i for _, i in backward.variables[name])]
     about = next((a for i in slots if (a := _is(backward, i))), "")
     line = backward.program.names.get(slot, ("", 0))[1]
     where = f" (line {line})" if line and slot not in words.arguments else ""
@@ -169,7 +169,9 @@ def _differently(backward: Backward, step: Step, words: Words, theirs: Step, nam
     assert backward.forward is not None
     code = f"`{words.expression(theirs, 3)}` (line {theirs.line} of the forward pass)"
     if theirs.function is operator.setitem:
-        own = "each row's own class (the true label) " if own_class(backward.forward, theirs) else ""
+        own = (
+            "each row's own class (the true label) " if own_class(backward.forward, theirs) else ""
+        )
         return (
             f"The forward pass sets {own}`{words.expression(theirs)}` (line {theirs.line}); the "
             f"backward pass leaves that out when it computes `{name}` (line {step.line}) again, "
@@ -185,9 +187,11 @@ def _differently(backward: Backward, step: Step, words: Words, theirs: Step, nam
             "Apply the same mask.",
         )
     own_code = backward.words.expression(step)
-    stat = " (the variance and its root, the standard deviation, mixed up)" if any(
-        f in words.expression(theirs, 4) + own_code for f in ("sqrt", "std")
-    ) else ""
+    stat = (
+        " (the variance and its root, the standard deviation, mixed up)"
+        if any(f in words.expression(theirs, 4) + own_code for f in ("sqrt", "std"))
+        else ""
+    )
     return (
         f"`{name} = {own_code}` (line {step.line}) is not what the forward pass computed: it must be "
         f"{code}{stat}.",
@@ -273,7 +277,10 @@ def _made_of(
     """Ways to make the true gradient of a slot from the variables: u @ W.T, u * φ."""
     key = step.out, slot
     if key not in backward.made_of:
-        backward.made_of[key] = [*_products(backward, step, true), *_multiples(backward, step, true)]
+        backward.made_of[key] = [
+            *_products(backward, step, true),
+            *_multiples(backward, step, true),
+        ]
     yield from backward.made_of[key][:3]
 
 
@@ -351,7 +358,7 @@ def _factors(backward: Backward) -> Iterator[Factor]:
     """The variables of the code, and what derivatives are made of: 1 − a², a(1 − a), z > 0."""
     derivatives = _derivatives(backward)
     for name, slots in backward.variables.items():
-        x = backward.values[slots[-1]]
+        x = backward.values[slots[-1][1]]
         if x.dtype.kind not in "fb" or not x.size:
             continue
         forms: list[tuple[str, Callable[[Any], Any]]] = [(name, lambda a: a)]
@@ -404,9 +411,11 @@ def insertions(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
 
         def say(factor: Factor = factor) -> Say:
             about = f", {factor.about}," if factor.about else _role(backward, factor)
-            mask = "the mask, " if backward.values[
-                backward.latest(factor.name, step.out) or 0
-            ].dtype.kind == "b" else ""
+            mask = (
+                "the mask, "
+                if backward.values[backward.latest(factor.name, step.out) or 0].dtype.kind == "b"
+                else ""
+            )
             return (
                 f"{backward.here(step)} is right only up to the factor `{factor.text}`{about} "
                 f"which is missing{' (' + mask[:-2] + ')' if mask else ''}.",
@@ -425,7 +434,9 @@ def insertions(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
 
 def _role(backward: Backward, factor: Factor) -> str:
     """What a forgotten variable is in the forward pass."""
-    about = _is(backward, backward.variables[factor.name][-1]) if factor.text == factor.name else ""
+    about = (
+        _is(backward, backward.variables[factor.name][-1][1]) if factor.text == factor.name else ""
+    )
     gate = " (a gate)" if "sigmoid" in about else ""
     return f"{about}{gate}," if about else ""
 
@@ -461,9 +472,7 @@ def solved(
 
 def times(steps: Sequence[Step], c: float) -> Edit:
     """The values of these steps, times a constant."""
-    return edit(
-        steps, ("times",), "factor", 9.0, lambda: ("", ""), lambda s, v: c * compute(s, v)
-    )
+    return edit(steps, ("times",), "factor", 9.0, lambda: ("", ""), lambda s, v: c * compute(s, v))
 
 
 def _factor_in_words(backward: Backward, c: float) -> tuple[str, str, float]:

@@ -21,7 +21,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-Site = tuple[str, int, int]  # function, its first line, instruction: the same in each turn of a loop
+Site = tuple[
+    str, int, int
+]  # function, its first line, instruction: the same in each turn of a loop
 _NUMBERS = (bool, int, float, np.generic)
 
 
@@ -79,7 +81,9 @@ class Program:
     def made(self, value: Any) -> int:
         """A new slot for a value."""
         self.memory.append(len(self.values))
-        self.values.append(np.array(value) if isinstance(value, (np.ndarray, np.generic)) else value)
+        self.values.append(
+            np.array(value) if isinstance(value, (np.ndarray, np.generic)) else value
+        )
         return len(self.values) - 1
 
     def note(
@@ -266,10 +270,34 @@ def _method(name: str) -> Callable[..., Any]:
     return method
 
 
-for _name in (
-    "sum mean var std max min prod any all argmax argmin argsort cumsum cumprod ravel copy squeeze "
-    "dot clip round repeat take swapaxes diagonal trace nonzero"
-).split():
+for _name in [
+    "sum",
+    "mean",
+    "var",
+    "std",
+    "max",
+    "min",
+    "prod",
+    "any",
+    "all",
+    "argmax",
+    "argmin",
+    "argsort",
+    "cumsum",
+    "cumprod",
+    "ravel",
+    "copy",
+    "squeeze",
+    "dot",
+    "clip",
+    "round",
+    "repeat",
+    "take",
+    "swapaxes",
+    "diagonal",
+    "trace",
+    "nonzero",
+]:
     setattr(Traced, _name, _method(_name))
 
 
@@ -335,8 +363,8 @@ def plain(x: Any) -> Any:
 
 # -- recording -------------------------------------------------------------------------------------
 
-_MAKERS = "zeros ones empty full eye identity arange linspace".split()
-_GATHERERS = "array asarray asanyarray ascontiguousarray".split()
+_MAKERS = ["zeros", "ones", "empty", "full", "eye", "identity", "arange", "linspace"]
+_GATHERERS = ["array", "asarray", "asanyarray", "ascontiguousarray"]
 
 
 class _NumPy(types.ModuleType):

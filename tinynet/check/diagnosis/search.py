@@ -18,15 +18,13 @@ import numpy as np
 from tinynet.check.diagnosis import operands, slips, storage
 from tinynet.check.diagnosis.as_if import Hypothesis, hypotheses
 from tinynet.check.diagnosis.flow import Forward
-from tinynet.check.problem import Array, Candidate, Problem
-from tinynet.check.diagnosis.retraced import Backward, Edit
+from tinynet.check.diagnosis.retraced import FAILURES, Backward, Edit
 from tinynet.check.diagnosis.values import value_candidates
-from tinynet.errors import TinynetError
+from tinynet.check.problem import Array, Candidate, Problem
 
 UNEXPLAINED = 1.5  # what each wrong gradient adds to the cost of a cause that does not explain it
 BROKEN = 0.5  # what each right gradient adds that would be wrong after the repair
 SECONDS = 4.0  # how long to look for explanations in the code
-FAILURES = (TinynetError, TypeError, ValueError, IndexError, ArithmeticError, AttributeError)
 
 # The repairs of the backward code, instruction by instruction, the simplest first.
 REPAIRS: tuple[Callable[[Backward, Any], Iterator[Edit]], ...] = (
@@ -94,7 +92,9 @@ def _as_if(forward: Forward) -> Iterator[Candidate]:
         if not fits:
             continue
         kept = [k for k in range(len(true)) if k not in wrong]
-        broken = sum(problem.residual(k, true[k] + problem.found[k] - repaired[k]) > 1 for k in kept)
+        broken = sum(
+            problem.residual(k, true[k] + problem.found[k] - repaired[k]) > 1 for k in kept
+        )
         cost = h.cost + UNEXPLAINED * (len(wrong) - len(fits)) + BROKEN * broken
         residual = max(problem.residual(k, repaired[k]) for k in fits)
         yield Candidate(h.kind, h.message, h.hint, cost, tuple(fits), residual)

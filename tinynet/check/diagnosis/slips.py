@@ -82,7 +82,7 @@ def superfluous(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
                 steps,
                 ("keep", place),
                 "superfluous",
-                1.5,
+                1.25,
                 say,
                 lambda s, v, i=place: _broadcast(fill(s.args[i], v), s, v),
             )
@@ -104,7 +104,9 @@ def _broadcast(x: Any, step: Step, values: Sequence[Any]) -> Any:
     """The value, in the shape that the step's own result had."""
     if step.function is np.matmul:
         return x
-    return np.array(np.broadcast_to(x, np.broadcast_shapes(*map(np.shape, fill(step.args, values)))))
+    return np.array(
+        np.broadcast_to(x, np.broadcast_shapes(*map(np.shape, fill(step.args, values))))
+    )
 
 
 def _too_many(backward: Backward, step: Step, kept: Any, dropped: Any) -> Say:
@@ -132,10 +134,29 @@ def _too_many(backward: Backward, step: Step, kept: Any, dropped: Any) -> Say:
             f"Leave out `/ {show}`.",
         )
     what = "term" if step.function in (np.add, np.subtract) else "factor"
+    if what == "term" and _alike(words.steps, kept, dropped):
+        return (
+            f"The term `{show}` in `{code}` (line {line}) adds the same path twice: `{rest}` alone is "
+            f"the gradient.",
+            f"Leave out `{show}`.",
+        )
     return (
         f"The {what} `{show}` in `{code}` (line {line}) is one too many: with `{rest}` alone the "
         f"gradient is right.",
         f"Leave out `{show}`.",
+    )
+
+
+def _alike(steps: dict[int, Step], a: Any, b: Any) -> bool:
+    """Whether two terms are made by one function of one of the same values."""
+    if not isinstance(a, Ref) or not isinstance(b, Ref):
+        return False
+    first, second = steps.get(a.slot), steps.get(b.slot)
+    return (
+        first is not None
+        and second is not None
+        and first.function is second.function
+        and bool(set(first.reads()) & set(second.reads()))
     )
 
 
@@ -239,7 +260,10 @@ def reductions(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
             if step.function is np.mean:
                 what, do = "averaged (a mean) where they must be summed", "np.sum"
             else:
-                what, do = f"summed where they must be averaged (the mean, 1/n with n = {n})", "np.mean"
+                what, do = (
+                    f"summed where they must be averaged (the mean, 1/n with n = {n})",
+                    "np.mean",
+                )
             return f"In {backward.here(step)} the entries are {what}.", f"Use {do}."
 
         yield edit(
@@ -255,9 +279,11 @@ def reductions(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
     kept = bool(step.kwargs.get("keepdims", False))
     for axis in (*range(ndim), None):
         for keep in (True, False):
-            same = axis == now or (now is not None and axis is not None and axis == now % ndim) if (
-                not isinstance(now, tuple)
-            ) else False
+            same = (
+                axis == now or (now is not None and axis is not None and axis == now % ndim)
+                if (not isinstance(now, tuple))
+                else False
+            )
             if same and keep == kept:
                 continue
 
@@ -351,9 +377,7 @@ def numbers(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
                     "branch",
                     1.4,
                     absolute,
-                    lambda s, v, i=place: compute(
-                        s, v, **{f"a{i}": np.abs(fill(s.args[i], v))}
-                    ),
+                    lambda s, v, i=place: compute(s, v, **{f"a{i}": np.abs(fill(s.args[i], v))}),
                 )
 
 

@@ -37,9 +37,11 @@ def overwritten(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
     if step.function is operator.setitem and not isinstance(step.args[2], Ref):
 
         def erased() -> Say:
-            again = "in each turn of the loop, so only the last one counts" if (
-                len(steps) > 1
-            ) else "and loses what was accumulated"
+            again = (
+                "in each turn of the loop, so only the last one counts"
+                if (len(steps) > 1)
+                else "and loses what was accumulated"
+            )
             return (
                 f"`{words.expression(step)}` (line {step.line}) resets the array {again}: the "
                 f"gradients of all turns must be added up (accumulated).",
@@ -71,9 +73,11 @@ def _rebound(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
         return
 
     def say() -> Say:
-        again = "in each turn of the loop: only the last one is kept" if (
-            len(steps) > 1
-        ) else "the second time: only the last path is kept"
+        again = (
+            "in each turn of the loop: only the last one is kept"
+            if (len(steps) > 1)
+            else "the second time: only the last path is kept"
+        )
         return (
             f"{backward.here(step)} overwrites `{name}` {again}; the gradients of all paths must be "
             f"accumulated with +=.",
@@ -242,7 +246,9 @@ def _counter(backward: Backward, steps: list[Step], i: int, name: str) -> Edit:
         return y if s.into is None else v[s.into]
 
     def say() -> Say:
-        old = [c for c, x in step.counters.items() if all(s.counters[c] == _parts(s)[i] for s in steps)]
+        old = [
+            c for c, x in step.counters.items() if all(s.counters[c] == _parts(s)[i] for s in steps)
+        ]
         was = f"`{old[0]}`" if old else str(_parts(step)[i])
         return (
             f"The wrong index along axis {i} in {backward.here(step)}: {was} where `{name}` belongs"
@@ -286,5 +292,3 @@ def slices_exchanged(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
                 say,
                 lambda s, v, keys=keys: compute(s, v, a1=keys[s.out]),
             )
-
-
