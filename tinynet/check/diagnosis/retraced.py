@@ -15,9 +15,9 @@ from tinynet.check.diagnosis.words import Words
 from tinynet.check.problem import Problem
 from tinynet.errors import TinynetError
 
-# What code may raise that is not made for traced arrays, or for Tensors, or was changed at one place.
+# What code may raise that is not made for traced arrays or Tensors, or that was changed.
 FAILURES = (TinynetError, TypeError, ValueError, IndexError, ArithmeticError, AttributeError)
-New = Callable[[Step, Sequence[Any]], Any]  # what a step computes instead
+New = Callable[..., Any]  # (step, values) -> what the step computes instead
 
 
 class Edit(NamedTuple):

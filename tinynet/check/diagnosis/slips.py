@@ -1,4 +1,4 @@
-"""Slips in one instruction of the backward pass: a sign, an operator, a transpose, an axis, a number."""
+"""Slips in one instruction of the backward pass: a sign, a transpose, an axis, a number."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ def superfluous(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
 
         def undone() -> Say:
             return (
-                f"{backward.here(step)} is one call too many: with `{backward.words(step.reads()[0])}` "
-                f"as it is, the gradient is right.",
+                f"{backward.here(step)} is one call too many: with "
+                f"`{backward.words(step.reads()[0])}` as it is, the gradient is right.",
                 "Leave the call out.",
             )
 
@@ -136,8 +136,8 @@ def _too_many(backward: Backward, step: Step, kept: Any, dropped: Any) -> Say:
     what = "term" if step.function in (np.add, np.subtract) else "factor"
     if what == "term" and _alike(words.steps, kept, dropped):
         return (
-            f"The term `{show}` in `{code}` (line {line}) adds the same path twice: `{rest}` alone is "
-            f"the gradient.",
+            f"The term `{show}` in `{code}` (line {line}) adds the same path twice: `{rest}` alone "
+            f"is the gradient.",
             f"Leave out `{show}`.",
         )
     return (
@@ -253,7 +253,8 @@ def reductions(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
         return
     ndim = np.ndim(backward.values[x.slot])
     n = np.size(backward.values[x.slot]) // max(1, np.size(backward.values[step.out]))
-    other = {np.sum: np.mean, np.mean: np.sum}.get(step.function)
+    others: dict[Any, Any] = {np.sum: np.mean, np.mean: np.sum}
+    other = others.get(step.function)
     if other is not None:
 
         def say() -> Say:
@@ -314,7 +315,7 @@ def all_axes(backward: Backward) -> Iterator[Edit]:
             def say(new: int = new, axis: int = axis, apart: list[Step] = apart) -> Say:
                 lines = ", ".join(str(n) for n in dict.fromkeys(s.line for s in apart))
                 return (
-                    f"The sums and means of lines {lines} run over the wrong axis: {axis}, where the "
+                    f"The sums and means of lines {lines} run over the wrong axis: {axis}, but the "
                     f"forward pass normalises along axis {new}.",
                     f"Use axis={new}.",
                 )

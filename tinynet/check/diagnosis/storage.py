@@ -1,5 +1,5 @@
-"""Slips of memory in the backward pass: = for +=, an array changed under another name, a wrong index,
-a statement that erases what was there.
+"""Slips of memory in the backward pass: = for +=, an array changed under another name, a wrong
+index, a statement that erases what was there.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def _rebound(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
             else "the second time: only the last path is kept"
         )
         return (
-            f"{backward.here(step)} overwrites `{name}` {again}; the gradients of all paths must be "
-            f"accumulated with +=.",
+            f"{backward.here(step)} overwrites `{name}` {again}; the gradients of all paths must "
+            f"be accumulated with +=.",
             f"Write `{name} += …`.",
         )
 
@@ -109,8 +109,8 @@ def aliases(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
 
     def say() -> Say:
         return (
-            f"`{words.expression(writer)}` (line {writer.line}) changes `{name}` in place: the name "
-            f"on its left is an alias, not a copy, of `{name}`, and the changed values are used "
+            f"`{words.expression(writer)}` (line {writer.line}) changes `{name}` in place: the "
+            f"name on its left is an alias, not a copy, of `{name}`, and the new values are used "
             f"later as if they were the old ones.",
             f"Make a copy first: `{name}.copy()`.",
         )
