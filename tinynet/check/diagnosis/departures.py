@@ -27,6 +27,7 @@ def departures(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
         return
     words = Words(forward.program, backward.problem.names)
     value = backward.values[step.out]
+    returned = backward.returned(backward.problem.wrong())
     places: list[tuple[int | None, Array]] = [
         (i, backward.values[r.slot])
         for i, r in arguments(step)
@@ -38,7 +39,7 @@ def departures(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
             for i, r in arguments(step)
             if np.shape(value) != np.shape(backward.values[r.slot])
         ]
-    if backward.words.name(step.out) is not None:
+    if backward.words.name(step.out) is not None or step.out in returned:
         places.append((None, backward.values[step.out]))
     for slot, true in forward.true.items():
         fitting = [(i, x) for i, x in places if np.shape(x) == true.shape and not same(true, x)]
@@ -69,14 +70,13 @@ def _departs(
 ) -> Say:
     words = backward.words
     if place is None:
-        name = words.name(step.out)
-        wrong = f"`{name} = {words.expression(step)}` (line {step.line})"
+        wrong = backward.here(step)
     else:
         name = words(step.reads()[place])
         wrong = f"`{name}` in {backward.here(step)}"
     return (
         f"{wrong} is not the gradient of `{gradient_of}`: it must be `{must_be}.",
-        f"Use `{must_be}.",
+        f"Use `{must_be.split('`')[0]}`.",
     )
 
 

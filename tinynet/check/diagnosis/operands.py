@@ -60,6 +60,50 @@ def operands(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
             )
 
 
+def forward_operands(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
+    """A value of the forward pass, which no variable of the backward code holds, for an argument."""
+    step, forward = steps[-1], backward.forward
+    if forward is None or len(steps) > 1 or step.into is not None:
+        return
+    words = Words(forward.program, backward.problem.names)
+    held = [backward.values[s] for bound in backward.variables.values() for _, s in bound]
+    for place, old in arguments(step):
+        value = backward.values[old.slot]
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "fb" or not value.ndim:
+            continue
+        for slot, theirs in enumerate(forward.values):
+            if not isinstance(theirs, np.ndarray) or theirs.shape != value.shape:
+                continue
+            if theirs.dtype.kind not in "fb" or any(same(theirs, x) for x in (value, *held)):
+                continue
+
+            def say(slot: int = slot, old: Ref = old) -> Say:
+                return (
+                    f"{backward.here(step)} uses `{backward.words(old.slot)}` where `{words(slot)}` of "
+                    f"the forward pass belongs{_is_forward(backward, slot)}.",
+                    f"Use `{words(slot)}` there.",
+                )
+
+            yield edit(
+                steps,
+                ("forward operand", place, slot),
+                "other value",
+                1.45,
+                say,
+                lambda s, v, i=place, slot=slot: with_operand(
+                    s, v, i, np.array(forward.values[slot])
+                ),
+            )
+
+
+def _is_forward(backward: Backward, slot: int) -> str:
+    assert backward.forward is not None
+    for found in (*backward.forward.softmaxes, *backward.forward.activations):
+        if found.a == slot:
+            return f", the output of the {found.name}"
+    return ""
+
+
 def arguments(step: Step) -> Iterator[tuple[int, Ref]]:
     """The values among the arguments, numbered as they come, in lists too."""
     yield from enumerate(Ref(slot) for slot in step.reads())
@@ -85,6 +129,12 @@ def _in_place_of(backward: Backward, step: Step, old: Ref, name: str) -> Say:
     where = f" (line {line})" if line and slot not in words.arguments else ""
     right = f"`{name}`{where} belongs{about}"
     made = words.steps.get(old.slot)
+    if same(-backward.values[slot], backward.values[old.slot]):
+        return (
+            f"The sign of `{words(old.slot)}` in {backward.here(step)} is wrong: `{name}` belongs there "
+            f"(factor -1).",
+            f"Use `{name}` there.",
+        )
     if made is not None and made.function is np.concatenate:
         parts = made.reads()
         twice = [words(p) for p in dict.fromkeys(parts) if parts.count(p) > 1]
@@ -98,7 +148,7 @@ def _in_place_of(backward: Backward, step: Step, old: Ref, name: str) -> Say:
     if pre and step.function not in (np.matmul, np.dot):
         return (
             f"{backward.here(step)} takes the derivative of the {pre} at the wrong place: "
-            f"evaluated at `{words(old.slot)}`, where `{name}`{where}, its pre-activation, belongs.",
+            f"evaluated at `{words(old.slot)}`, where `{name}`{where} belongs (the pre-activation).",
             f"Use `{name}` there.",
         )
     return f"{backward.here(step)} uses `{words(old.slot)}` where {right}.", f"Use `{name}` there."
@@ -235,7 +285,9 @@ def _factors(backward: Backward) -> Iterator[Factor]:
         if x.dtype.kind not in "fb" or not x.size:
             continue
         forms: list[tuple[str, Callable[[Any], Any]]] = [(name, lambda a: a)]
-        if x.dtype.kind == "f":
+        if x.size == 1:
+            forms.append((f"1 / {name}", lambda a: 1 / a))
+        elif x.dtype.kind == "f":
             forms += [
                 (f"(1 - {name}**2)", lambda a: 1 - a * a),
                 (f"{name} * (1 - {name})", lambda a: a * (1 - a)),
@@ -244,7 +296,7 @@ def _factors(backward: Backward) -> Iterator[Factor]:
                 (f"({name} > 0)", lambda a: (a > 0) * 1.0),
             ]
         for text, f in forms:
-            about = next((d for v, d in derivatives if same(f(x), v)), "")
+            about = next((d for v, d in derivatives if x.size > 1 and same(f(x), v)), "")
             cost = 1.1 if about else 1.5 if text == name else 2.6 if ">" in text else 1.8
             yield Factor(text, name, about, cost, f)
 
@@ -277,9 +329,15 @@ def insertions(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
         if slot is None:
             continue
         shape = np.shape(backward.values[slot])
-        if len(shape) > value.ndim or any(
-            n not in (1, m) for n, m in zip(shape[::-1], value.shape[::-1], strict=False)
-        ):
+        fits = len(shape) <= value.ndim and all(
+            n in (1, m) for n, m in zip(shape[::-1], value.shape[::-1], strict=False)
+        )
+        if not fits and value.ndim == 2 and shape == value.shape[:1]:  # one factor for each row
+            form = factor.form
+            factor = factor._replace(
+                text=f"{factor.text}[:, None]", form=lambda a, form=form: form(a)[:, None]
+            )
+        elif not fits:
             continue
 
         def say(factor: Factor = factor) -> Say:
@@ -361,7 +419,7 @@ def _factor_in_words(backward: Backward, c: float) -> tuple[str, str, float]:
                                 f"off by a constant factor: the {x:.6g} of the forward pass (line "
                                 f"{step.line}) is missing",
                                 f"{what.capitalize()} by {x:.6g}.",
-                                1.7,
+                                1.1,
                             )
     one = np.array([1.0, 2.0])
     ratio = dataclasses.replace(

@@ -69,11 +69,7 @@ def _path_in_words(
         )
     uses = sum(s.reads().count(slot) for s in forward.program.steps)
     if uses > 1 or slot in words.arguments:
-        inner = ""
-        if len(step.reads()) == 1 and step.function not in (np.transpose, np.reshape, np.sum):
-            inner = " (chain rule: the inner derivative of that term)"
-        elif step.function is np.add:
-            inner = " (the skip, or residual, path)"
+        inner = _rule(forward, step, slot)
         return (
             "missing term",
             f"`{words(slot)}` is used more than once, and its path through {here} is missing from "
@@ -90,12 +86,38 @@ def _path_in_words(
     )
 
 
+def _rule(forward: Forward, step: Step, slot: int) -> str:
+    """The rule of calculus that a forgotten path belongs to: where it meets the other paths."""
+    mine, others = {step.out}, set[int]()
+    for s in forward.program.steps:
+        if s.out == step.out:
+            continue
+        reads = set(s.reads())
+        if slot in reads or reads & others:
+            others.add(s.out)
+        if reads & mine:
+            mine.add(s.out)
+        if s.out in mine and s.out in others:
+            if s.function in (np.multiply, np.matmul, np.dot):
+                return " (product rule: one term of two)"
+            if s.function is np.divide:
+                return " (quotient rule: the second term)"
+            break
+    if step.function is np.add:
+        return " (the skip, or residual, path)"
+    if len(step.reads()) == 1 and step.function not in (np.transpose, np.reshape, np.sum):
+        return " (chain rule: the inner derivative of that term)"
+    return ""
+
+
 def carried(forward: Forward, steps: list[Step], place: int) -> bool:
     """Whether the argument is what the turn before left behind."""
     if len(steps) < 2:
         return False
     same = [s for s in forward.program.sites().values() if len(s) == len(steps)]
     starts = [step.out for step in min(same, key=lambda s: s[0].out)]
+    if any(place >= len(step.reads()) for step in steps):
+        return False
     return all(starts[i - 1] <= steps[i].reads()[place] < starts[i] for i in range(1, len(steps)))
 
 

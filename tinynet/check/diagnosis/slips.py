@@ -22,6 +22,8 @@ _SWAPS: dict[Any, list[tuple[str, Callable[..., Any]]]] = {
     np.less: [(">", np.greater)],
     np.greater_equal: [("<", np.less)],
     np.less_equal: [(">", np.greater)],
+    np.maximum: [("minimum", np.minimum)],
+    np.minimum: [("maximum", np.maximum)],
 }
 _ARITHMETIC = (np.add, np.subtract, np.multiply, np.divide)
 
@@ -39,9 +41,11 @@ def operators(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
                 what = "the operation is wrong"
             if sign in "<>":
                 what = "the mask is inverted, the comparison the wrong way round"
+            if "m" in sign:
+                what = "the other side is taken, with the wrong sign"
             return f"In {backward.here(step)} {what}: it must be `{sign}`.", f"Write `{sign}`."
 
-        kind = "sign" if sign in "+-" else "mask" if sign in "<>" else "operation"
+        kind = "sign" if sign in "+-m" else "mask" if sign in "<>" else "operation"
         yield edit(
             steps,
             ("swap", sign),
@@ -82,7 +86,7 @@ def superfluous(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
                 steps,
                 ("keep", place),
                 "superfluous",
-                1.25,
+                1.25 if isinstance(dropped, Ref) else 1.4,
                 say,
                 lambda s, v, i=place: _broadcast(fill(s.args[i], v), s, v),
             )
@@ -180,6 +184,24 @@ def transposes(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
                 return compute(s, v, **{f"a{i}": np.transpose(fill(s.args[i], v))})
 
             yield edit(steps, ("transpose", place), "transposed", 1.1, say, transposed)
+    if step.function in (np.matmul, np.dot) and len(step.reads()) == 2:
+
+        def order() -> Say:
+            a, b = (words(slot) for slot in step.reads())
+            return (
+                f"The factors of {backward.here(step)} stand in the wrong order, transposed or swapped: "
+                f"the product must be `{b} @ {a}`.",
+                "Exchange the factors.",
+            )
+
+        yield edit(
+            steps,
+            ("order",),
+            "transposed",
+            1.15,
+            order,
+            lambda s, v: np.matmul(*reversed(fill(s.args, v))),
+        )
     if step.function in (np.matmul, np.dot) and all(
         np.ndim(x) == 1 for x in fill(step.args, values)
     ):
@@ -326,6 +348,25 @@ def all_axes(backward: Backward) -> Iterator[Edit]:
             yield edit(apart, ("axes", axis, new), "axis", 1.2, say, along)
 
 
+def scaled(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
+    """A factor 2, ½ or −1 inside a formula that is not linear."""
+    step = steps[-1]
+    value = backward.values[step.out]
+    if step.into is not None or not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        return
+    menu = (
+        (-1.0, "has the wrong sign (factor -1)", "Change the sign."),
+        (0.5, "is twice too large: the factor 1/2 (half) is missing", "Multiply by 0.5."),
+        (2.0, "is twice too small: the factor 2 is missing", "Multiply by 2."),
+    )
+    for c, what, hint in menu:
+
+        def say(what: str = what, hint: str = hint) -> Say:
+            return f"{backward.here(step)} {what}.", hint
+
+        yield edit(steps, ("scaled", c), "factor", 1.45, say, lambda s, v, c=c: c * compute(s, v))
+
+
 def numbers(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
     """A constant of the code that must be another: an exponent, an offset, a tolerance."""
     step = steps[-1]
@@ -401,4 +442,21 @@ def exchanged(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
             1.1,
             say,
             lambda s, v: compute(s, v, a1=s.args[2], a2=s.args[1]),
+        )
+    joins = (np.concatenate, np.vstack, np.hstack, np.stack)
+    if step.function in joins and isinstance(step.args[0], (list, tuple)):
+
+        def order() -> Say:
+            return (
+                f"The parts of {backward.here(step)} stand in the wrong order (swapped, shifted).",
+                "Put them in the order of the forward pass.",
+            )
+
+        yield edit(
+            steps,
+            ("order",),
+            "order",
+            1.2,
+            order,
+            lambda s, v: compute(s, v, a0=type(s.args[0])(reversed(s.args[0]))),
         )

@@ -72,16 +72,26 @@ def derivatives(forward: Forward, words: Words, found: list[Found]) -> Iterator[
         1.3,
         lambda z, a: -f.derivative(z, a),
     )
-    yield hypothesis(
-        "derivative place",
-        f"The {kind} derivative of the {here} is taken at the wrong place: evaluated at the output "
-        f"`{a}` instead of z, {'the pre-activation' if kind == 'activation' else 'the input'}",
-        1.1,
-        lambda _, a: f.derivative(a, f.value(a)),
-    )
+    if kind == "activation" or f.name == "log":
+        yield hypothesis(
+            "derivative place",
+            f"The {kind} derivative of the {here} is taken at the wrong place: evaluated at the output "
+            f"`{a}` instead of z, {'the pre-activation' if kind == 'activation' else 'the input'}",
+            1.1,
+            lambda _, a: f.derivative(a, f.value(a)),
+        )
+    if f.name == "square":
+        yield hypothesis(
+            "factor",
+            f"The factor 2 of the derivative of the {here} is missing",
+            1.0,
+            lambda z, _: z,
+        )
+        return
     for formula, slope in _WRONG_SLOPES.items():
         slopes = slope(*values)
-        if formula != f.formula and np.ptp(slopes) > 0:  # a constant is no formula, but a factor
+        # A constant is no formula, but a factor.
+        if formula != f.formula and (np.size(slopes) == 1 or np.ptp(slopes) > 0):
             yield hypothesis(
                 "derivative formula",
                 f"The {kind} derivative of the {here} has the wrong formula, {formula}",

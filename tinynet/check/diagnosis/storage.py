@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinynet.check.diagnosis.paths import own_class
 from tinynet.check.diagnosis.recording import Ref, Step, fill, nested
 from tinynet.check.diagnosis.retraced import Backward, Edit, compute, edit
 
@@ -257,6 +258,76 @@ def _counter(backward: Backward, steps: list[Step], i: int, name: str) -> Edit:
         )
 
     return edit(steps, ("counter", i, name), "index", 1.4, say, new)
+
+
+def labels(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
+    """The entries of an index array: whole columns, or row and column exchanged."""
+    step = steps[-1]
+    if step.function not in (operator.getitem, operator.setitem):
+        return
+    together = _same_key(backward, steps)
+    key = fill(_parts(step), backward.values)
+    if not together or together[0].out != steps[0].out or len(key) != 2:
+        return
+    index = [isinstance(x, np.ndarray) and x.dtype.kind in "iu" for x in key]
+    menu: list[tuple[str, str, Any]] = []
+    if all(index):
+        menu.append(
+            ("swapped", "are swapped (transposed): the label stands on the wrong axis", (1, 0))
+        )
+    if sum(index) == 1 and isinstance(key[index.index(False)], slice):
+        menu.append(
+            (
+                "arange",
+                "take whole columns or rows instead of one entry for each example: the other index "
+                "must be np.arange, as in x[np.arange(n), labels]",
+                None,
+            )
+        )
+    for name, what, order in menu:
+
+        def new(s: Step, v: Sequence[Any], order: Any = order) -> Any:
+            parts = fill(_parts(s), v)
+            if order is not None:
+                parts = tuple(parts[i] for i in order)
+            else:
+                n = next(x.size for x in parts if isinstance(x, np.ndarray))
+                parts = tuple(np.arange(n) if isinstance(x, slice) else x for x in parts)
+            y = compute(s, v, a1=parts)
+            return y if s.into is None else v[s.into]
+
+        def say(what: str = what) -> Say:
+            return f"The indices of {backward.here(step)} {what}.", "Correct the index."
+
+        # x[k] += c reads, adds and writes: the middle step must see the new shapes too.
+        yield edit(together, ("labels", name), "index", 1.1, say, new)
+
+
+def unsubtracted(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
+    """The 1 of the true class that softmax minus one-hot needs."""
+    step, forward = steps[-1], backward.forward
+    value = backward.values[step.out]
+    if forward is None or len(steps) > 1 or step.into is not None or np.ndim(value) != 2:
+        return
+    for theirs in forward.program.steps:
+        if theirs.function is not operator.getitem or not own_class(forward, theirs):
+            continue
+        if np.shape(forward.values[theirs.reads()[0]]) != np.shape(value):
+            continue
+
+        def say() -> Say:
+            return (
+                f"The 1 of the right class is not subtracted from {backward.here(step)}: the "
+                f"gradient is the softmax minus the one-hot label.",
+                "Subtract 1 at [np.arange(n), labels].",
+            )
+
+        def new(s: Step, v: Sequence[Any], theirs: Step = theirs) -> Any:
+            y = np.array(compute(s, v))
+            y[fill(theirs.args[1], forward.values)] -= 1
+            return y
+
+        yield edit(steps, ("label", theirs.out), "missing term", 1.1, say, new)
 
 
 def slices_exchanged(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
