@@ -31,18 +31,18 @@ from typing import Any
 
 import numpy as np
 
-MODULES = ("linear", "mlp", "activations", "losses", "softmax", "conv", "norm", "sequences")
-MODULES += ("arrays", "traps")
+MODULES = ("linear", "mlp", "activations", "losses", "softmax", "conv", "norm")
+MODULES += ("recurrent", "attention", "arrays", "matrices", "traps", "odd_traps")
 
 # What a diagnosis may say. Within a string, | separates the alternatives, & joins what must all
 # be there.
 SIGN = "sign | minus | negat"
 TWO = "factor & 2 | twice | half | halv | 1/2 | 0.5 | 2 times | factor of two | doubl"
 MEAN = "1/n | 1/m | mean | average | batch size | divide | divid | number of"
-TRANSPOSED = "transpos | .t "
+TRANSPOSED = "transpos"
 AXIS = "axis | axes"
 UNSUMMED = "broadcast | not summed | sum over | summed over | sum it over"
-OVERWRITTEN = "overwr | accumul | += | add up | only the last | last one"
+OVERWRITTEN = "overwr | accumul | += | add up | added up | only the last | last one"
 PATH = "path | used twice | both uses | second use | other use | each use | accumul | used in two"
 TIME = "time step | time-step | off by one | off-by-one | previous | one step | shifted"
 PRODUCT = "product rule | one term | a term | other term | second term | first term | summand"
@@ -88,8 +88,8 @@ _cases: dict[str, Case] = {}
 
 def slip(id: str, mistake: str, keywords: str, *edits: tuple[str, str]) -> Slip:
     """A mistake: what is written (old, new) in the text of the model, each old one found once."""
-    sets = [{w.strip("\n") for w in alternative.split("&")} for alternative in keywords.split("|")]
-    return Slip(id, mistake, [{w.strip() for w in words} for words in sets], edits)
+    alternatives = [words.split("&") for words in keywords.split("|")]
+    return Slip(id, mistake, [{w.strip() for w in words} for words in alternatives], edits)
 
 
 def model(

@@ -18,7 +18,7 @@ model(
     slip(
         "prelu-branches-swapped",
         "the two sides of the kink are swapped: a belongs to the negative one",
-        "swap | branch | invert | exchang | negative side | where | x < 0 | mask | x > 0",
+        "swap | branch | invert | exchang | negative side | x < 0 | mask | x > 0",
         ("np.where(x > 0, 1.0, a)", "np.where(x > 0, a, 1.0)"),
     ),
     slip(
@@ -51,13 +51,13 @@ model(
     slip(
         "elu-value-for-slope",
         "alpha (exp(x) - 1) is the value on the negative side; its slope has no - 1",
-        f"{SLOPE} | value | exp | elu",
+        f"{SLOPE} | exp( | np.exp | `exp` | exponenti | exp of",
         ("alpha * np.exp(x[neg])", "alpha * (np.exp(x[neg]) - 1)"),
     ),
     slip(
         "elu-alpha-forgotten",
         "the factor alpha on the negative side is missing",
-        "alpha | 1.5 | factor",
+        "alpha | 1.5",
         ("alpha * np.exp(x[neg])", "np.exp(x[neg])"),
     ),
     wrt=(0,),
@@ -88,7 +88,7 @@ model(
     slip(
         "gelu-second-factor-only",
         "the product rule has two terms: the one that differentiates x is missing",
-        f"{PRODUCT} | left",
+        PRODUCT,
         ("(left + right)", "right"),
     ),
     slip(
@@ -233,7 +233,7 @@ model(
     slip(
         "sigmoid-prime-of-activation",
         "sigmoid_prime expects x and was given the activation: the sigmoid is applied twice",
-        "twice | activation | already | not of | sigmoid_prime(x) | at x | output",
+        "twice | activation | already | sigmoid_prime(x)",
         ("sigmoid_prime(x)", "sigmoid_prime(activation)"),
     ),
     slip(
@@ -271,7 +271,7 @@ model(
     slip(
         "relu-multiplied-by-output",
         "multiplied by the output of the ReLU instead of by its slope 0 or 1",
-        f"{SLOPE} | relu | mask | 0 or 1 | output | value | a > 0",
+        f"{SLOPE} | relu | mask | 0 or 1 | a > 0",
         ("return (da,)", "return (da * a,)"),
     ),
 )
@@ -292,7 +292,7 @@ model(
     slip(
         "tanh-square-of-input",
         "1 - y² takes the output y, not the input u",
-        "tanh | output | y * y",
+        "tanh | y * y",
         ("(1 - y * y)", "(1 - u * u)"),
     ),
     slip(
@@ -317,7 +317,7 @@ model(
     slip(
         "softsign-denominator-not-squared",
         "the quotient rule squares the denominator",
-        "square | power | low**2 | quotient | by low | / low | factor",
+        "square | power | low**2 | quotient | by low | / low",
         ("g / low**2", "g / low"),
     ),
 )
@@ -337,19 +337,19 @@ model(
     slip(
         "hard-sigmoid-slope-one",
         "inside the slope is 0.2, not 1",
-        "0.2 | factor | 5 times | 1/5",
+        "0.2 | 5 times | 1/5",
         ("0.2 * inside", "inside"),
     ),
     slip(
         "hard-sigmoid-bounds-on-x",
         "the bounds 0 and 1 are those of y, but x was compared to them",
-        "mask | clip | y > 0 | bound | inside | saturat",
+        "mask | clip | y > 0 | bound | saturat",
         ("np.logical_and(y > 0, y < 1)", "np.logical_and(x > 0, x < 1)"),
     ),
     slip(
         "hard-sigmoid-upper-bound-only",
         "only above is the gradient cut off, not below",
-        "mask | clip | y > 0 | bound | inside | saturat | below",
+        "mask | clip | y > 0 | bound | saturat",
         ("np.logical_and(y > 0, y < 1)", "y < 1"),
     ),
 )
@@ -411,7 +411,7 @@ model(
     slip(
         "maxout-all-pieces",
         "every piece gets the gradient, not only the largest",
-        "mask | max | largest | winner | argmax | best",
+        "mask | max | largest | winner | argmax",
         ("(best * g[..., None])", "np.repeat(g[..., None], 2, axis=2)"),
     ),
 )
@@ -438,7 +438,7 @@ model(
     slip(
         "threshold-value-kept",
         "the value x is written where g belongs",
-        "value | g[keep] | incoming | upstream | cotangent | instead of g | `g`",
+        "g[keep] | incoming | upstream | cotangent | instead of g | `g`",
         ("out[keep] = g[keep]", "out[keep] = x[keep]"),
     ),
 )

@@ -115,7 +115,7 @@ model(
     slip(
         "causal-conv-tap-not-transposed",
         "each tap is a matrix and has to be transposed on the way back; it is square",
-        f"{TRANSPOSED} | .t",
+        f"{TRANSPOSED} | v.t | swapaxes",
         ("g @ w[j].T", "g @ w[j]"),
     ),
 )
@@ -162,7 +162,7 @@ model(
     slip(
         "conv2d-rows-and-columns-swapped",
         "the window was put at (j, i) instead of (i, j)",
-        f"swap | {TRANSPOSED} | {AXIS} | j, i | i and j | rows | order",
+        f"swap | {TRANSPOSED} | {AXIS} | j, i | i and j | order",
         ("dP[:, i : i + 3, j : j + 3] +=", "dP[:, j : j + 3, i : i + 3] +="),
     ),
     slip(
@@ -194,7 +194,7 @@ model(
     slip(
         "conv2d-kernel-not-rotated",
         "the way back is a convolution with the kernel turned by 180 degrees; it was not turned",
-        "flip | rotat | revers | 180 | turned",
+        "flip | rotat | revers | 180",
         ("w[:, :, ::-1, ::-1]", "w"),
     ),
     slip(
@@ -265,7 +265,7 @@ model(
     slip(
         "depthwise-kernels-shared",
         "each channel has its own kernel; the gradients of all were added up",
-        "sum | channel | separate | own | each",
+        "sum | channel | separate | its own",
         ("np.stack(dk)", "np.stack(dk) * 0 + sum(dk)"),
     ),
 )
@@ -289,7 +289,7 @@ model(
     slip(
         "transposed-conv-stride-one",
         "the pieces start 2 apart; the stride is missing",
-        "stride | step | 2 * i | slice",
+        "stride | 2 * i | slice",
         ("[g[2 * i : 2 * i + len(k)]", "[g[i : i + len(k)]"),
     ),
     slip(
@@ -321,7 +321,7 @@ model(
     slip(
         "max-pool-index-within-window",
         "argmax counts within the window; where the window begins was not added",
-        "offset | argmax | window | first + | position | index | start",
+        "offset | argmax | window | first + | index",
         ("best = first + np.argmax", "best = np.argmax"),
     ),
     slip(
@@ -421,7 +421,7 @@ model(
     slip(
         "variation-upper-neighbour-forgotten",
         "a difference has two ends; the upper one gets no gradient",
-        "missing | neighbour | term | d[:-1] | other end | path | used twice | both",
+        "neighbour | term | d[:-1] | path | used twice",
         ("\n    d[:-1] -= down", ""),
     ),
 )

@@ -66,7 +66,7 @@ model(
     slip(
         "logistic-margin-exponent-sign",
         "the sigmoid has the wrong sign in its exponent, so it is 1 - sigmoid",
-        f"{SIGN} | exp(margin | 1 - | sigmoid",
+        f"{SIGN} | exp(margin | sigmoid",
         ("np.exp(margin)", "np.exp(-margin)"),
     ),
     slip(
@@ -137,7 +137,7 @@ model(
     slip(
         "softmax-regression-whole-columns",
         "P[:, y] takes 1 from whole columns instead of from one entry for each example",
-        "index | arange | one-hot | one hot | correct class | each row | columns | label",
+        "index | arange | one-hot | one hot | correct class | columns | label",
         ("P[np.arange(n), y]", "P[:, y]"),
     ),
     slip(
@@ -217,7 +217,7 @@ model(
     slip(
         "poisson-linear-residual",
         "the residual of linear regression: eta - counts without the exp of the link",
-        "exp",
+        "exp( | np.exp | `exp` | exponenti | exp of",
         ("np.exp(eta) - counts)", "eta - counts)"),
     ),
     wrt=(0,),
@@ -253,7 +253,7 @@ model(
     slip(
         "elastic-net-data-term-lost",
         "the last line sets grad where it should add: the rest of the gradient is lost",
-        f"{OVERWRITTEN} | term | missing",
+        f"{OVERWRITTEN} | term",
         ("grad += l2 * w", "grad = l2 * w"),
     ),
     slip(
@@ -282,7 +282,7 @@ model(
     slip(
         "ridge-divided-by-rows",
         "the mean runs over all entries of Y, not only over its rows",
-        f"{MEAN} | size | factor 2 | 2 times | twice | columns | all entries",
+        f"{MEAN} | factor 2 | 2 times | twice | columns",
         ("/ Y.size", "/ len(Y)"),
     ),
     slip(
@@ -294,7 +294,7 @@ model(
     slip(
         "ridge-bias-row-last",
         "the gradient of the bias was put into the last row, W has it in the first",
-        "order | bias | roll | permut | shift | rows | first row",
+        "order | bias | roll | permut | shift | first row",
         ("[D.sum(axis=0), X.T @ D]", "[X.T @ D, D.sum(axis=0)]"),
     ),
     wrt=(0,),

@@ -48,7 +48,7 @@ model(
     slip(
         "mlp-mask-forgotten",
         "the slope of the ReLU is missing: d goes through the dead units too",
-        "mask | relu | > 0",
+        "mask | relu | > 0)",
         ("d = d * (inputs[k] > 0)", "d = d * 1.0"),
     ),
 )
@@ -87,7 +87,7 @@ model(
     slip(
         "mlp-tanh-slope-of-slope",
         "h was computed without its tanh in the backward function",
-        "tanh | forward",
+        "tanh",
         ("h = np.tanh(W @ x + b)\n    dh", "h = W @ x + b\n    dh"),
     ),
 )
@@ -169,7 +169,7 @@ model(
     slip(
         "mlp-bias-after-the-loop",
         "the bias gradient is added once after the loop: only the last example counts",
-        f"{OVERWRITTEN} | loop | inside | every example | each example",
+        f"{OVERWRITTEN} | loop | every example | each example",
         ("\n        nabla_b += delta", "\n    nabla_b += delta"),
     ),
     slip(
@@ -296,7 +296,7 @@ model(
     slip(
         "mlp-columns-same-key",
         "the bias gradient of layer 1 was returned for layer 2 as well",
-        "b2 | same | wrong variable | instead of | swap | mixed up",
+        "b2 | wrong variable | instead of | swap | mixed up",
         ('grads["W2"], grads["b2"]', 'grads["W2"], grads["b1"]'),
     ),
 )

@@ -122,7 +122,7 @@ model(
     slip(
         "batchnorm-images-count-without-pixels",
         "the mean runs over samples and pixels; only the samples were counted",
-        f"{MEAN} | count | pixel | size",
+        f"{MEAN} | pixel",
         ("count = x.size // x.shape[1]", "count = x.shape[0]"),
     ),
     slip(
@@ -156,7 +156,7 @@ model(
     slip(
         "layernorm-gain-last-row",
         "the gain serves every row; only the last one is kept",
-        "overwr | accumul | += | only the last | last one | rows",
+        "overwr | accumul | += | only the last | last one",
         ("dgain += g", "dgain = g"),
     ),
     slip(
@@ -205,7 +205,7 @@ model(
     slip(
         "instance-norm-projection-without-y",
         "the second correction lies along y; that factor y is missing",
-        f"{THROUGH} | `y` | along | factor",
+        f"{THROUGH} | `y`",
         ("y * (g * y).mean", "(g * y).mean"),
     ),
 )
@@ -240,7 +240,7 @@ model(
     slip(
         "group-norm-weights-per-position",
         "w serves every sample: dw is summed over the positions but taken from the first sample",
-        f"{UNSUMMED} | sum | batch | sample | {AXIS}",
+        f"{UNSUMMED} | sum | batch | {AXIS}",
         (
             "np.sum(g * q.reshape(x.shape), axis=(0, 2))",
             "np.sum(g * q.reshape(x.shape), axis=2)[0]",
@@ -276,7 +276,7 @@ model(
     slip(
         "rms-norm-sum-for-mean",
         "under the root stands a mean; the sum was taken, the factor 1/5 is missing",
-        f"{MEAN} | factor 5 | 5 times | shape",
+        f"{MEAN} | factor 5 | 5 times",
         ("np.mean(d * x, axis=-1, keepdims=True)", "np.sum(d * x, axis=-1, keepdims=True)"),
     ),
     slip(
@@ -305,7 +305,7 @@ model(
     slip(
         "weight-norm-length-held-constant",
         "the length depends on v: the part of dW along v has to be taken out",
-        f"{THROUGH} | length | along | unit",
+        f"{THROUGH} | length | unit",
         ("(dW - unit * ds)", "dW"),
     ),
     slip(

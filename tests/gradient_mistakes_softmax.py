@@ -71,7 +71,7 @@ model(
     slip(
         "triplet-anchor-pull-only",
         "the anchor stands in both distances; the one to the negative is missing",
-        f"{PATH} | term | neg",
+        f"{PATH} | term | `neg` | negative sample",
         ("2 * active * (neg - pos)", "2 * active * (anchor - pos)"),
     ),
     slip(
@@ -133,7 +133,7 @@ model(
     slip(
         "cosine-norm-held-constant",
         "the norm of u depends on u as well: the part along u is missing",
-        f"norm | quotient | {PRODUCT} | project | c * u | along",
+        f"norm | quotient | {PRODUCT} | project | c * u",
         ("du = c * u / nu**2 - v / (nu * nv)", "du = -v / (nu * nv)"),
     ),
     slip(
@@ -158,7 +158,7 @@ model(
     slip(
         "dice-below-held-constant",
         "p also stands below: the second term of the quotient rule is missing",
-        f"quotient | {PRODUCT} | top | denominator",
+        f"quotient | {PRODUCT} | `top` | denominator",
         ("(2 * t * low - top) / low**2", "2 * t / low"),
     ),
     slip(
@@ -299,7 +299,7 @@ model(
     slip(
         "log-softmax-log-probability-for-probability",
         "p are the log-probabilities; they were not exponentiated",
-        "exp",
+        "exp( | np.exp | `exp` | exponenti | exp of",
         ("p = np.exp(forward(x))", "p = forward(x)"),
     ),
 )
@@ -319,13 +319,13 @@ model(
     slip(
         "logsumexp-hard-maximum",
         "the whole gradient goes to the largest entry, as if it were a maximum",
-        "softmax | max | exp",
+        "softmax | max | exp( | np.exp | `exp` | exponenti | exp of",
         ("w = np.exp(a - forward(a)[:, None])", "w = 1.0 * (a == a.max(axis=1)[:, None])"),
     ),
     slip(
         "logsumexp-divided-by-width",
         "divided by the number of entries, as for a mean",
-        f"{MEAN} | 1/5 | factor 5 | 5 times | shape",
+        f"{MEAN} | 1/5 | factor 5 | 5 times",
         ("g[:, None] * w", "g[:, None] * w / a.shape[1]"),
     ),
 )
