@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinynet.check.problem import Candidate, Problem
 from tinynet.check.diagnosis.values import KINDS, LONGEST, value_candidates
+from tinynet.check.problem import Candidate, Problem
 
 Gradients = Callable[..., Sequence[Any]]
 

@@ -78,8 +78,17 @@ class Forward:
 
         def on_tensors(step: Step, values: Sequence[Any]) -> Any:
             y = step if change is None else change(step, values)
-            moves = y is step and step.function in _REARRANGING
-            return _rearrange(step, values) if moves else y
+            if y is not step:
+                return y
+            if step.function in _REARRANGING:
+                return _rearrange(step, values)
+            if step.function in _COMPOSED:
+                return _COMPOSED[step.function](
+                    *fill(step.args, values), **fill(step.kwargs, values)
+                )
+            if step.function in _MAKERS:  # to be written into: a Tensor too
+                return Tensor(step.function(*fill(step.args, values), **step.kwargs))
+            return step
 
         return self.program.run(self._tensors(), on_tensors)
 
@@ -118,6 +127,56 @@ def as_if(step: Step, values: Sequence[Any], wrong: Any) -> Any:
     return wrong + (y - wrong.detach())
 
 
+def _append(x: Any, values: Any, axis: int | None = None) -> Any:
+    if axis is None:
+        x, values = np.reshape(x, (-1,)), np.reshape(Tensor(values) + 0 * np.sum(x), (-1,))
+    return np.concatenate((x, values), axis=axis or 0)
+
+
+def _average(x: Any, axis: Any = None, weights: Any = None) -> Any:
+    if weights is None:
+        return np.mean(x, axis=axis)
+    if np.ndim(weights) < np.ndim(x):
+        shape = [1] * np.ndim(x)
+        shape[axis] = -1
+        weights = np.reshape(weights, shape)
+    return np.sum(x * weights, axis=axis) / np.sum(weights + 0 * x, axis=axis)
+
+
+def _full(shape: Any, value: Any, **_kwargs: Any) -> Any:
+    return np.zeros(shape) + value
+
+
+def _difference(x: Any, n: int = 1, axis: int = -1) -> Any:
+    for _ in range(n):
+        ends = np.arange(np.shape(x)[axis])
+        x = np.take(x, ends[1:], axis=axis) - np.take(x, ends[:-1], axis=axis)
+    return x
+
+
+def _convolve(a: Any, v: Any, mode: str = "full") -> Any:
+    n, m = np.shape(a)[0], np.shape(v)[0]
+    place = np.arange(n + m - 1)[:, None] - np.arange(m)
+    inside = (place >= 0) & (place < n)
+    full = np.sum(a[np.clip(place, 0, n - 1)] * (inside * v), axis=1)
+    if mode == "full":
+        return full
+    size = max(n, m) if mode == "same" else max(n, m) - min(n, m) + 1
+    start = (n + m - 1 - size) // 2
+    return full[start : start + size]
+
+
+# NumPy functions that tinynet does not know, made of those that it does.
+_COMPOSED: dict[Any, Callable[..., Any]] = {
+    np.append: _append,
+    np.average: _average,
+    np.full: _full,
+    np.diff: _difference,
+    np.convolve: _convolve,
+    np.atleast_1d: lambda x: x if np.ndim(x) else np.reshape(x, (1,)),
+    np.atleast_2d: lambda x: x if np.ndim(x) > 1 else np.reshape(x, (1, -1)),
+}
+_MAKERS = (np.zeros, np.ones, np.empty, np.eye, np.identity)
 _REARRANGING = {np.lib.stride_tricks.sliding_window_view, np.rot90, np.fliplr, np.flipud}
 
 

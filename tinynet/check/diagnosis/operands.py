@@ -60,6 +60,46 @@ def operands(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
             )
 
 
+def neighbours(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
+    """The value of another time step: the next or the previous item of a list of states."""
+    if len(steps) < 2:
+        return
+    step = steps[-1]
+    slots = {name: slot for slot, (name, _) in backward.program.names.items()}
+    for place, _ in arguments(step):
+        reads = [s.reads() for s in steps]
+        if any(place >= len(r) for r in reads):
+            continue
+        names = [backward.program.names.get(r[place], ("",))[0] for r in reads]
+        if any(not name.endswith("]") for name in names):
+            continue
+        stem = names[0].split("[")[0]
+        numbers = [int(name.split("[")[1][:-1]) for name in names]
+        for d in (-1, 1):
+            moved = {
+                s.out: slots.get(f"{stem}[{i + d}]") for s, i in zip(steps, numbers, strict=True)
+            }
+            if any(slot is None for slot in moved.values()):
+                continue
+
+            def say(stem: str = stem, d: int = d) -> Say:
+                which = "previous" if d < 0 else "next"
+                return (
+                    f"{backward.here(step)} uses `{stem}` of the wrong time step (off by one): that of "
+                    f"the {which} step belongs there.",
+                    f"Use the index of the {which} step.",
+                )
+
+            yield edit(
+                steps,
+                ("neighbour", place, d),
+                "time step",
+                1.1,
+                say,
+                lambda s, v, i=place, moved=moved: with_operand(s, v, i, v[moved[s.out]]),
+            )
+
+
 def forward_operands(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
     """A value of the forward pass, which no variable of the backward code holds, for an argument."""
     step, forward = steps[-1], backward.forward

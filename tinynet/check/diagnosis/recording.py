@@ -311,14 +311,14 @@ def call(
         program.note(function, noted, noted_kwargs, out, into._slot)
         into._slot = out
         return into
-    if isinstance(value, tuple):
+    if isinstance(value, (tuple, list)):  # np.split gives a list
         whole = program.made(value)
         program.note(function, noted, noted_kwargs, whole)
         parts = []
         for i, part in enumerate(value):
             parts.append(program.wrap(part))
             program.note(operator.getitem, (Ref(whole), i), {}, parts[-1]._slot)
-        return tuple(parts)
+        return type(value)(parts) if type(value) in (tuple, list) else tuple(parts)
     if not isinstance(value, (np.ndarray, *_NUMBERS)):
         return value
     traced = program.wrap(value)
@@ -337,6 +337,7 @@ def plain(x: Any) -> Any:
 # -- recording -------------------------------------------------------------------------------------
 
 _MAKERS = frozenset(("zeros", "ones", "empty", "full", "eye", "identity", "arange", "linspace"))
+_REDUCTIONS = frozenset(("sum", "mean", "max", "min", "prod", "var", "std"))
 _GATHERERS = frozenset(("array", "asarray", "asanyarray", "ascontiguousarray"))
 
 
@@ -351,6 +352,10 @@ class _NumPy(types.ModuleType):
         function = getattr(np, name)
         if name in _MAKERS:
             return lambda *args, **kwargs: call(function, args, kwargs, program=self._program)
+        if name in _REDUCTIONS:  # of a list: NumPy makes an array of it before anybody can note it
+            return lambda x, *args, **kwargs: function(
+                _gather(x) if isinstance(x, (list, tuple)) else x, *args, **kwargs
+            )
         return _gather if name in _GATHERERS else function
 
 

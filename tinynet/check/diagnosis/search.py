@@ -47,6 +47,7 @@ REPAIRS: tuple[Callable[[Backward, Any], Iterator[Edit]], ...] = (
     storage.labels,
     storage.unsubtracted,
     operands.insertions,
+    operands.neighbours,
     operands.operands,
     operands.forward_operands,
     operands.recomputed,

@@ -374,6 +374,8 @@ def numbers(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
     if step.into is not None or not (step.function in (np.power, np.add, np.subtract) or compares):
         return
     for place, c in enumerate(step.args):
+        if isinstance(c, Ref) and place == 1 and step.function is np.power:
+            yield from _exponents(backward, steps, c)
         if isinstance(c, (bool, Ref)) or np.ndim(c) or not isinstance(c, (int, float, np.number)):
             continue
         kind = "exponent" if step.function is np.power and place == 1 else "constant"
@@ -421,6 +423,28 @@ def numbers(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
                     absolute,
                     lambda s, v, i=place: compute(s, v, **{f"a{i}": np.abs(fill(s.args[i], v))}),
                 )
+
+
+def _exponents(backward: Backward, steps: list[Step], c: Ref) -> Iterator[Edit]:
+    name = backward.words(c.slot)
+    for d in (-1, 1):
+
+        def say(d: int = d) -> Say:
+            right = f"{name} {'-' if d < 0 else '+'} 1"
+            return (
+                f"The exponent `{name}` of the power in {backward.here(steps[-1])} must be "
+                f"`{right}`.",
+                f"Use `{right}`.",
+            )
+
+        yield edit(
+            steps,
+            ("exponent", d),
+            "exponent",
+            1.2,
+            say,
+            lambda s, v, d=d: compute(s, v, a1=fill(s.args[1], v) + d),
+        )
 
 
 def exchanged(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
