@@ -85,8 +85,8 @@ def neighbours(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
             def say(stem: str = stem, d: int = d) -> Say:
                 which = "previous" if d < 0 else "next"
                 return (
-                    f"{backward.here(step)} uses `{stem}` of the wrong time step (off by one): that of "
-                    f"the {which} step belongs there.",
+                    f"{backward.here(step)} uses `{stem}` of the wrong time step (off by one): "
+                    f"that of the {which} step belongs there.",
                     f"Use the index of the {which} step.",
                 )
 
@@ -119,8 +119,8 @@ def forward_operands(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
 
             def say(slot: int = slot, old: Ref = old) -> Say:
                 return (
-                    f"{backward.here(step)} uses `{backward.words(old.slot)}` where `{words(slot)}` of "
-                    f"the forward pass belongs{_is_forward(backward, slot)}.",
+                    f"{backward.here(step)} uses `{backward.words(old.slot)}` instead of "
+                    f"`{words(slot)}` of the forward pass{_is_forward(backward, slot)}.",
                     f"Use `{words(slot)}` there.",
                 )
 
@@ -167,12 +167,12 @@ def _in_place_of(backward: Backward, step: Step, old: Ref, name: str) -> Say:
     about = next((a for i in slots if (a := _is(backward, i))), "")
     line = backward.program.names.get(slot, ("", 0))[1]
     where = f" (line {line})" if line and slot not in words.arguments else ""
-    right = f"`{name}`{where} belongs{about}"
+    right = f"`{name}`{where}{about}"
     made = words.steps.get(old.slot)
     if same(-backward.values[slot], backward.values[old.slot]):
         return (
-            f"The sign of `{words(old.slot)}` in {backward.here(step)} is wrong: `{name}` belongs there "
-            f"(factor -1).",
+            f"The sign of `{words(old.slot)}` in {backward.here(step)} is wrong (factor -1): "
+            f"`{name}` belongs there.",
             f"Use `{name}` there.",
         )
     if made is not None and made.function is np.concatenate:
@@ -181,7 +181,7 @@ def _in_place_of(backward: Backward, step: Step, old: Ref, name: str) -> Say:
         if twice:
             return (
                 f"{backward.here(step)} holds a copy of `{twice[0]}` in place of the other parts "
-                f"(copy and paste: the gates must have gradients of their own): {right}.",
+                f"(copy and paste: the gates must have gradients of their own): use {right}.",
                 f"Use `{name}` there.",
             )
     pre = _preactivation(backward, slot)
@@ -191,7 +191,7 @@ def _in_place_of(backward: Backward, step: Step, old: Ref, name: str) -> Say:
             f"evaluated at `{words(old.slot)}`, where `{name}`{where} belongs (the pre-activation).",
             f"Use `{name}` there.",
         )
-    return f"{backward.here(step)} uses `{words(old.slot)}` where {right}.", f"Use `{name}` there."
+    return f"{backward.here(step)} uses `{words(old.slot)}` instead of {right}.", f"Use `{name}`."
 
 
 def _preactivation(backward: Backward, slot: int) -> str:
@@ -373,10 +373,7 @@ def insertions(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
             n in (1, m) for n, m in zip(shape[::-1], value.shape[::-1], strict=False)
         )
         if not fits and value.ndim == 2 and shape == value.shape[:1]:  # one factor for each row
-            form = factor.form
-            factor = factor._replace(
-                text=f"{factor.text}[:, None]", form=lambda a, form=form: form(a)[:, None]
-            )
+            factor = factor._replace(text=f"{factor.text}[:, None]", form=_as_column(factor.form))
         elif not fits:
             continue
 
@@ -401,6 +398,10 @@ def insertions(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
             say,
             lambda s, v, f=factor: compute(s, v) * f.form(v[backward.latest(f.name, s.out) or 0]),
         )
+
+
+def _as_column(form: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda a: form(a)[:, None]
 
 
 def _role(backward: Backward, factor: Factor) -> str:

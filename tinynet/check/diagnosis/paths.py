@@ -88,22 +88,25 @@ def _path_in_words(
 
 def _rule(forward: Forward, step: Step, slot: int) -> str:
     """The rule of calculus that a forgotten path belongs to: where it meets the other paths."""
-    mine, others = {step.out}, set[int]()
+    rules: dict[Any, str] = {
+        np.multiply: " (product rule: one term of two)",
+        np.matmul: " (product rule: one term of two)",
+        np.divide: " (quotient rule: one term of two)",
+    }
+    mine, others = {step.out}, {slot}
     for s in forward.program.steps:
-        if s.out == step.out:
-            continue
         reads = set(s.reads())
-        if slot in reads or reads & others:
-            others.add(s.out)
+        if s.out == step.out:
+            if (reads - {slot}) & others:
+                return rules.get(s.function, "")
+            continue
+        if reads & mine and reads & others - {slot}:
+            return rules.get(s.function, "")
         if reads & mine:
             mine.add(s.out)
-        if s.out in mine and s.out in others:
-            if s.function in (np.multiply, np.matmul, np.dot):
-                return " (product rule: one term of two)"
-            if s.function is np.divide:
-                return " (quotient rule: the second term)"
-            break
-    if step.function is np.add:
+        elif reads & others:
+            others.add(s.out)
+    if step.function is np.add and all(r in forward.depends for r in step.reads()):
         return " (the skip, or residual, path)"
     if len(step.reads()) == 1 and step.function not in (np.transpose, np.reshape, np.sum):
         return " (chain rule: the inner derivative of that term)"

@@ -189,8 +189,8 @@ def transposes(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
         def order() -> Say:
             a, b = (words(slot) for slot in step.reads())
             return (
-                f"The factors of {backward.here(step)} stand in the wrong order, transposed or swapped: "
-                f"the product must be `{b} @ {a}`.",
+                f"The factors of {backward.here(step)} stand in the wrong order (transposed or "
+                f"swapped): the product must be `{b} @ {a}`.",
                 "Exchange the factors.",
             )
 

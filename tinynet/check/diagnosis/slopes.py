@@ -75,8 +75,8 @@ def derivatives(forward: Forward, words: Words, found: list[Found]) -> Iterator[
     if kind == "activation" or f.name == "log":
         yield hypothesis(
             "derivative place",
-            f"The {kind} derivative of the {here} is taken at the wrong place: evaluated at the output "
-            f"`{a}` instead of z, {'the pre-activation' if kind == 'activation' else 'the input'}",
+            f"The {kind} derivative of the {here} is taken at the wrong place: evaluated at the "
+            f"output `{a}` instead of z, {'the pre-activation' if kind == 'activation' else 'the input'}",
             1.1,
             lambda _, a: f.derivative(a, f.value(a)),
         )
