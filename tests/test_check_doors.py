@@ -474,3 +474,25 @@ def test_reports_can_be_read_in_three_ways() -> None:
 def test_markup_in_names_does_no_harm() -> None:
     x = tn.tensor([1.0], dtype=tn.float64, name="<b>")
     assert "<b>:" not in check_gradients(lambda x: x * x.detach(), x)._repr_html_()
+
+
+def test_the_diagnosis_gets_two_points_to_look_at() -> None:
+    from tinynet.check.judge import judge
+    from tinynet.check.subject import pair
+
+    def backward(g: Array, *args: Array) -> tuple[Array, ...]:
+        dX, dW, db = layer_backward(g, *args)
+        return dX, dW * 2, db
+
+    problem = judge(pair(layer, backward, LAYER, None)).problem
+    assert problem is not None
+    again = problem.again()
+    assert again is not None
+    assert not np.array_equal(problem.g, again.g)
+    for p in (problem, again):
+        assert p.names == ("X", "W", "b")
+        assert p.wrong() == [1]
+        assert all((t > 0).all() for t in p.tolerance)
+        right = layer_backward(p.g, *p.args)
+        assert all(p.residual(k, d) <= 1 for k, d in enumerate(right))
+        np.testing.assert_allclose(p.true[1], p.found[1] / 2, rtol=1e-6)

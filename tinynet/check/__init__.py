@@ -6,7 +6,7 @@
     diagnosis/     why it is wrong, and on which line
     report.py      what was found, for people
     properties.py, strategies.py, pytest_plugin.py, files.py      checks as tests, of anybody's code
-    samples.py, sweep.py, mutants.py      every op of the registry, and mistakes planted in its rules
+    samples.py, sweep.py, mutants.py      every op of the registry; mistakes planted in its rules
 
 Not in: anything of `nn`; the checks serve code that never heard of it. Start with `numeric.py`.
 """

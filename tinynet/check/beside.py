@@ -98,8 +98,15 @@ def problem_at(point: Point, arguments: list[Argument] | None, rng: np.random.Ge
                 if i in subject.wrt
                 or (isinstance(x, np.ndarray) and x.dtype.kind == "f" and (x != np.round(x)).any())
             ]
-            other = point_or_none(subject, moved_args(point, moving, rng, False), rng)
-            return None if other is None else problem_at(other, None, rng)
+            problem = None
+            for amount in (0.05, 1e-3):  # the mistake may show close by only: near a tie, say
+                args = moved_args(point, moving, rng, keep_symmetric=False, amount=amount)
+                other = point_or_none(subject, args, rng)
+                if other is not None:
+                    problem = problem_at(other, None, rng)
+                    if problem.wrong():
+                        break
+            return problem
 
     return Problem(
         forward=subject.forward,

@@ -23,6 +23,7 @@ from tinynet.check.measure import (
     tolerance,
     wrong_places,
 )
+from tinynet.check.numeric import EPS
 from tinynet.errors import describe
 
 Array = np.ndarray[Any, Any]
@@ -112,14 +113,15 @@ def _on_the_ladder(point: Point, a: Argument, k: int, at: tuple[int, ...]) -> bo
 
 def _in_coarse_steps(point: Point, a: Argument, k: int, at: tuple[int, ...]) -> bool:
     """Whether the claim is right, if the function rounds more than its output shows."""
-    slope = coarse_slope(point, k, at)
     claims = np.array([claim[at] for claim in point.claims[k]])
-    size = np.maximum(np.abs(slope.value), np.abs(claims))
-    near = np.abs(claims - slope.value) <= 4 * slope.error + 1e-6 * size
-    right = bool((near & (slope.error <= 0.05 * size)).all() and slope.kind == "smooth")
-    if right:
-        a.measured.put(at, slope)
-    return right
+    for rounding, loose in ((EPS, 0.25), (1e3 * EPS, 1e-4), (1e6 * EPS, 1e-4), (1e8 * EPS, 1e-4)):
+        slope = coarse_slope(point, k, at, rounding)
+        size = np.maximum(np.abs(slope.value), np.abs(claims))
+        near = np.abs(claims - slope.value) <= 4 * slope.error + 1e-6 * size
+        if (near & (slope.error <= loose * size)).all() and slope.kind == "smooth":
+            a.measured.put(at, slope)
+            return True
+    return False
 
 
 def compared(point: Point, k: int, measured: Measured) -> Argument:

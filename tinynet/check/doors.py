@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from tinynet.autograd import grad
-from tinynet.check.diagnosis import diagnose
+from tinynet.check.diagnosis import diagnose, first_departure
+from tinynet.check.diagnosis.locate import Departure
 from tinynet.check.judge import Findings, judge
+from tinynet.check.problem import Candidate
 from tinynet.check.report import GradientReport, report_of
 from tinynet.check.subject import Subject, joined, pair, quiet, taped
 from tinynet.errors import ArgumentError, GradientError
@@ -106,7 +108,8 @@ def _gradient_function(f: Callable[..., Any], wrt: Sequence[int]) -> Callable[..
 
 
 def _reported(found: Findings, raise_exception: bool) -> GradientReport:
-    report = report_of(found, _explained(found))
+    candidates, where = _explained(found)
+    report = report_of(found, candidates, where)
     if raise_exception and not report.ok:
         error = GradientError(str(report))
         error.report = report
@@ -114,12 +117,13 @@ def _reported(found: Findings, raise_exception: bool) -> GradientReport:
     return report
 
 
-def _explained(found: Findings) -> list[Any]:
-    """What may explain a wrong gradient."""
+def _explained(found: Findings) -> tuple[list[Candidate], Departure | None]:
+    """What may explain a wrong gradient, and the line where the code goes wrong."""
     if found.problem is None:
-        return []
+        return [], None
     with quiet():
-        return diagnose(found.problem)
+        candidates = diagnose(found.problem)
+        return candidates, first_departure(found.problem, candidates)
 
 
 def gradcheck(

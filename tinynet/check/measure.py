@@ -172,12 +172,13 @@ def takes_complex(point: Point) -> bool:
     return y is not None and y.shape == point.y.shape and y.dtype.kind == "c"
 
 
-def coarse_slope(point: Point, k: int, at: tuple[int, ...]) -> Slope:
-    """The derivative by one entry as it looks if values of size 1 were rounded on the way, which
-    the output does not show: 1 + erf(−6) moves in stairs, and x (1 + erf(x)) has slopes on them.
+def coarse_slope(point: Point, k: int, at: tuple[int, ...], rounding: float) -> Slope:
+    """The derivative by one entry as it looks if values of another size were rounded on the way,
+    which the output does not show: 1 + erf(−6) moves in stairs, and x (1 + erf(x)) has slopes on
+    them.
     """
-    rounded = replace(point, noise=np.maximum(point.noise, EPS))
-    return entry_slope(rounded, k, at, 0.0, careful=True)
+    noise = np.maximum(point.noise, rounding * np.maximum(1.0, np.abs(point.y)))
+    return entry_slope(replace(point, noise=noise), k, at, 0.0, careful=True)
 
 
 def entry_slope(point: Point, k: int, at: tuple[int, ...], known: float, careful: bool) -> Slope:

@@ -127,11 +127,13 @@ def rounding_noise(f: Callable[..., Array], args: Arrays, moving: Sequence[int],
     still = np.ones(y.shape, dtype=bool)
     for amounts in ((1e-9, -0.37e-9), (1e-6,), (1e-3,)):
         rows = np.array([[moved(n * amount) for n in range(1, 6)] for amount in amounts])
+        moves = np.max(np.abs(np.diff(rows, 1, axis=1)), axis=1)
         bends = np.max(np.abs(np.diff(rows, 3, axis=1)), axis=1) / math.sqrt(20)
-        # More than the limit is a jump, unless there is one on both sides: then it is wild.
-        wild = (bends > limit).all(axis=0) & (len(rows) == 2)
-        bends = np.max(np.where((bends <= limit) | wild, bends, 0.0), axis=0)
+        # More than the limit is a jump, unless neighbours are unrelated on both sides: noise alone.
+        wild = ((bends > limit) & (bends > 0.15 * moves)).all(axis=0) & (len(rows) == 2)
+        bends = np.max(np.where(bends <= limit, bends, 0.0), axis=0)
         noise = np.maximum(noise, np.where(still, bends, 0.0))
+        noise = np.where(wild, np.max(np.abs(y), initial=0.0), noise)
         # What has not moved yet may move in stairs that are wider than these steps.
         still &= (rows == rows[:, :1]).all(axis=(0, 1))
         if not still.any():
@@ -265,28 +267,36 @@ def _kind_of_point(h: Array, left: Array, right: Array, noise: Array) -> tuple[s
     if not (known_left[-6:] & known_right[-6:]).any():
         return "undefined", last
     for column in range(left.shape[1]):
-        one, other, n = left[:, column], right[:, column], noise[:, column]
-        steep = np.maximum(np.abs(one), np.abs(other))
-        clear = np.flatnonzero(np.isfinite(steep) & (50 * n <= steep) & (steep > 0))[-3:]
-        if len(clear) < 3:
-            continue
-        gap, rises = (other - one)[clear], steep[clear]
-        rest = slice(clear[-1] + 1, None)
-        jumps, least = rises * h[clear, 0], 0.5 * np.min(rises * h[clear, 0])
-        if 2 * least > max(0.5 * np.max(jumps), NOTHING):
-            # Smaller steps see it too, unless it lies beside the point and not at it.
-            finer = (steep * h[:, 0])[rest][20 * (n * h[:, 0])[rest] < least]
-            if (finer > least).all():
-                return "jump", int(clear[-1])
-        if np.max(np.abs(gap)) > 1e-4 * np.max(rises) and (np.abs(gap) > 10 * n[clear]).all():
-            same_sign = (gap > 0).all() or (gap < 0).all()
-            finer = (other - one)[rest][10 * n[rest] < np.min(np.abs(gap))]
-            stays = (np.abs(finer) > 0.5 * np.min(np.abs(gap))).all()
-            if same_sign and stays and np.min(np.abs(gap)) > 0.5 * np.max(np.abs(gap)):
-                return ("steep" if rises[-1] > 1.3 * rises[-2] else "kink"), int(clear[-1])
-        if (rises[1:] > 1.3 * rises[:-1]).all():
-            return "steep", int(clear[-1])
+        sides = left[:, column], right[:, column]
+        rung = _break(h[:, 0], *sides, noise[:, column])
+        if rung is not None:
+            return rung
     return "smooth", last
+
+
+def _break(h: Array, left: Array, right: Array, noise: Array) -> tuple[str, int] | None:
+    """What is broken, if three rungs say so, and no smaller step that could see it denies it: then
+    it lies beside the point, and not at it.
+    """
+    steep, gap = np.maximum(np.abs(left), np.abs(right)), right - left
+    clear = np.flatnonzero(np.isfinite(steep) & (50 * noise <= steep) & (steep > 0))[-3:]
+    if len(clear) == 3:
+        jump = (steep * h)[clear]
+        rest = slice(clear[-1] + 1, None)
+        denied = 20 * noise[rest] * h[rest] < 0.5 * np.min(jump)
+        denied &= steep[rest] * h[rest] < 0.5 * np.min(jump)
+        if np.min(jump) > max(0.5 * np.max(jump), NOTHING) and not denied.any():
+            return "jump", int(clear[-1])
+        if (steep[clear][1:] > 1.3 * steep[clear][:-1]).all():
+            return "steep", int(clear[-1])
+    clear = np.flatnonzero(np.isfinite(gap) & (20 * noise < np.abs(gap)) & (gap != 0))[-3:]
+    if len(clear) == 3:
+        size, rest = np.abs(gap[clear]), slice(clear[-1] + 1, None)
+        denied = (10 * noise[rest] < np.min(size)) & (np.abs(gap[rest]) < 0.5 * np.min(size))
+        kept = np.min(size) > 0.5 * np.max(size) and abs(np.sum(np.sign(gap[clear]))) == 3
+        if kept and np.min(size) > 1e-4 * np.max(steep[clear]) and not denied.any():
+            return "kink", int(clear[-1])
+    return None
 
 
 def entry_line(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinynet.check.compare import Argument, Entry
+from tinynet.check.diagnosis.locate import Departure
 from tinynet.check.judge import Findings
 from tinynet.check.problem import Candidate
 
@@ -40,6 +41,7 @@ class GradientReport:
     diagnosis   one sentence, at most 300 characters
     evidence    the worst entries, and how well the diagnosis fits
     hint        what to do
+    where       the first line of the backward code that departs from the truth, where it is known
     candidates  every explanation that fits, cheapest first
     notes       what else was noticed: float32 promoted, integers left alone, arguments written into
     """
@@ -50,6 +52,7 @@ class GradientReport:
     hint: str = ""
     candidates: tuple[Candidate, ...] = ()
     notes: tuple[str, ...] = ()
+    where: Departure | None = None
     arguments: tuple[Argument, ...] = field(default=(), repr=False)
 
     @property
@@ -63,6 +66,7 @@ class GradientReport:
     def __str__(self) -> str:
         lines = [f"{self.verdict}: {self.diagnosis}"]
         lines += [f"  try: {self.hint}"] if self.hint else []
+        lines += [f"  where: {self.where}"] if self.where else []
         if self.evidence.worst and self.verdict == "wrong":
             rows = [("entry", "analytic", "numeric", "ratio")]
             rows += [_row(e) for e in self.evidence.worst]
@@ -84,6 +88,8 @@ class GradientReport:
         ]
         if self.hint:
             parts.append(f"<p><i>try:</i> {html.escape(self.hint)}</p>")
+        if self.where:
+            parts.append(f"<p><i>where:</i> {html.escape(str(self.where))}</p>")
         if self.evidence.worst:
             parts.append(_html_evidence(self.evidence.worst))
         parts += [_html_map(a) for a in self.arguments if a.claim is not None and not a.misfit]
@@ -191,7 +197,9 @@ def _picture(arguments: list[Argument]) -> Any:
     return figure
 
 
-def report_of(found: Findings, candidates: list[Candidate]) -> GradientReport:
+def report_of(
+    found: Findings, candidates: list[Candidate], where: Departure | None = None
+) -> GradientReport:
     """The findings in words."""
     sentence, hint, residual = found.sentence, found.hint, None
     if found.verdict == "wrong" and candidates:
@@ -212,6 +220,7 @@ def report_of(found: Findings, candidates: list[Candidate]) -> GradientReport:
         hint,
         tuple(candidates),
         tuple(found.notes),
+        where,
         tuple(found.arguments),
     )
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from tinynet.check.diagnosis.fix import Fix, arrays, number, own, pair
-from tinynet.check.problem import Array, Problem
 from tinynet.check.diagnosis.shapes import where_in
+from tinynet.check.problem import Array, Problem
 
 Mask = Callable[[Problem], Array]
 

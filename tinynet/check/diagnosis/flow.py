@@ -21,8 +21,8 @@ import numpy as np
 
 from tinynet.autograd import grad
 from tinynet.check.diagnosis.meaning import Found, elementwise, softmaxes
+from tinynet.check.diagnosis.recording import Step, fill, record, refs
 from tinynet.check.problem import Array, Problem
-from tinynet.check.diagnosis.recording import Program, Step, fill, record, refs
 from tinynet.errors import TinynetError
 from tinynet.tensor import Tensor
 

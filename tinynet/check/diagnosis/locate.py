@@ -7,18 +7,20 @@ where to look.
 
 from __future__ import annotations
 
+import inspect
+import linecache
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from tinynet.check.diagnosis.flow import Forward
 from tinynet.check.diagnosis.meaning import same
-from tinynet.check.problem import Array, Candidate
 from tinynet.check.diagnosis.recording import fill
-from tinynet.check.diagnosis.retraced import Backward
+from tinynet.check.diagnosis.retraced import FAILURES, Backward
 from tinynet.check.diagnosis.words import Words
+from tinynet.check.problem import Array, Candidate, Problem
 
 
 class Place(NamedTuple):
@@ -31,11 +33,34 @@ class Place(NamedTuple):
 
 class Departure(NamedTuple):
     """The first wrong place, and the places before it that are right: each with the value whose
-    gradient it is.
+    gradient it is. `source` is the wrong line, where it can be read.
     """
 
     wrong: Place
     right: tuple[tuple[Place, str], ...]
+    source: str = ""
+
+    def __str__(self) -> str:
+        name = (
+            f"`{self.wrong.name}` (line {self.wrong.line})"
+            if self.wrong.name
+            else (f"line {self.wrong.line}")
+        )
+        text = f"{name} is the first that departs from the true gradient"
+        if self.right:
+            place, whose = self.right[-1]
+            text = f"`{place.name}` (line {place.line}) is right, the gradient of `{whose}`; {text}"
+        return f"{text}: {self.source}" if self.source else text
+
+
+def first_departure(problem: Problem, candidates: Sequence[Candidate]) -> Departure | None:
+    """The same, from the problem alone; None where the code cannot be followed."""
+    if problem.backward is None:
+        return None
+    try:
+        return departure(Backward(problem, Forward(problem)), candidates)
+    except FAILURES:
+        return None
 
 
 def departure(backward: Backward, candidates: Iterable[Candidate]) -> Departure | None:
@@ -50,9 +75,11 @@ def departure(backward: Backward, candidates: Iterable[Candidate]) -> Departure 
     wrong = suspects[0] if suspects else _returned(backward)
     if candidates and wrong is not None:
         wrong = _explained(backward, wrong, suspects, candidates)
-    if wrong is None:
+    if wrong is None or not wrong.line:
         return None
-    return Departure(wrong, tuple(r for r in right if r[0].line < wrong.line))
+    before = tuple(r for r in right if r[0].line < wrong.line)
+    file = inspect.unwrap(backward.problem.backward or len).__code__.co_filename
+    return Departure(wrong, before, linecache.getline(file, wrong.line).strip())
 
 
 def _explained(

@@ -43,7 +43,9 @@ ACTIVATIONS = {
         Activation("|z|", np.abs, lambda z, _: np.sign(z), "sign(z)"),
         Activation("sin", np.sin, lambda z, _: np.cos(z), "cos(z)"),
         Activation("cos", np.cos, lambda z, _: -np.sin(z), "-sin(z)"),
-        Activation("softplus", lambda z: np.logaddexp(0, z), lambda z, _: _sigmoid(z), "sigmoid(z)"),
+        Activation(
+            "softplus", lambda z: np.logaddexp(0, z), lambda z, _: _sigmoid(z), "sigmoid(z)"
+        ),
         Activation(
             "SiLU",
             lambda z: z * _sigmoid(z),

@@ -1,9 +1,9 @@
 """Wrong or missing operands in the backward pass: another variable, a factor that was forgotten, a
 value that the forward pass computed differently, a constant.
 
-Most backward passes are linear in each value that they make. So a wrong constant is not searched but
-solved for: with the value replaced by 0 the gradient is A, as it stands A + L, and the true one is
-A + c·L if the factor c is all that is missing.
+Most backward passes are linear in each value that they make. So a wrong constant is not searched
+but solved for: with the value replaced by 0 the gradient is A, as it stands A + L, and the true one
+is A + c·L if the factor c is all that is missing.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinynet.check.diagnosis.as_if import NONLINEARITIES, own_class
 from tinynet.check.diagnosis.meaning import ACTIVATIONS, same
-from tinynet.check.problem import Array
+from tinynet.check.diagnosis.paths import own_class
 from tinynet.check.diagnosis.recording import Ref, Step, fill, nested
 from tinynet.check.diagnosis.retraced import Backward, Edit, compute, edit
 from tinynet.check.diagnosis.scales import factors as named_factors
+from tinynet.check.diagnosis.slopes import NONLINEARITIES
 from tinynet.check.diagnosis.words import Words
+from tinynet.check.problem import Array
 
 Say = tuple[str, str]
 
@@ -35,7 +36,7 @@ def operands(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
     step = steps[-1]
     if step.into is not None or step.function is operator.setitem:
         return
-    for place, old in _arguments(step):
+    for place, old in arguments(step):
         value = backward.values[old.slot]
         if not isinstance(value, np.ndarray) or value.dtype.kind not in "fb":
             continue
@@ -53,18 +54,62 @@ def operands(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
                 "other value",
                 1.3,
                 say,
-                lambda s, v, i=place, n=name: _with_argument(
+                lambda s, v, i=place, n=name: with_operand(
                     s, v, i, v[backward.latest(n, s.out) or 0]
                 ),
             )
 
 
-def _arguments(step: Step) -> Iterator[tuple[int, Ref]]:
+def forward_operands(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
+    """A value of the forward pass, which no variable of the backward code holds, for an argument."""
+    step, forward = steps[-1], backward.forward
+    if forward is None or len(steps) > 1 or step.into is not None:
+        return
+    words = Words(forward.program, backward.problem.names)
+    held = [backward.values[s] for bound in backward.variables.values() for _, s in bound]
+    for place, old in arguments(step):
+        value = backward.values[old.slot]
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "fb" or not value.ndim:
+            continue
+        for slot, theirs in enumerate(forward.values):
+            if not isinstance(theirs, np.ndarray) or theirs.shape != value.shape:
+                continue
+            if theirs.dtype.kind not in "fb" or any(same(theirs, x) for x in (value, *held)):
+                continue
+
+            def say(slot: int = slot, old: Ref = old) -> Say:
+                return (
+                    f"{backward.here(step)} uses `{backward.words(old.slot)}` where `{words(slot)}` of "
+                    f"the forward pass belongs{_is_forward(backward, slot)}.",
+                    f"Use `{words(slot)}` there.",
+                )
+
+            yield edit(
+                steps,
+                ("forward operand", place, slot),
+                "other value",
+                1.45,
+                say,
+                lambda s, v, i=place, slot=slot: with_operand(
+                    s, v, i, np.array(forward.values[slot])
+                ),
+            )
+
+
+def _is_forward(backward: Backward, slot: int) -> str:
+    assert backward.forward is not None
+    for found in (*backward.forward.softmaxes, *backward.forward.activations):
+        if found.a == slot:
+            return f", the output of the {found.name}"
+    return ""
+
+
+def arguments(step: Step) -> Iterator[tuple[int, Ref]]:
     """The values among the arguments, numbered as they come, in lists too."""
     yield from enumerate(Ref(slot) for slot in step.reads())
 
 
-def _with_argument(step: Step, values: Sequence[Any], place: int, x: Any) -> Any:
+def with_operand(step: Step, values: Sequence[Any], place: int, x: Any) -> Any:
     count = iter(range(10**9))
 
     def put(item: Any) -> Any:
@@ -78,26 +123,32 @@ def _with_argument(step: Step, values: Sequence[Any], place: int, x: Any) -> Any
 def _in_place_of(backward: Backward, step: Step, old: Ref, name: str) -> Say:
     words = backward.words
     slot = backward.latest(name, step.out) or 0
-    slots = [slot, *backward.variables[name]]
+    slots = [slot, *(i for _, i in backward.variables[name])]
     about = next((a for i in slots if (a := _is(backward, i))), "")
     line = backward.program.names.get(slot, ("", 0))[1]
     where = f" (line {line})" if line and slot not in words.arguments else ""
     right = f"`{name}`{where} belongs{about}"
     made = words.steps.get(old.slot)
+    if same(-backward.values[slot], backward.values[old.slot]):
+        return (
+            f"The sign of `{words(old.slot)}` in {backward.here(step)} is wrong: `{name}` belongs there "
+            f"(factor -1).",
+            f"Use `{name}` there.",
+        )
     if made is not None and made.function is np.concatenate:
         parts = made.reads()
         twice = [words(p) for p in dict.fromkeys(parts) if parts.count(p) > 1]
         if twice:
             return (
-                f"{backward.here(step)} holds a copy of `{twice[0]}` in the place of the other parts "
+                f"{backward.here(step)} holds a copy of `{twice[0]}` in place of the other parts "
                 f"(copy and paste: the gates must have gradients of their own): {right}.",
                 f"Use `{name}` there.",
             )
     pre = _preactivation(backward, slot)
     if pre and step.function not in (np.matmul, np.dot):
         return (
-            f"{backward.here(step)} takes the derivative of the {pre} at the wrong place: evaluated "
-            f"at `{words(old.slot)}`, where `{name}`{where}, its own pre-activation, belongs.",
+            f"{backward.here(step)} takes the derivative of the {pre} at the wrong place: "
+            f"evaluated at `{words(old.slot)}`, where `{name}`{where} belongs (the pre-activation).",
             f"Use `{name}` there.",
         )
     return f"{backward.here(step)} uses `{words(old.slot)}` where {right}.", f"Use `{name}` there."
@@ -105,12 +156,11 @@ def _in_place_of(backward: Backward, step: Step, old: Ref, name: str) -> Say:
 
 def _preactivation(backward: Backward, slot: int) -> str:
     """The nonlinearity that the forward pass applies to a value."""
-    forward = backward.forward
-    for found in forward.activations if forward is not None else ():
-        if found.name in NONLINEARITIES and forward is not None:
-            if same(forward.values[found.z], backward.values[slot]):
-                return found.name
-    return ""
+    forward, value = backward.forward, backward.values[slot]
+    if forward is None:
+        return ""
+    own = [f for f in forward.activations if f.name in NONLINEARITIES]
+    return next((f.name for f in own if same(forward.values[f.z], value)), "")
 
 
 def _is(backward: Backward, slot: int) -> str:
@@ -169,7 +219,9 @@ def _differently(backward: Backward, step: Step, words: Words, theirs: Step, nam
     assert backward.forward is not None
     code = f"`{words.expression(theirs, 3)}` (line {theirs.line} of the forward pass)"
     if theirs.function is operator.setitem:
-        own = "each row's own class (the true label) " if own_class(backward.forward, theirs) else ""
+        own = (
+            "each row's own class (the true label) " if own_class(backward.forward, theirs) else ""
+        )
         return (
             f"The forward pass sets {own}`{words.expression(theirs)}` (line {theirs.line}); the "
             f"backward pass leaves that out when it computes `{name}` (line {step.line}) again, "
@@ -185,12 +237,14 @@ def _differently(backward: Backward, step: Step, words: Words, theirs: Step, nam
             "Apply the same mask.",
         )
     own_code = backward.words.expression(step)
-    stat = " (the variance and its root, the standard deviation, mixed up)" if any(
-        f in words.expression(theirs, 4) + own_code for f in ("sqrt", "std")
-    ) else ""
+    stat = (
+        " (the variance and its root, the standard deviation, mixed up)"
+        if any(f in words.expression(theirs, 4) + own_code for f in ("sqrt", "std"))
+        else ""
+    )
     return (
-        f"`{name} = {own_code}` (line {step.line}) is not what the forward pass computed: it must be "
-        f"{code}{stat}.",
+        f"`{name} = {own_code}` (line {step.line}) is not what the forward pass computed: it must "
+        f"be {code}{stat}.",
         "Compute it as the forward pass does.",
     )
 
@@ -201,130 +255,6 @@ def _behind(words: Words, step: Step, depth: int = 6) -> Iterator[Step]:
     for slot in step.reads() if depth else ():
         if slot in words.steps:
             yield from _behind(words, words.steps[slot], depth - 1)
-
-
-# -- the true gradient -----------------------------------------------------------------------------
-
-
-def departures(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
-    """A value that should be the gradient of something in the forward pass, and is not: what it must
-    be, from the variables at hand.
-    """
-    step = steps[-1]
-    forward = backward.forward
-    if forward is None or len(steps) > 1 or step.into is not None or not step.reads():
-        return
-    words = Words(forward.program, backward.problem.names)
-    value = backward.values[step.out]
-    places: list[tuple[int | None, Array]] = [
-        (i, backward.values[r.slot])
-        for i, r in _arguments(step)
-        if step.function is not np.multiply or np.shape(value) == np.shape(backward.values[r.slot])
-    ]
-    if step.function is np.multiply:  # an argument that was broadcast
-        places += [
-            (i, value)
-            for i, r in _arguments(step)
-            if np.shape(value) != np.shape(backward.values[r.slot])
-        ]
-    if backward.words.name(step.out) is not None:
-        places.append((None, backward.values[step.out]))
-    for slot, true in forward.true.items():
-        fitting = [(i, x) for i, x in places if np.shape(x) == true.shape and not same(true, x)]
-        if not fitting or not true.any():
-            continue
-        for text, about, cost, make in _made_of(backward, step, slot, true):
-            for place, _ in fitting:
-
-                def say(place: int | None = place, text: str = text, about: str = about) -> Say:
-                    return _departs(backward, step, place, words(slot), text + "`" + about)
-
-                yield edit(
-                    steps,
-                    ("departs", place, slot, text),
-                    "departure",
-                    cost + (0.1 if place is not None else 0.0),
-                    say,
-                    lambda s, v, p=place, m=make: (
-                        m(v) if p is None else _with_argument(s, v, p, m(v))
-                    ),
-                )
-
-
-def _departs(
-    backward: Backward, step: Step, place: int | None, gradient_of: str, must_be: str
-) -> Say:
-    words = backward.words
-    if place is None:
-        name = words.name(step.out)
-        wrong = f"`{name} = {words.expression(step)}` (line {step.line})"
-    else:
-        name = words(step.reads()[place])
-        wrong = f"`{name}` in {backward.here(step)}"
-    return (
-        f"{wrong} is not the gradient of `{gradient_of}`: it must be `{must_be}.",
-        f"Use `{must_be}.",
-    )
-
-
-def _made_of(
-    backward: Backward, step: Step, slot: int, true: Array
-) -> Iterator[tuple[str, str, float, Callable[[Sequence[Any]], Any]]]:
-    """Ways to make the true gradient of a slot from the variables: u @ W.T, u * φ."""
-    key = step.out, slot
-    if key not in backward.made_of:
-        backward.made_of[key] = [*_products(backward, step, true), *_multiples(backward, step, true)]
-    yield from backward.made_of[key][:3]
-
-
-def _products(backward: Backward, step: Step, true: Array) -> Iterator[Any]:
-    values = backward.values
-    before = [(n, s) for n in backward.variables if (s := backward.latest(n, step.out)) is not None]
-    matrices = [(n, s) for n, s in before if np.ndim(values[s]) == 2]
-    forms: list[tuple[str, Callable[[Any, Any], Any]]] = [
-        ("{} @ {}.T", lambda a, b: a @ b.T),
-        ("{} @ {}", lambda a, b: a @ b),
-        ("{}.T @ {}", lambda a, b: a.T @ b),
-    ]
-    for u, i in matrices:
-        for w, j in matrices:
-            for text, f in forms if i != j and true.ndim == 2 else ():
-                try:
-                    made = f(values[i], values[j])
-                except ValueError:
-                    continue
-                if same(made, true):
-                    about = ""
-                    if w in backward.problem.names:
-                        about = f", propagated through the weights `{w}` (multiplied by {w}.T)"
-                    cost = 1.35 if about else 1.6
-                    yield text.format(u, w), about, cost, lambda v, f=f, i=i, j=j: f(v[i], v[j])
-
-
-def _multiples(backward: Backward, step: Step, true: Array) -> Iterator[Any]:
-    values = backward.values
-    before = {n: s for n in backward.variables if (s := backward.latest(n, step.out)) is not None}
-    for u, i in before.items():
-        if np.shape(values[i]) != true.shape or values[i].dtype.kind != "f":
-            continue
-        for factor in factors(backward):
-            j = before.get(factor.name)
-            if factor.name == u or j is None or np.ndim(values[j]) not in (0, true.ndim):
-                continue
-            try:
-                made = values[i] * factor.form(values[j])
-            except ValueError:
-                continue
-            if same(made, true):
-                about = f", with {factor.about}" if factor.about else ""
-                cost = 1.35 if about else 1.7
-                form = factor.form
-                yield (
-                    f"{u} * {factor.text}",
-                    about,
-                    cost,
-                    lambda v, i=i, j=j, f=form: v[i] * f(v[j]),
-                )
 
 
 # -- a factor that is missing ----------------------------------------------------------------------
@@ -351,11 +281,13 @@ def _factors(backward: Backward) -> Iterator[Factor]:
     """The variables of the code, and what derivatives are made of: 1 − a², a(1 − a), z > 0."""
     derivatives = _derivatives(backward)
     for name, slots in backward.variables.items():
-        x = backward.values[slots[-1]]
+        x = backward.values[slots[-1][1]]
         if x.dtype.kind not in "fb" or not x.size:
             continue
         forms: list[tuple[str, Callable[[Any], Any]]] = [(name, lambda a: a)]
-        if x.dtype.kind == "f":
+        if x.size == 1:
+            forms.append((f"1 / {name}", lambda a: 1 / a))
+        elif x.dtype.kind == "f":
             forms += [
                 (f"(1 - {name}**2)", lambda a: 1 - a * a),
                 (f"{name} * (1 - {name})", lambda a: a * (1 - a)),
@@ -364,7 +296,7 @@ def _factors(backward: Backward) -> Iterator[Factor]:
                 (f"({name} > 0)", lambda a: (a > 0) * 1.0),
             ]
         for text, f in forms:
-            about = next((d for v, d in derivatives if same(f(x), v)), "")
+            about = next((d for v, d in derivatives if x.size > 1 and same(f(x), v)), "")
             cost = 1.1 if about else 1.5 if text == name else 2.6 if ">" in text else 1.8
             yield Factor(text, name, about, cost, f)
 
@@ -397,16 +329,24 @@ def insertions(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
         if slot is None:
             continue
         shape = np.shape(backward.values[slot])
-        if len(shape) > value.ndim or any(
-            n not in (1, m) for n, m in zip(shape[::-1], value.shape[::-1], strict=False)
-        ):
+        fits = len(shape) <= value.ndim and all(
+            n in (1, m) for n, m in zip(shape[::-1], value.shape[::-1], strict=False)
+        )
+        if not fits and value.ndim == 2 and shape == value.shape[:1]:  # one factor for each row
+            form = factor.form
+            factor = factor._replace(
+                text=f"{factor.text}[:, None]", form=lambda a, form=form: form(a)[:, None]
+            )
+        elif not fits:
             continue
 
         def say(factor: Factor = factor) -> Say:
             about = f", {factor.about}," if factor.about else _role(backward, factor)
-            mask = "the mask, " if backward.values[
-                backward.latest(factor.name, step.out) or 0
-            ].dtype.kind == "b" else ""
+            mask = (
+                "the mask, "
+                if backward.values[backward.latest(factor.name, step.out) or 0].dtype.kind == "b"
+                else ""
+            )
             return (
                 f"{backward.here(step)} is right only up to the factor `{factor.text}`{about} "
                 f"which is missing{' (' + mask[:-2] + ')' if mask else ''}.",
@@ -425,7 +365,9 @@ def insertions(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
 
 def _role(backward: Backward, factor: Factor) -> str:
     """What a forgotten variable is in the forward pass."""
-    about = _is(backward, backward.variables[factor.name][-1]) if factor.text == factor.name else ""
+    about = (
+        _is(backward, backward.variables[factor.name][-1][1]) if factor.text == factor.name else ""
+    )
     gate = " (a gate)" if "sigmoid" in about else ""
     return f"{about}{gate}," if about else ""
 
@@ -461,9 +403,7 @@ def solved(
 
 def times(steps: Sequence[Step], c: float) -> Edit:
     """The values of these steps, times a constant."""
-    return edit(
-        steps, ("times",), "factor", 9.0, lambda: ("", ""), lambda s, v: c * compute(s, v)
-    )
+    return edit(steps, ("times",), "factor", 9.0, lambda: ("", ""), lambda s, v: c * compute(s, v))
 
 
 def _factor_in_words(backward: Backward, c: float) -> tuple[str, str, float]:
@@ -479,7 +419,7 @@ def _factor_in_words(backward: Backward, c: float) -> tuple[str, str, float]:
                                 f"off by a constant factor: the {x:.6g} of the forward pass (line "
                                 f"{step.line}) is missing",
                                 f"{what.capitalize()} by {x:.6g}.",
-                                1.7,
+                                1.1,
                             )
     one = np.array([1.0, 2.0])
     ratio = dataclasses.replace(

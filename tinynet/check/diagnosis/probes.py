@@ -14,8 +14,8 @@ from functools import partial
 import numpy as np
 
 from tinynet.check.diagnosis.fix import Fix, arrays, own, pair
-from tinynet.check.problem import Array, Problem
 from tinynet.check.diagnosis.shapes import rearrangements
+from tinynet.check.problem import Array, Problem
 
 LARGEST = 150  # entries of an argument, or of the output, whose Jacobian is worth its time
 

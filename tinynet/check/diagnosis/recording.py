@@ -21,7 +21,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-Site = tuple[str, int, int]  # function, its first line, instruction: the same in each turn of a loop
+Site = tuple[
+    str, int, int
+]  # function, its first line, instruction: the same in each turn of a loop
 _NUMBERS = (bool, int, float, np.generic)
 
 
@@ -34,7 +36,7 @@ class Ref(NamedTuple):
 class Step(NamedTuple):
     """One call: slot `out` becomes function(*args, **kwargs), where Refs stand for values.
 
-    `into` is the slot that the call wrote into, where it wrote in place: `out` is then its new state.
+    `into` is the slot that it wrote into, where it wrote in place: `out` is then its new state.
     `counters` are the whole numbers among the variables of the code at that moment.
     """
 
@@ -79,7 +81,9 @@ class Program:
     def made(self, value: Any) -> int:
         """A new slot for a value."""
         self.memory.append(len(self.values))
-        self.values.append(np.array(value) if isinstance(value, (np.ndarray, np.generic)) else value)
+        self.values.append(
+            np.array(value) if isinstance(value, (np.ndarray, np.generic)) else value
+        )
         return len(self.values) - 1
 
     def note(
@@ -215,9 +219,7 @@ class Traced(np.ndarray[Any, Any]):
             return call(functools.partial(_into, run), (out, *inputs), kwargs, into=out)
         return call(run, inputs, kwargs)
 
-    def __array_function__(
-        self, function: Any, _types: Any, inputs: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def __array_function__(self, function: Any, _types: Any, inputs: Any, kwargs: Any) -> Any:
         return call(function, inputs, kwargs)
 
     def __getitem__(self, key: Any) -> Any:
@@ -240,10 +242,10 @@ class Traced(np.ndarray[Any, Any]):
 
     def transpose(self, *axes: Any) -> Any:
         """Noted as np.transpose."""
-        axes = axes[0] if len(axes) == 1 else axes or None
-        return call(np.transpose, (self, axes), {})
+        order = axes[0] if len(axes) == 1 else axes or None
+        return call(np.transpose, (self, order), {})
 
-    def astype(self, dtype: Any, **kwargs: Any) -> Any:
+    def astype(self, dtype: Any, *_args: Any, **_kwargs: Any) -> Any:
         """Noted; on Tensors it is Tensor.to."""
         return call(_astype, (self, dtype), {})
 
@@ -266,10 +268,9 @@ def _method(name: str) -> Callable[..., Any]:
     return method
 
 
-for _name in (
-    "sum mean var std max min prod any all argmax argmin argsort cumsum cumprod ravel copy squeeze "
-    "dot clip round repeat take swapaxes diagonal trace nonzero"
-).split():
+_METHODS = """sum mean var std max min prod any all argmax argmin argsort cumsum cumprod ravel copy
+squeeze dot clip round repeat take swapaxes diagonal trace nonzero"""
+for _name in _METHODS.split():
     setattr(Traced, _name, _method(_name))
 
 
@@ -335,8 +336,8 @@ def plain(x: Any) -> Any:
 
 # -- recording -------------------------------------------------------------------------------------
 
-_MAKERS = "zeros ones empty full eye identity arange linspace".split()
-_GATHERERS = "array asarray asanyarray ascontiguousarray".split()
+_MAKERS = frozenset(("zeros", "ones", "empty", "full", "eye", "identity", "arange", "linspace"))
+_GATHERERS = frozenset(("array", "asarray", "asanyarray", "ascontiguousarray"))
 
 
 class _NumPy(types.ModuleType):

@@ -10,11 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinynet.check.diagnosis.flow import Forward
-from tinynet.check.problem import Problem
 from tinynet.check.diagnosis.recording import Ref, Step, fill, record, refs
 from tinynet.check.diagnosis.words import Words
+from tinynet.check.problem import Problem
+from tinynet.errors import TinynetError
 
-New = Callable[[Step, Sequence[Any]], Any]  # what a step computes instead
+# What code may raise that is not made for traced arrays or Tensors, or that was changed.
+FAILURES = (TinynetError, TypeError, ValueError, IndexError, ArithmeticError, AttributeError)
+New = Callable[..., Any]  # (step, values) -> what the step computes instead
 
 
 class Edit(NamedTuple):
@@ -73,12 +76,13 @@ class Backward:
         self.factors: list[Any] | None = None  # what operands.py makes of the variables
         self.made_of: dict[Any, list[Any]] = {}
         self._after: dict[Any, list[Step]] = {}
-        named = [(slot, name) for slot, name in self.words.arguments.items()]
-        named += sorted((slot, name) for slot, (name, _) in self.program.names.items())
-        self.variables: dict[str, list[int]] = {}
-        for slot, name in named:
+        self.order = {step.out: i for i, step in enumerate(self.program.steps)}
+        # What each variable stood for, and since which step.
+        self.variables: dict[str, list[tuple[int, int]]] = {}
+        given = [(name, slot, 0, 0) for slot, name in self.words.arguments.items()]
+        for name, slot, _, when in [*given, *self.program.bindings]:
             if isinstance(self.values[slot], np.ndarray):
-                self.variables.setdefault(name, []).append(slot)
+                self.variables.setdefault(name, []).append((when, slot))
 
     def run(self, change: New | None = None, changed: Sequence[Step] = ()) -> list[Any]:
         """The gradients, with the code changed at the steps `changed`."""
@@ -90,11 +94,11 @@ class Backward:
         values = self.program.run(copies, change, self._after[key], self.values)
         return list(fill(tuple(self.outputs), values))
 
-    def latest(self, name: str, before: int) -> int | None:
-        """The slot that a variable stood for just before a step was made."""
-        slots = self.variables[name]
-        place = bisect.bisect_left(slots, before)
-        return slots[place - 1] if place else None
+    def latest(self, name: str, out: int) -> int | None:
+        """The slot that a variable stood for when the step that made `out` ran."""
+        bound = self.variables[name]
+        place = bisect.bisect_right(bound, (self.order[out], len(self.values)))
+        return bound[place - 1][1] if place else None
 
     def behind(self, k: int) -> set[int]:
         """The slots on which the gradient number k depends, through memory too."""
@@ -116,7 +120,9 @@ class Backward:
         name = self.words.name(step.out)
         code = self.words.expression(step)
         assigned = name and step.into is None
-        return f"`{name} = {code}` (line {step.line})" if assigned else f"`{code}` (line {step.line})"
+        return (
+            f"`{name} = {code}` (line {step.line})" if assigned else f"`{code}` (line {step.line})"
+        )
 
 
 def _for_each(outputs: Any, problem: Problem) -> list[Any]:

@@ -164,7 +164,7 @@ def _by_count(
                     a / b,
                     f"divided by the wrong size: by {a} ({first}) where {b} belongs ({second})",
                     f"divide by {b}, not by {a}: a mean needs 1/n with n = {b}",
-                    2.2 if abs(c) not in SIMPLE else 2.6,
+                    (2.2 if abs(c) not in SIMPLE else 2.6) + 0.1 * ("entries" in first + second),
                 )
 
 

@@ -1,32 +1,35 @@
 """Why a gradient is wrong: the explanations that fit, the simplest first.
 
 Three places are searched: the forward pass, for what the learner seems to have differentiated
-instead (`as_if.py`); the backward pass, for the one instruction that must change (`slips.py`,
-`storage.py`, `operands.py`); and the numbers alone (`values.py`), which is all there is where the
-code is not Python over NumPy.
+instead; the backward pass, for the one instruction that must change; and the numbers alone, which
+is all there is where the code is not Python over NumPy.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinynet.check.diagnosis import operands, slips, storage
-from tinynet.check.diagnosis.as_if import Hypothesis, hypotheses
+from tinynet.check.diagnosis.arithmetic import constants, powers, products
+from tinynet.check.diagnosis.as_if import Hypothesis
+from tinynet.check.diagnosis.departures import departures
 from tinynet.check.diagnosis.flow import Forward
-from tinynet.check.problem import Array, Candidate, Problem
-from tinynet.check.diagnosis.retraced import Backward, Edit
+from tinynet.check.diagnosis.meaning import Found
+from tinynet.check.diagnosis.paths import missing_paths, passed_through, statistics, time_steps
+from tinynet.check.diagnosis.retraced import FAILURES, Backward, Edit
+from tinynet.check.diagnosis.slopes import derivatives, gates, jacobians
 from tinynet.check.diagnosis.values import value_candidates
-from tinynet.errors import TinynetError
+from tinynet.check.diagnosis.words import Words
+from tinynet.check.problem import Array, Candidate, Problem
 
 UNEXPLAINED = 1.5  # what each wrong gradient adds to the cost of a cause that does not explain it
 BROKEN = 0.5  # what each right gradient adds that would be wrong after the repair
 SECONDS = 4.0  # how long to look for explanations in the code
-FAILURES = (TinynetError, TypeError, ValueError, IndexError, ArithmeticError, AttributeError)
 
 # The repairs of the backward code, instruction by instruction, the simplest first.
 REPAIRS: tuple[Callable[[Backward, Any], Iterator[Edit]], ...] = (
@@ -36,14 +39,18 @@ REPAIRS: tuple[Callable[[Backward, Any], Iterator[Edit]], ...] = (
     slips.reductions,
     slips.numbers,
     slips.exchanged,
+    slips.scaled,
     storage.overwritten,
     storage.aliases,
     storage.slices_exchanged,
     storage.indices,
+    storage.labels,
+    storage.unsubtracted,
     operands.insertions,
     operands.operands,
+    operands.forward_operands,
     operands.recomputed,
-    operands.departures,
+    departures,
 )
 
 
@@ -75,12 +82,41 @@ def _recorded(make: Callable[[Problem], Any], problem: Problem | None) -> Any:
 # -- the forward pass ------------------------------------------------------------------------------
 
 
+def _hypotheses(forward: Forward) -> Iterator[Hypothesis]:
+    """All of them, for one forward pass."""
+    words = Words(forward.program, forward.problem.names)
+    groups = [
+        steps for steps in forward.program.sites().values() if steps[0].out in forward.depends
+    ]
+    for generate in (missing_paths, constants, products, powers):
+        for steps in groups:
+            yield from generate(forward, words, steps)
+    yield from statistics(forward, words, groups)
+    yield from passed_through(forward, words)
+    yield from time_steps(forward, words, groups)
+    for found in _grouped(forward, forward.activations):
+        yield from derivatives(forward, words, found)
+        yield from gates(forward, words, found)
+    for found in _grouped(forward, forward.softmaxes):
+        yield from jacobians(forward, words, found)
+
+
+def _grouped(forward: Forward, found: Iterable[Found]) -> list[list[Found]]:
+    """The same function at the same place of the code, in all turns of a loop."""
+    sites = {step.out: step.site for step in forward.program.steps}
+    groups: dict[Any, list[Found]] = {}
+    for f in found:
+        if f.z in forward.depends:
+            groups.setdefault((f.name, f.axis, sites[f.a], sites.get(f.z)), []).append(f)
+    return list(groups.values())
+
+
 def _as_if(forward: Forward) -> Iterator[Candidate]:
     """Causes found by changing the forward pass."""
     problem, wrong = forward.problem, forward.problem.wrong()
     true = forward.gradients()
     second: Forward | None = None
-    for h in hypotheses(forward):
+    for h in _hypotheses(forward):
         fits, repaired = _as_found(forward, true, h, wrong)
         if not fits:
             continue
@@ -88,13 +124,15 @@ def _as_if(forward: Forward) -> Iterator[Candidate]:
             second = _recorded(Forward, problem.again())
             if second is None:
                 return
-        same = [s for s in hypotheses(second) if s.message == h.message]
+        same = [s for s in _hypotheses(second) if s.message == h.message]
         true2 = second.gradients()
         fits = max((_as_found(second, true2, s, fits)[0] for s in same), key=len, default=[])
         if not fits:
             continue
         kept = [k for k in range(len(true)) if k not in wrong]
-        broken = sum(problem.residual(k, true[k] + problem.found[k] - repaired[k]) > 1 for k in kept)
+        broken = sum(
+            problem.residual(k, true[k] + problem.found[k] - repaired[k]) > 1 for k in kept
+        )
         cost = h.cost + UNEXPLAINED * (len(wrong) - len(fits)) + BROKEN * broken
         residual = max(problem.residual(k, repaired[k]) for k in fits)
         yield Candidate(h.kind, h.message, h.hint, cost, tuple(fits), residual)

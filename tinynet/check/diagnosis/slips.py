@@ -1,4 +1,4 @@
-"""Slips in one instruction of the backward pass: a sign, an operator, a transpose, an axis, a number."""
+"""Slips in one instruction of the backward pass: a sign, a transpose, an axis, a number."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ _SWAPS: dict[Any, list[tuple[str, Callable[..., Any]]]] = {
     np.less: [(">", np.greater)],
     np.greater_equal: [("<", np.less)],
     np.less_equal: [(">", np.greater)],
+    np.maximum: [("minimum", np.minimum)],
+    np.minimum: [("maximum", np.maximum)],
 }
 _ARITHMETIC = (np.add, np.subtract, np.multiply, np.divide)
 
@@ -39,9 +41,11 @@ def operators(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
                 what = "the operation is wrong"
             if sign in "<>":
                 what = "the mask is inverted, the comparison the wrong way round"
+            if "m" in sign:
+                what = "the other side is taken, with the wrong sign"
             return f"In {backward.here(step)} {what}: it must be `{sign}`.", f"Write `{sign}`."
 
-        kind = "sign" if sign in "+-" else "mask" if sign in "<>" else "operation"
+        kind = "sign" if sign in "+-m" else "mask" if sign in "<>" else "operation"
         yield edit(
             steps,
             ("swap", sign),
@@ -82,7 +86,7 @@ def superfluous(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
                 steps,
                 ("keep", place),
                 "superfluous",
-                1.5,
+                1.25 if isinstance(dropped, Ref) else 1.4,
                 say,
                 lambda s, v, i=place: _broadcast(fill(s.args[i], v), s, v),
             )
@@ -90,8 +94,8 @@ def superfluous(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
 
         def undone() -> Say:
             return (
-                f"{backward.here(step)} is one call too many: with `{backward.words(step.reads()[0])}` "
-                f"as it is, the gradient is right.",
+                f"{backward.here(step)} is one call too many: with "
+                f"`{backward.words(step.reads()[0])}` as it is, the gradient is right.",
                 "Leave the call out.",
             )
 
@@ -104,7 +108,9 @@ def _broadcast(x: Any, step: Step, values: Sequence[Any]) -> Any:
     """The value, in the shape that the step's own result had."""
     if step.function is np.matmul:
         return x
-    return np.array(np.broadcast_to(x, np.broadcast_shapes(*map(np.shape, fill(step.args, values)))))
+    return np.array(
+        np.broadcast_to(x, np.broadcast_shapes(*map(np.shape, fill(step.args, values))))
+    )
 
 
 def _too_many(backward: Backward, step: Step, kept: Any, dropped: Any) -> Say:
@@ -132,10 +138,29 @@ def _too_many(backward: Backward, step: Step, kept: Any, dropped: Any) -> Say:
             f"Leave out `/ {show}`.",
         )
     what = "term" if step.function in (np.add, np.subtract) else "factor"
+    if what == "term" and _alike(words.steps, kept, dropped):
+        return (
+            f"The term `{show}` in `{code}` (line {line}) adds the same path twice: `{rest}` alone "
+            f"is the gradient.",
+            f"Leave out `{show}`.",
+        )
     return (
         f"The {what} `{show}` in `{code}` (line {line}) is one too many: with `{rest}` alone the "
         f"gradient is right.",
         f"Leave out `{show}`.",
+    )
+
+
+def _alike(steps: dict[int, Step], a: Any, b: Any) -> bool:
+    """Whether two terms are made by one function of one of the same values."""
+    if not isinstance(a, Ref) or not isinstance(b, Ref):
+        return False
+    first, second = steps.get(a.slot), steps.get(b.slot)
+    return (
+        first is not None
+        and second is not None
+        and first.function is second.function
+        and bool(set(first.reads()) & set(second.reads()))
     )
 
 
@@ -159,6 +184,24 @@ def transposes(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
                 return compute(s, v, **{f"a{i}": np.transpose(fill(s.args[i], v))})
 
             yield edit(steps, ("transpose", place), "transposed", 1.1, say, transposed)
+    if step.function in (np.matmul, np.dot) and len(step.reads()) == 2:
+
+        def order() -> Say:
+            a, b = (words(slot) for slot in step.reads())
+            return (
+                f"The factors of {backward.here(step)} stand in the wrong order, transposed or swapped: "
+                f"the product must be `{b} @ {a}`.",
+                "Exchange the factors.",
+            )
+
+        yield edit(
+            steps,
+            ("order",),
+            "transposed",
+            1.15,
+            order,
+            lambda s, v: np.matmul(*reversed(fill(s.args, v))),
+        )
     if step.function in (np.matmul, np.dot) and all(
         np.ndim(x) == 1 for x in fill(step.args, values)
     ):
@@ -232,14 +275,18 @@ def reductions(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
         return
     ndim = np.ndim(backward.values[x.slot])
     n = np.size(backward.values[x.slot]) // max(1, np.size(backward.values[step.out]))
-    other = {np.sum: np.mean, np.mean: np.sum}.get(step.function)
+    others: dict[Any, Any] = {np.sum: np.mean, np.mean: np.sum}
+    other = others.get(step.function)
     if other is not None:
 
         def say() -> Say:
             if step.function is np.mean:
                 what, do = "averaged (a mean) where they must be summed", "np.sum"
             else:
-                what, do = f"summed where they must be averaged (the mean, 1/n with n = {n})", "np.mean"
+                what, do = (
+                    f"summed where they must be averaged (the mean, 1/n with n = {n})",
+                    "np.mean",
+                )
             return f"In {backward.here(step)} the entries are {what}.", f"Use {do}."
 
         yield edit(
@@ -255,9 +302,11 @@ def reductions(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
     kept = bool(step.kwargs.get("keepdims", False))
     for axis in (*range(ndim), None):
         for keep in (True, False):
-            same = axis == now or (now is not None and axis is not None and axis == now % ndim) if (
-                not isinstance(now, tuple)
-            ) else False
+            same = (
+                axis == now or (now is not None and axis is not None and axis == now % ndim)
+                if (not isinstance(now, tuple))
+                else False
+            )
             if same and keep == kept:
                 continue
 
@@ -288,7 +337,7 @@ def all_axes(backward: Backward) -> Iterator[Edit]:
             def say(new: int = new, axis: int = axis, apart: list[Step] = apart) -> Say:
                 lines = ", ".join(str(n) for n in dict.fromkeys(s.line for s in apart))
                 return (
-                    f"The sums and means of lines {lines} run over the wrong axis: {axis}, where the "
+                    f"The sums and means of lines {lines} run over the wrong axis: {axis}, but the "
                     f"forward pass normalises along axis {new}.",
                     f"Use axis={new}.",
                 )
@@ -297,6 +346,25 @@ def all_axes(backward: Backward) -> Iterator[Edit]:
                 return s.function(fill(s.args[0], v), **{**s.kwargs, "axis": new})
 
             yield edit(apart, ("axes", axis, new), "axis", 1.2, say, along)
+
+
+def scaled(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
+    """A factor 2, ½ or −1 inside a formula that is not linear."""
+    step = steps[-1]
+    value = backward.values[step.out]
+    if step.into is not None or not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        return
+    menu = (
+        (-1.0, "has the wrong sign (factor -1)", "Change the sign."),
+        (0.5, "is twice too large: the factor 1/2 (half) is missing", "Multiply by 0.5."),
+        (2.0, "is twice too small: the factor 2 is missing", "Multiply by 2."),
+    )
+    for c, what, hint in menu:
+
+        def say(what: str = what, hint: str = hint) -> Say:
+            return f"{backward.here(step)} {what}.", hint
+
+        yield edit(steps, ("scaled", c), "factor", 1.45, say, lambda s, v, c=c: c * compute(s, v))
 
 
 def numbers(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
@@ -351,9 +419,7 @@ def numbers(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
                     "branch",
                     1.4,
                     absolute,
-                    lambda s, v, i=place: compute(
-                        s, v, **{f"a{i}": np.abs(fill(s.args[i], v))}
-                    ),
+                    lambda s, v, i=place: compute(s, v, **{f"a{i}": np.abs(fill(s.args[i], v))}),
                 )
 
 
@@ -376,4 +442,21 @@ def exchanged(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
             1.1,
             say,
             lambda s, v: compute(s, v, a1=s.args[2], a2=s.args[1]),
+        )
+    joins = (np.concatenate, np.vstack, np.hstack, np.stack)
+    if step.function in joins and isinstance(step.args[0], (list, tuple)):
+
+        def order() -> Say:
+            return (
+                f"The parts of {backward.here(step)} stand in the wrong order (swapped, shifted).",
+                "Put them in the order of the forward pass.",
+            )
+
+        yield edit(
+            steps,
+            ("order",),
+            "order",
+            1.2,
+            order,
+            lambda s, v: compute(s, v, a0=type(s.args[0])(reversed(s.args[0]))),
         )

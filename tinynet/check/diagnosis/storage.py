@@ -1,5 +1,5 @@
-"""Slips of memory in the backward pass: = for +=, an array changed under another name, a wrong index,
-a statement that erases what was there.
+"""Slips of memory in the backward pass: = for +=, an array changed under another name, a wrong
+index, a statement that erases what was there.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinynet.check.diagnosis.paths import own_class
 from tinynet.check.diagnosis.recording import Ref, Step, fill, nested
 from tinynet.check.diagnosis.retraced import Backward, Edit, compute, edit
 
@@ -37,9 +38,11 @@ def overwritten(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
     if step.function is operator.setitem and not isinstance(step.args[2], Ref):
 
         def erased() -> Say:
-            again = "in each turn of the loop, so only the last one counts" if (
-                len(steps) > 1
-            ) else "and loses what was accumulated"
+            again = (
+                "in each turn of the loop, so only the last one counts"
+                if (len(steps) > 1)
+                else "and loses what was accumulated"
+            )
             return (
                 f"`{words.expression(step)}` (line {step.line}) resets the array {again}: the "
                 f"gradients of all turns must be added up (accumulated).",
@@ -71,12 +74,14 @@ def _rebound(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
         return
 
     def say() -> Say:
-        again = "in each turn of the loop: only the last one is kept" if (
-            len(steps) > 1
-        ) else "the second time: only the last path is kept"
+        again = (
+            "in each turn of the loop: only the last one is kept"
+            if (len(steps) > 1)
+            else "the second time: only the last path is kept"
+        )
         return (
-            f"{backward.here(step)} overwrites `{name}` {again}; the gradients of all paths must be "
-            f"accumulated with +=.",
+            f"{backward.here(step)} overwrites `{name}` {again}; the gradients of all paths must "
+            f"be accumulated with +=.",
             f"Write `{name} += …`.",
         )
 
@@ -105,8 +110,8 @@ def aliases(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
 
     def say() -> Say:
         return (
-            f"`{words.expression(writer)}` (line {writer.line}) changes `{name}` in place: the name "
-            f"on its left is an alias, not a copy, of `{name}`, and the changed values are used "
+            f"`{words.expression(writer)}` (line {writer.line}) changes `{name}` in place: the "
+            f"name on its left is an alias, not a copy, of `{name}`, and the new values are used "
             f"later as if they were the old ones.",
             f"Make a copy first: `{name}.copy()`.",
         )
@@ -242,7 +247,9 @@ def _counter(backward: Backward, steps: list[Step], i: int, name: str) -> Edit:
         return y if s.into is None else v[s.into]
 
     def say() -> Say:
-        old = [c for c, x in step.counters.items() if all(s.counters[c] == _parts(s)[i] for s in steps)]
+        old = [
+            c for c, x in step.counters.items() if all(s.counters[c] == _parts(s)[i] for s in steps)
+        ]
         was = f"`{old[0]}`" if old else str(_parts(step)[i])
         return (
             f"The wrong index along axis {i} in {backward.here(step)}: {was} where `{name}` belongs"
@@ -251,6 +258,76 @@ def _counter(backward: Backward, steps: list[Step], i: int, name: str) -> Edit:
         )
 
     return edit(steps, ("counter", i, name), "index", 1.4, say, new)
+
+
+def labels(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
+    """The entries of an index array: whole columns, or row and column exchanged."""
+    step = steps[-1]
+    if step.function not in (operator.getitem, operator.setitem):
+        return
+    together = _same_key(backward, steps)
+    key = fill(_parts(step), backward.values)
+    if not together or together[0].out != steps[0].out or len(key) != 2:
+        return
+    index = [isinstance(x, np.ndarray) and x.dtype.kind in "iu" for x in key]
+    menu: list[tuple[str, str, Any]] = []
+    if all(index):
+        menu.append(
+            ("swapped", "are swapped (transposed): the label stands on the wrong axis", (1, 0))
+        )
+    if sum(index) == 1 and isinstance(key[index.index(False)], slice):
+        menu.append(
+            (
+                "arange",
+                "take whole columns or rows instead of one entry for each example: the other index "
+                "must be np.arange, as in x[np.arange(n), labels]",
+                None,
+            )
+        )
+    for name, what, order in menu:
+
+        def new(s: Step, v: Sequence[Any], order: Any = order) -> Any:
+            parts = fill(_parts(s), v)
+            if order is not None:
+                parts = tuple(parts[i] for i in order)
+            else:
+                n = next(x.size for x in parts if isinstance(x, np.ndarray))
+                parts = tuple(np.arange(n) if isinstance(x, slice) else x for x in parts)
+            y = compute(s, v, a1=parts)
+            return y if s.into is None else v[s.into]
+
+        def say(what: str = what) -> Say:
+            return f"The indices of {backward.here(step)} {what}.", "Correct the index."
+
+        # x[k] += c reads, adds and writes: the middle step must see the new shapes too.
+        yield edit(together, ("labels", name), "index", 1.1, say, new)
+
+
+def unsubtracted(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
+    """The 1 of the true class that softmax minus one-hot needs."""
+    step, forward = steps[-1], backward.forward
+    value = backward.values[step.out]
+    if forward is None or len(steps) > 1 or step.into is not None or np.ndim(value) != 2:
+        return
+    for theirs in forward.program.steps:
+        if theirs.function is not operator.getitem or not own_class(forward, theirs):
+            continue
+        if np.shape(forward.values[theirs.reads()[0]]) != np.shape(value):
+            continue
+
+        def say() -> Say:
+            return (
+                f"The 1 of the right class is not subtracted from {backward.here(step)}: the "
+                f"gradient is the softmax minus the one-hot label.",
+                "Subtract 1 at [np.arange(n), labels].",
+            )
+
+        def new(s: Step, v: Sequence[Any], theirs: Step = theirs) -> Any:
+            y = np.array(compute(s, v))
+            y[fill(theirs.args[1], forward.values)] -= 1
+            return y
+
+        yield edit(steps, ("label", theirs.out), "missing term", 1.1, say, new)
 
 
 def slices_exchanged(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
@@ -286,5 +363,3 @@ def slices_exchanged(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
                 say,
                 lambda s, v, keys=keys: compute(s, v, a1=keys[s.out]),
             )
-
-
