@@ -121,9 +121,12 @@ def _explained(found: Findings) -> tuple[list[Candidate], Departure | None]:
     """What may explain a wrong gradient, and the line where the code goes wrong."""
     if found.problem is None:
         return [], None
-    with quiet():
-        candidates = diagnose(found.problem)
-        return candidates, first_departure(found.problem, candidates)
+    try:
+        with quiet():
+            candidates = diagnose(found.problem)
+            return candidates, first_departure(found.problem, candidates)
+    except Exception:  # the verdict stands, whatever the learner's code does to its explanation
+        return [], None
 
 
 def gradcheck(

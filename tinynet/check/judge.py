@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ def _one_line(error: Any) -> str:
 def _quoted(error: Exception) -> str:
     """The exception, with the line of the learner's code where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if "/tinynet/" not in f.filename.replace("\\", "/")]
+    own = [f for f in frames if not Path(f.filename).is_relative_to(Path(__file__).parents[1])]
     own = [f for f in own if "/numpy/" not in f.filename.replace("\\", "/")] or own
     text = " ".join(str(error).split())
     message = f"{type(error).__name__}: {text[:180]}"

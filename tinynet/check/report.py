@@ -84,16 +84,16 @@ class GradientReport:
         colour = "#009E73" if self.ok else "#D55E00"
         parts = [
             f'<p><b style="color:{colour}">{html.escape(self.verdict)}</b> '
-            f"{html.escape(self.diagnosis)}</p>"
+            f"{_marked(self.diagnosis)}</p>"
         ]
         if self.hint:
-            parts.append(f"<p><i>try:</i> {html.escape(self.hint)}</p>")
+            parts.append(f"<p><i>try:</i> {_marked(self.hint)}</p>")
         if self.where:
-            parts.append(f"<p><i>where:</i> {html.escape(str(self.where))}</p>")
+            parts.append(f"<p><i>where:</i> {_marked(str(self.where))}</p>")
         if self.evidence.worst:
             parts.append(_html_evidence(self.evidence.worst))
         parts += [_html_map(a) for a in self.arguments if a.claim is not None and not a.misfit]
-        parts += [f"<p><small>note: {html.escape(n)}</small></p>" for n in self.notes]
+        parts += [f"<p><small>note: {_marked(n)}</small></p>" for n in self.notes]
         return "<div>" + "".join(parts) + "</div>"
 
     def plot(self) -> Any:
@@ -113,12 +113,28 @@ def _row(e: Entry) -> tuple[str, str, str, str]:
     return e.place, f"{e.analytic:.6g}", f"{e.numeric:.6g}", f"{e.ratio:.4g}"
 
 
+_PADDED = 'style="padding:0 .6em"'
+
+
+def _marked(text: str) -> str:
+    """Text for a page, with what stands between backticks as code."""
+    parts = html.escape(text).split("`")
+    return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
+
+
 def _html_evidence(worst: tuple[Entry, ...]) -> str:
     """The worst entries, as a table."""
-    head = "".join(f"<th>{name}</th>" for name in ("entry", "analytic", "numeric", "ratio"))
+    head = "".join(
+        f'<th style="padding:0 .6em">{name}</th>'
+        for name in ("entry", "analytic", "numeric", "ratio")
+    )
     rows = ""
     for e in worst:
-        rows += "<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in _row(e)) + "</tr>"
+        rows += (
+            "<tr>"
+            + "".join(f'<td style="padding:0 .6em">{html.escape(c)}</td>' for c in _row(e))
+            + "</tr>"
+        )
     return f"<table><tr>{head}</tr>{rows}</table>"
 
 
@@ -206,6 +222,7 @@ def report_of(
         best = candidates[0]
         sentence, hint, residual = best.message, best.hint, best.residual
         right = [a.name for a in found.arguments if not a.wrong]
+        sentence = sentence if sentence.endswith((".", "…")) else f"{sentence}."
         more = f" Right: {', '.join(right)}."
         if right and len(sentence) + len(more) <= 300:
             sentence += more

@@ -69,7 +69,8 @@ def constants(forward: Forward, words: Words, steps: list[Step]) -> Iterator[Hyp
 def _root(c: Any) -> str:
     square = float(1 / c**2) if abs(c) < 1 else float(c) ** 2
     n = round(square)
-    exact = n > 1 and math.isclose(square, n, rel_tol=1e-9) and not float(c).is_integer()
+    exact = n > 1 and math.isclose(square, n, rel_tol=1e-9)
+    exact = exact and (isinstance(c, np.floating) or math.isqrt(n) ** 2 != n)
     return f", the scale sqrt({n})" if exact else ""
 
 

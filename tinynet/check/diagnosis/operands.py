@@ -101,7 +101,7 @@ def neighbours(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
 
 
 def forward_operands(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
-    """A value of the forward pass, which no variable of the backward code holds, for an argument."""
+    """A value of the forward pass that no variable of the backward code holds."""
     step, forward = steps[-1], backward.forward
     if forward is None or len(steps) > 1 or step.into is not None:
         return
@@ -128,7 +128,7 @@ def forward_operands(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
                 steps,
                 ("forward operand", place, slot),
                 "other value",
-                1.45,
+                1.85,
                 say,
                 lambda s, v, i=place, slot=slot: with_operand(
                     s, v, i, np.array(forward.values[slot])
@@ -188,7 +188,7 @@ def _in_place_of(backward: Backward, step: Step, old: Ref, name: str) -> Say:
     if pre and step.function not in (np.matmul, np.dot):
         return (
             f"{backward.here(step)} takes the derivative of the {pre} at the wrong place: "
-            f"evaluated at `{words(old.slot)}`, where `{name}`{where} belongs (the pre-activation).",
+            f"evaluated at `{words(old.slot)}` instead of the pre-activation `{name}`{where}.",
             f"Use `{name}` there.",
         )
     return f"{backward.here(step)} uses `{words(old.slot)}` instead of {right}.", f"Use `{name}`."

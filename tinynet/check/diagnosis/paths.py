@@ -42,6 +42,15 @@ def _path_in_words(
             f"Add what the next time step sends back to the gradient of `{h}`.",
             1.0,
         )
+    penalised = _penalised(forward, words, slot)
+    if penalised and step.function in (np.add, np.multiply):
+        return (
+            "regulariser",
+            f"The gradient of the regulariser (penalty, weight decay) is missing: {here} adds a "
+            f"penalty on `{penalised}` to the loss.",
+            f"Add the derivative of the penalty to the gradient of `{penalised}`.",
+            1.1,
+        )
     statistic = _statistic(forward, slot)
     if statistic:
         return (
@@ -97,11 +106,13 @@ def _rule(forward: Forward, step: Step, slot: int) -> str:
     for s in forward.program.steps:
         reads = set(s.reads())
         if s.out == step.out:
-            if (reads - {slot}) & others:
-                return rules.get(s.function, "")
+            if (reads - {slot}) & others and s.function in rules:
+                return rules[s.function]
             continue
-        if reads & mine and reads & others - {slot}:
-            return rules.get(s.function, "")
+        if reads & mine and reads & others:
+            if s.function in rules:
+                return rules[s.function]
+            break
         if reads & mine:
             mine.add(s.out)
         elif reads & others:
@@ -139,6 +150,21 @@ def own_class(forward: Forward, step: Step) -> bool:
 
 
 STATISTICS = {np.mean: "mean", np.var: "variance", np.std: "standard deviation"}
+
+
+def _penalised(forward: Forward, words: Words, slot: int) -> str:
+    """The argument of whose squares or absolute values a slot is a multiple of the sum."""
+    steps = words.steps
+    step = steps.get(slot)
+    while step is not None and step.function is np.multiply and len(step.reads()) == 1:
+        step = steps.get(step.reads()[0])
+    if step is None or step.function is not np.sum:
+        return ""
+    inner = steps.get(step.reads()[0])
+    if inner is None or inner.function not in (np.square, np.power, np.abs, np.multiply):
+        return ""
+    own = set(inner.reads())
+    return words.arguments.get(own.pop(), "") if len(own) == 1 else ""
 
 
 def _statistic(forward: Forward, slot: int, depth: int = 4) -> str:

@@ -52,7 +52,9 @@ def derivatives(forward: Forward, words: Words, found: list[Found]) -> Iterator[
         extra = 0.2 if f.name == "sigmoid of -z" else 0.0
         return Hypothesis(kind, message, hint, cost + extra, with_slope(found, slope))
 
-    kind = "activation" if f.name in NONLINEARITIES else "local"
+    kind, place = (
+        ("activation", "pre-activation") if f.name in NONLINEARITIES else ("local", "input")
+    )
     masked = " (the mask of max(0, ·), the margin of a hinge)" if f.name == "ReLU" else ""
     yield hypothesis(
         "derivative missing",
@@ -63,7 +65,7 @@ def derivatives(forward: Forward, words: Words, found: list[Found]) -> Iterator[
     yield hypothesis(
         "derivative twice",
         f"The {kind} derivative of the {here} is multiplied in twice",
-        1.3,
+        1.15,
         lambda z, a: f.derivative(z, a) ** 2,
     )
     yield hypothesis(
@@ -76,7 +78,7 @@ def derivatives(forward: Forward, words: Words, found: list[Found]) -> Iterator[
         yield hypothesis(
             "derivative place",
             f"The {kind} derivative of the {here} is taken at the wrong place: evaluated at the "
-            f"output `{a}` instead of z, {'the pre-activation' if kind == 'activation' else 'the input'}",
+            f"output `{a}` instead of z, the {place}",
             1.1,
             lambda _, a: f.derivative(a, f.value(a)),
         )

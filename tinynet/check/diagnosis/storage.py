@@ -22,8 +22,17 @@ def overwritten(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
     step = steps[-1]
     words = backward.words
     if step.function is operator.setitem and isinstance(step.args[2], Ref):
+        before = words.steps.get(step.args[2].slot)
+        added = before is not None and before.into is not None  # x[k] += v: read, add, write
 
         def say() -> Say:
+            if added:
+                name = words(step.args[0].slot)
+                return (
+                    f"`{name}[…] += …` (line {step.line}) adds only once for each index, also where "
+                    f"an index is repeated: those gradients are overwritten, not accumulated.",
+                    "Use np.add.at.",
+                )
             return (
                 f"`{words.expression(step)}` (line {step.line}) overwrites what is already there: "
                 f"where windows overlap or an index is repeated, the gradients must be accumulated "

@@ -88,7 +88,12 @@ class Words:
 
 def _within(text: str) -> str:
     """In brackets, if it is more than one word."""
-    return f"({text})" if " " in text and not text.endswith(")") else text
+    depth = 0
+    for sign in text:
+        depth += (sign in "([") - (sign in ")]")
+        if sign == " " and not depth:
+            return f"({text})"
+    return text
 
 
 def name_of(function: Any) -> str:
