@@ -29,8 +29,8 @@ def overwritten(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
             if added:
                 name = words(step.args[0].slot)
                 return (
-                    f"`{name}[…] += …` (line {step.line}) adds only once for each index, also where "
-                    f"an index is repeated: those gradients are overwritten, not accumulated.",
+                    f"`{name}[…] += …` (line {step.line}) adds once for each index, also where an "
+                    f"index is repeated: those gradients are overwritten, not accumulated.",
                     "Use np.add.at.",
                 )
             return (
