@@ -82,29 +82,18 @@ def test_a_right_gradient_that_looks_wrong(case: Case) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_an_error_of_no_known_kind_is_not_explained(seed: int) -> None:
-    noise = np.random.default_rng(seed)
-
-    def forward(x: Any, w: Any) -> Any:
-        return np.tanh(x @ w)
-
-    def backward(g: Any, x: Any, w: Any) -> Any:
-        d = g * (1 - np.tanh(x @ w) ** 2)
-        return d @ w.T, x.T @ d * np.exp(0.3 * np.sin(7 * w + noise.normal()))
-
+    """A Bessel function: its derivative cannot be made of anything at hand."""
     r = np.random.default_rng(seed)
-    report = check_backward(forward, backward, r.normal(size=(4, 3)), r.normal(size=(3, 2)))
-    assert report.verdict == "wrong"
-    assert not report.candidates or "differ" in report.diagnosis or "repeat" in report.diagnosis
+    a, b = r.normal(size=2)
 
-
-def test_an_unknown_distortion_gets_the_evidence_and_no_guess() -> None:
     def backward(g: Any, x: Any) -> Any:
-        return g * np.cos(x) * (1 + 0.1 * np.sin(37 * x + 1) ** 3)
+        return g * np.exp(a * x) * np.cos(b * x + 1)
 
-    report = check_backward(np.sin, backward, np.array([0.3, 1.1, -0.7, 2.0]))
+    report = check_backward(np.i0, backward, r.normal(size=(3, 2)))
     assert report.verdict == "wrong"
     assert report.diagnosis.startswith("I do not know why")
     assert report.evidence.worst[0].analytic != report.evidence.worst[0].numeric
+    assert not report.candidates
 
 
 # -- where it goes wrong ---------------------------------------------------------------------------
@@ -143,13 +132,13 @@ def test_code_that_cannot_be_followed_gets_an_answer_from_its_values() -> None:
 
 
 def test_the_line_is_right_in_most_of_the_collection() -> None:
-    several = [c for c in MISTAKES if c.id not in UNEXPLAINED][::6]
+    several = [c for c in MISTAKES if c.id not in UNEXPLAINED][::12]
     places = []
     for case in several:
         report = check_backward(case.forward, case.wrong, *case.args, wrt=case.wrt)
         if report.where is not None and case.line_number is not None:
             places.append(abs(report.where.wrong.line - case.line_number) <= 1)
-    assert len(places) > 20
+    assert len(places) > 12
     assert sum(places) >= 0.7 * len(places)
 
 

@@ -86,7 +86,9 @@ def test_every_verdict_is_shown(ran: Any) -> None:
 
 def test_the_first_report_and_its_picture(ran: Any) -> None:
     printed, names = ran
-    assert "wrong: `sum(g, axis=0)` (line 11) uses `g` where `d`" in printed["in-thirty-seconds"]
+    assert (
+        "wrong: `sum(g, axis=0)` (line 11) uses `g` instead of `d`" in printed["in-thirty-seconds"]
+    )
     html = names["report"]._repr_html_()
     assert html.count("error by entry") == 3
     assert html.count(": right, error by entry") == 2

@@ -84,7 +84,7 @@ def test_mistakes_in_the_source(name: str, argument: int, expected: list[str]) -
 def test_terms_comparisons_and_constants() -> None:
     tanh, relu = changes("tanh"), changes("relu")
     assert {"g * 1", "g * -(y * y)", "g * (y * y - 1)", "g * (2 - y * y)"} <= set(tanh)
-    assert {"np.where(0 > y, g, 0)", "np.where(y > 1, g, 0)"} <= set(relu)
+    assert {"np.where(0 <= y, 0, g)", "np.where(y <= 1, 0, g)"} <= set(relu)
     assert any("np.sum(g, axis=axis" in c for c in changes("softmax", None))  # Σ g, not Σ g y
 
 

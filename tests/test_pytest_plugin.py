@@ -106,7 +106,7 @@ def test_a_failed_assertion_shows_the_report(tmp_path: Path) -> None:
     parts = re.split(r"^_+ (test_\w+) _+$", printed, flags=re.MULTILINE)
     shown = dict(zip(parts[1::2], parts[2::2], strict=True))
     for name in ("test_called", "test_ok", "test_with_words", "test_verdict", "test_fixture"):
-        assert re.search(r"^E +.*wrong: .*x\[", shown[name], re.MULTILINE), name
+        assert re.search(r"^E +.*wrong: ", shown[name], re.MULTILINE), name
         assert re.search(r"^E +entry +analytic +numeric +ratio", shown[name], re.MULTILINE), name
         assert "GradientReport(" not in shown[name]
     assert "the third layer" in shown["test_with_words"]

@@ -29,6 +29,7 @@ from tinynet.check.problem import Array, Candidate, Problem
 
 UNEXPLAINED = 1.5  # what each wrong gradient adds to the cost of a cause that does not explain it
 BROKEN = 0.5  # what each right gradient adds that would be wrong after the repair
+CLEAR = 1.4  # a cause of less cost that explains everything ends the search soon
 SECONDS = 4.0  # how long to look for explanations in the code
 
 # The repairs of the backward code, instruction by instruction, the simplest first.
@@ -158,27 +159,40 @@ def _as_found(
 # -- the backward pass -----------------------------------------------------------------------------
 
 
-def _edits(backward: Backward, wrong: Sequence[int]) -> Iterator[Edit]:
-    """All repairs of the code that a wrong gradient depends on."""
+def _tried(repair: Callable[..., Iterator[Edit]], *about: Any) -> Iterator[Edit]:
+    """The edits that a repair proposes, as far as it gets."""
+    try:
+        yield from repair(*about)
+    except FAILURES:  # an instruction unlike those that the repair was written for
+        return
+
+
+def _edits(
+    backward: Backward, wrong: Sequence[int]
+) -> Iterator[tuple[Edit, Callable[[Backward], Iterator[Edit]]]]:
+    """All repairs of the code that a wrong gradient depends on, and where to find each again."""
     concerned = set().union(*(backward.behind(k) for k in wrong))
-    groups = [
-        s for s in backward.program.sites().values() if any(step.out in concerned for step in s)
-    ]
+    sites = backward.program.sites()
     for repair in REPAIRS:
-        for steps in groups:
-            try:
-                yield from repair(backward, steps)
-            except FAILURES:  # an instruction unlike those that the repair was written for
+        for site, steps in sites.items():
+            if not any(step.out in concerned for step in steps):
                 continue
-    yield from storage.strides(backward)
-    yield from slips.all_axes(backward)
+
+            def there(second: Backward, repair: Any = repair, site: Any = site) -> Iterator[Edit]:
+                return _tried(repair, second, second.program.sites().get(site, []))
+
+            for e in _tried(repair, backward, steps):
+                yield e, there
+    for whole in (storage.strides, slips.all_axes):
+        for e in _tried(whole, backward):
+            yield e, whole
 
 
-def _solved(backward: Backward, wrong: Sequence[int]) -> Iterator[tuple[Edit, float]]:
+def _solved(backward: Backward, wrong: Sequence[int], end: float) -> Iterator[tuple[Edit, float]]:
     """The constant factors that are missing somewhere."""
     now = backward.run()
     for steps in backward.program.sites().values():
-        for k in wrong:
+        for k in wrong if time.monotonic() < end + 1 else ():
             try:
                 found = operands.solved(backward, steps, now, k)
             except FAILURES:
@@ -194,9 +208,9 @@ def _edited(backward: Backward) -> Iterator[Candidate]:
     kept = [k for k in range(len(problem.wrt)) if k not in wrong]
     end = time.monotonic() + SECONDS
     second: Backward | None = None
-    seconds: dict[Any, Edit] = {}
-    for e in _edits(backward, wrong):
-        if time.monotonic() > end:
+    clear = False  # whether one simple cause explains everything
+    for e, there in _edits(backward, wrong):
+        if time.monotonic() > (end - SECONDS + 1 if clear else end):
             break
         fits, residual, broken = _set_right(backward, e, wrong, kept)
         if not fits:
@@ -205,10 +219,12 @@ def _edited(backward: Backward) -> Iterator[Candidate]:
             second = _second(problem)
             if second is None:
                 return
-            seconds = {s.key: s for s in _edits(second, wrong)}
-        if e.key in seconds and (fits := _set_right(second, seconds[e.key], fits, kept)[0]):
-            yield _candidate(e, fits, residual, len(wrong), broken)
-    for e, c in _solved(backward, wrong):
+        same = next((s for s in there(second) if s.key == e.key), None)
+        if same is not None and (fits := _set_right(second, same, fits, kept)[0]):
+            found = _candidate(e, fits, residual, len(wrong), broken)
+            clear = clear or found.cost < CLEAR
+            yield found
+    for e, c in () if clear else _solved(backward, wrong, end):
         fits, residual, broken = _set_right(backward, e, wrong, kept)
         second = second or _second(problem)
         if second is None:
