@@ -58,6 +58,7 @@ def point_or_none(
     rng: np.random.Generator,
     noise: Array | None = None,
 ) -> Point | None:
+    """The claims and the function at other arguments; None where the code does not run there."""
     y = subject.moved_value(*args)
     if y is None or not np.isfinite(y).all():
         return None

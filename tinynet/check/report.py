@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import sys
 from dataclasses import dataclass, field
 from typing import Any
@@ -255,7 +256,10 @@ def _unexplained(found: Findings) -> str:
     else:
         names = ", ".join(a.name for a in wrong)
         text = f"I do not know why: the gradient of {names} is wrong."
-        if found.worst:
+        ratios = [e.ratio for e in found.worst if math.isfinite(e.ratio)]
+        if len(ratios) > 2 and max(ratios) - min(ratios) < 1e-4 * abs(ratios[0]):
+            text += f" A constant factor: {ratios[0]:.6g} times too large in all entries looked at."
+        elif found.worst:
             e = found.worst[0]
             text += f" {e.place} should be {e.numeric:.6g}, but is {e.analytic:.6g}."
     tail = f" Right: {', '.join(right)}."

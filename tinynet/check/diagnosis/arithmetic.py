@@ -205,6 +205,7 @@ def _other_values(
 
 
 def what_is(forward: Forward, slot: int) -> str:
+    """The activation whose output, or a part of it, a slot is, as an aside."""
     for found in (*forward.softmaxes, *forward.activations):
         part = next((s for s in forward.program.steps if s.out == slot), None)
         if found.a == slot or (

@@ -150,6 +150,7 @@ def arguments(step: Step) -> Iterator[tuple[int, Ref]]:
 
 
 def with_operand(step: Step, values: Sequence[Any], place: int, x: Any) -> Any:
+    """The step's result with x in place of its value number `place`."""
     count = iter(range(10**9))
 
     def put(item: Any) -> Any:

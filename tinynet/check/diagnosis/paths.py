@@ -300,6 +300,8 @@ def time_steps(forward: Forward, words: Words, groups: list[list[Step]]) -> Iter
 
 
 def all_of(changes: Sequence[Change]) -> Change:
+    """Several changes at once."""
+
     def change(step: Step, values: Sequence[Any]) -> Any:
         for one in changes:
             y = one(step, values)

@@ -35,6 +35,7 @@ SECONDS = 4.0  # how long to look for explanations in the code
 # The repairs of the backward code, instruction by instruction, the simplest first.
 REPAIRS: tuple[Callable[[Backward, Any], Iterator[Edit]], ...] = (
     slips.transposes,
+    slips.rearranged,
     slips.operators,
     slips.superfluous,
     slips.reductions,

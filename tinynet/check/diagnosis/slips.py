@@ -214,6 +214,11 @@ def transposes(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
             )
 
         yield edit(steps, ("outer",), "outer", 1.1, outer, lambda s, v: np.outer(*fill(s.args, v)))
+
+
+def rearranged(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
+    """A permutation for its inverse, a reshape for a transpose, a running sum the wrong way."""
+    step = steps[-1]
     if step.function is np.transpose and len(step.args) > 1 and step.args[1] is not None:
 
         def inverse() -> Say:
