@@ -30,7 +30,7 @@ from tinynet.check.problem import Array, Candidate, Problem
 UNEXPLAINED = 1.5  # what each wrong gradient adds to the cost of a cause that does not explain it
 BROKEN = 0.5  # what each right gradient adds that would be wrong after the repair
 CLEAR = 1.4  # a cause of less cost that explains everything ends the search soon
-SECONDS = 4.0  # how long to look for explanations in the code
+SECONDS = 5.0  # of processor time: how long to look for explanations in the code
 
 # The repairs of the backward code, instruction by instruction, the simplest first.
 REPAIRS: tuple[Callable[[Backward, Any], Iterator[Edit]], ...] = (
@@ -193,7 +193,7 @@ def _solved(backward: Backward, wrong: Sequence[int], end: float) -> Iterator[tu
     """The constant factors that are missing somewhere."""
     now = backward.run()
     for steps in backward.program.sites().values():
-        for k in wrong if time.monotonic() < end + 1 else ():
+        for k in wrong if time.process_time() < end + 1 else ():
             try:
                 found = operands.solved(backward, steps, now, k)
             except FAILURES:
@@ -207,11 +207,11 @@ def _edited(backward: Backward) -> Iterator[Candidate]:
     """Causes found by changing the backward pass."""
     problem, wrong = backward.problem, backward.problem.wrong()
     kept = [k for k in range(len(problem.wrt)) if k not in wrong]
-    end = time.monotonic() + SECONDS
+    end = time.process_time() + SECONDS
     second: Backward | None = None
     clear = False  # whether one simple cause explains everything
     for e, there in _edits(backward, wrong):
-        if time.monotonic() > (end - SECONDS + 1 if clear else end):
+        if time.process_time() > (end - SECONDS + 1 if clear else end):
             break
         fits, residual, broken = _set_right(backward, e, wrong, kept)
         if not fits:
