@@ -121,6 +121,45 @@ def test_the_first_wrong_line_is_named_with_its_source() -> None:
     assert "derivative of the tanh" in report.diagnosis
 
 
+def test_a_method_is_followed_too() -> None:
+    class Layer:
+        scale = 3.0
+
+        def forward(self, x: Any, w: Any) -> Any:
+            return self.scale * np.tanh(x @ w)
+
+        def backward(self, g: Any, x: Any, w: Any) -> Any:
+            d = g * self.scale
+            d = d * (1 - np.tanh(x @ w))
+            return d @ w.T, x.T @ d
+
+    r, layer = np.random.default_rng(3), Layer()
+    x, w = r.normal(size=(4, 3)), r.normal(size=(3, 2))
+    report = check_backward(layer.forward, layer.backward, x, w)
+    assert report.where is not None
+    assert report.where.source == "d = d * (1 - np.tanh(x @ w))"
+
+
+def test_a_state_that_starts_from_a_number_is_carried_through_time() -> None:
+    def forward(x: Any, w: Any) -> Any:
+        h, out = 0.0, []
+        for t in range(len(x)):
+            h = np.tanh(w * h + x[t])
+            out.append(h)
+        return np.array(out)
+
+    def backward(g: Any, x: Any, w: Any) -> Any:
+        h = [0.0, *forward(x, w)]
+        dx, dw = np.zeros_like(x), 0.0
+        for t in reversed(range(len(x))):
+            dx[t] = g[t] * (1 - h[t + 1] ** 2)
+            dw += dx[t] * h[t]
+        return dx, dw
+
+    report = check_backward(forward, backward, np.random.default_rng(4).normal(size=5), 0.7)
+    assert "time" in report.diagnosis
+
+
 def test_code_that_cannot_be_followed_gets_an_answer_from_its_values() -> None:
     class Tanh:  # no function of Python code: a method of an object
         def __call__(self, g: Any, x: Any) -> Any:

@@ -258,7 +258,8 @@ def _unexplained(found: Findings) -> str:
         text = f"I do not know why: the gradient of {names} is wrong."
         ratios = [e.ratio for e in found.worst if math.isfinite(e.ratio)]
         if len(ratios) > 2 and max(ratios) - min(ratios) < 1e-4 * abs(ratios[0]):
-            text += f" A constant factor: {ratios[0]:.6g} times too large in all entries looked at."
+            size, how = (ratios[0], "large") if abs(ratios[0]) > 1 else (1 / ratios[0], "small")
+            text += f" A constant factor: {size:.6g} times too {how} in all entries looked at."
         elif found.worst:
             e = found.worst[0]
             text += f" {e.place} should be {e.numeric:.6g}, but is {e.analytic:.6g}."

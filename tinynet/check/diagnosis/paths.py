@@ -130,7 +130,7 @@ def carried(forward: Forward, steps: list[Step], place: int) -> bool:
         return False
     same = [s for s in forward.program.sites().values() if len(s) == len(steps)]
     starts = [step.out for step in min(same, key=lambda s: s[0].out)]
-    if any(place >= len(step.reads()) for step in steps):
+    if any(place >= len(step.reads()) for step in steps[1:]):  # the first may start from a number
         return False
     return all(starts[i - 1] <= steps[i].reads()[place] < starts[i] for i in range(1, len(steps)))
 

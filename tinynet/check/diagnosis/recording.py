@@ -402,6 +402,8 @@ def record(function: Callable[..., Any], *args: Any) -> Program:
 
 def _follow(function: Any, numpy: _NumPy, following: dict[Any, Any]) -> Any:
     """The function in a copy of its module in which NumPy and the other functions are followed."""
+    if isinstance(function, types.MethodType):
+        return types.MethodType(_follow(function.__func__, numpy, following), function.__self__)
     if not isinstance(function, types.FunctionType):
         return function
     if function not in following:
