@@ -207,7 +207,7 @@ def _other_values(
 def what_is(forward: Forward, slot: int) -> str:
     """The activation whose output, or a part of it, a slot is, as an aside."""
     for found in (*forward.softmaxes, *forward.activations):
-        part = next((s for s in forward.program.steps if s.out == slot), None)
+        part = forward.words.steps.get(slot)
         if found.a == slot or (
             part is not None and part.function is operator.getitem and found.a in part.reads()
         ):

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinynet.check.diagnosis.flow import Change, as_if
 from tinynet.check.diagnosis.meaning import Found
-from tinynet.check.diagnosis.recording import Ref, Step, fill, nested
+from tinynet.check.diagnosis.recording import Step
 from tinynet.tensor import Tensor
 
 
@@ -44,15 +44,7 @@ def at_steps(steps: Sequence[Step], wrong: Callable[..., Any]) -> Change:
 
 def with_argument(step: Step, values: Sequence[Any], place: int, use: Callable[[Any], Any]) -> Any:
     """The step's result with its argument number `place` (of those that are values) replaced."""
-    count = iter(range(10**9))
-
-    def put(x: Any) -> Any:
-        if type(x) is not Ref:
-            return x
-        value = values[x.slot]
-        return use(value) if next(count) == place else value
-
-    return step.function(*nested(step.args, put), **nested(step.kwargs, put))
+    return step.compute(values, lambda i, _, x: use(x) if i == place else x)
 
 
 def detached(x: Any) -> Any:
@@ -68,7 +60,7 @@ def with_slope(found: Sequence[Found], slope: Callable[[Any, Any], Any]) -> Chan
         z = places.get(step.out)
         if z is None:
             return step
-        a = step.function(*fill(step.args, values), **fill(step.kwargs, values))
+        a = step.compute(values)
         with np.errstate(all="ignore"):
             s = Tensor(np.asarray(slope(values[z].array, a.array), dtype=float))
         return as_if(step, values, values[z] * s)

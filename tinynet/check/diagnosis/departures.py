@@ -13,7 +13,6 @@ from tinynet.check.diagnosis.meaning import same
 from tinynet.check.diagnosis.operands import arguments, factors, with_operand
 from tinynet.check.diagnosis.recording import Step
 from tinynet.check.diagnosis.retraced import Backward, Edit, edit
-from tinynet.check.diagnosis.words import Words
 from tinynet.check.problem import Array
 
 Say = tuple[str, str]
@@ -25,7 +24,7 @@ def departures(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
     forward = backward.forward
     if forward is None or len(steps) > 1 or step.into is not None or not step.reads():
         return
-    words = Words(forward.program, backward.problem.names)
+    words = forward.words
     value = backward.values[step.out]
     returned = backward.returned(backward.problem.wrong())
     places: list[tuple[int | None, Array]] = [

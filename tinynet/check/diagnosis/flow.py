@@ -22,6 +22,7 @@ import numpy as np
 from tinynet.autograd import grad
 from tinynet.check.diagnosis.meaning import Found, elementwise, softmaxes
 from tinynet.check.diagnosis.recording import Step, fill, record, refs
+from tinynet.check.diagnosis.words import Words
 from tinynet.check.problem import Array, Problem
 from tinynet.errors import TinynetError
 from tinynet.tensor import Tensor
@@ -40,6 +41,7 @@ class Forward:
             raise TinynetError("the output does not come from the arguments by NumPy calls alone")
         self.values = self.program.values
         self.output: int = next(refs(self.program.outputs)).slot
+        self.words = Words(self.program, problem.names)
         self.depends = self._depends()
         self.true = self._gradients_of_slots()
 
@@ -120,7 +122,7 @@ class Forward:
 
 def as_if(step: Step, values: Sequence[Any], wrong: Any) -> Any:
     """The step's value with the derivative of `wrong`."""
-    y = step.function(*fill(step.args, values), **fill(step.kwargs, values))
+    y = step.compute(values)
     y = y.detach() if isinstance(y, Tensor) else Tensor(y)
     if not isinstance(wrong, Tensor):
         return y

@@ -19,7 +19,6 @@ from tinynet.check.diagnosis.flow import Forward
 from tinynet.check.diagnosis.meaning import same
 from tinynet.check.diagnosis.recording import fill
 from tinynet.check.diagnosis.retraced import FAILURES, Backward
-from tinynet.check.diagnosis.words import Words
 from tinynet.check.problem import Array, Candidate, Problem
 
 
@@ -158,7 +157,7 @@ def _ancestors(backward: Backward, right: list[tuple[Place, str]], wrong: list[i
 
 def _truth(backward: Backward, forward: Forward) -> list[tuple[str, Array]]:
     """The true gradients of the forward pass's values, and of the parts that are taken of them."""
-    words = Words(forward.program, backward.problem.names)
+    words = forward.words
     found = [
         (words(slot), d)
         for slot, d in forward.true.items()

@@ -18,7 +18,7 @@ import numpy as np
 
 from tinynet.check.diagnosis.meaning import ACTIVATIONS, same
 from tinynet.check.diagnosis.paths import own_class
-from tinynet.check.diagnosis.recording import Ref, Step, fill, nested
+from tinynet.check.diagnosis.recording import Ref, Step, fill
 from tinynet.check.diagnosis.retraced import Backward, Edit, compute, edit
 from tinynet.check.diagnosis.scales import factors as named_factors
 from tinynet.check.diagnosis.slopes import NONLINEARITIES
@@ -105,7 +105,7 @@ def forward_operands(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
     step, forward = steps[-1], backward.forward
     if forward is None or len(steps) > 1 or step.into is not None:
         return
-    words = Words(forward.program, backward.problem.names)
+    words = forward.words
     held = [backward.values[s] for bound in backward.variables.values() for _, s in bound]
     for place, old in arguments(step):
         value = backward.values[old.slot]
@@ -151,14 +151,7 @@ def arguments(step: Step) -> Iterator[tuple[int, Ref]]:
 
 def with_operand(step: Step, values: Sequence[Any], place: int, x: Any) -> Any:
     """The step's result with x in place of its value number `place`."""
-    count = iter(range(10**9))
-
-    def put(item: Any) -> Any:
-        if type(item) is not Ref:
-            return item
-        return x if next(count) == place else values[item.slot]
-
-    return step.function(*nested(step.args, put), **nested(step.kwargs, put))
+    return step.compute(values, lambda i, _, old: x if i == place else old)
 
 
 def _in_place_of(backward: Backward, step: Step, old: Ref, name: str) -> Say:
@@ -209,7 +202,7 @@ def _is(backward: Backward, slot: int) -> str:
     forward, value = backward.forward, backward.values[slot]
     if forward is None:
         return ""
-    words = Words(forward.program, backward.problem.names)
+    words = forward.words
     for found in (*forward.softmaxes, *forward.activations):
         if same(forward.values[found.a], value):
             return f", the output of the {found.name}"
@@ -236,7 +229,7 @@ def recomputed(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
     if forward is None or name is None or len(steps) > 1:
         return
     value = backward.values[step.out]
-    words = Words(forward.program, backward.problem.names)
+    words = forward.words
     for slot, theirs in enumerate(forward.values):
         if not isinstance(theirs, np.ndarray) or theirs.shape != np.shape(value):
             continue
@@ -347,7 +340,7 @@ def _derivatives(backward: Backward) -> list[tuple[Array, str]]:
     if backward.forward is None:
         return []
     values, program = backward.forward.values, backward.forward.program
-    words = Words(program, backward.problem.names)
+    words = backward.forward.words
     found = []
     for f in backward.forward.activations:
         slope = np.asarray(ACTIVATIONS[f.name].derivative(values[f.z], values[f.a]))

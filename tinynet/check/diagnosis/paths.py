@@ -10,7 +10,7 @@ import numpy as np
 
 from tinynet.check.diagnosis.as_if import Hypothesis, at_steps, detached, with_argument
 from tinynet.check.diagnosis.flow import Change, Forward, as_if
-from tinynet.check.diagnosis.recording import Ref, Step, fill, nested
+from tinynet.check.diagnosis.recording import Step, fill
 from tinynet.check.diagnosis.words import Words
 
 
@@ -169,7 +169,8 @@ def _penalised(forward: Forward, words: Words, slot: int) -> str:
 
 def _statistic(forward: Forward, slot: int, depth: int = 4) -> str:
     """The statistic that a value is, up to a root, a reshape and an epsilon."""
-    step = next((s for s in forward.program.steps if s.out == slot), None)
+    steps = forward.words.steps
+    step = steps.get(slot)
     if step is None or not depth:
         return ""
     if step.function in STATISTICS:
@@ -177,8 +178,7 @@ def _statistic(forward: Forward, slot: int, depth: int = 4) -> str:
     if step.function is np.linalg.norm:
         return "norm"
     if step.function is np.sum:
-        inner = step.reads()[0]
-        before = next((s for s in forward.program.steps if s.out == inner), None)
+        before = steps.get(step.reads()[0])
         if before is not None and before.function in (np.square, np.power):
             return "norm"
         if before is not None and before.function is np.exp:
@@ -212,7 +212,7 @@ def statistics(forward: Forward, words: Words, groups: list[list[Step]]) -> Iter
         f"pass): they are averages over n = {n} entries, so their gradients are divided by n.",
         f"Divide both terms by {n}.",
         1.2,
-        at_steps(own, lambda s, v: n * s.function(*fill(s.args, v), **fill(s.kwargs, v))),
+        at_steps(own, lambda s, v: n * s.compute(v)),
     )
 
 
@@ -293,9 +293,7 @@ def time_steps(forward: Forward, words: Words, groups: list[list[Step]]) -> Iter
             f"never reached (the loop runs over the wrong number of steps, it is truncated).",
             f"Run the loop over all {turns} time steps.",
             1.1 + 0.01 * k,
-            at_steps(
-                early, lambda s, v: detached(s.function(*fill(s.args, v), **fill(s.kwargs, v)))
-            ),
+            at_steps(early, lambda s, v: detached(s.compute(v))),
         )
 
 
@@ -315,9 +313,4 @@ def all_of(changes: Sequence[Change]) -> Change:
 def _last_only(step: Step, values: Sequence[Any]) -> Any:
     last = step.reads()[-1]
 
-    def put(x: Any) -> Any:
-        if type(x) is not Ref:
-            return x
-        return values[x.slot] if x.slot == last else detached(values[x.slot])
-
-    return step.function(*nested(step.args, put), **nested(step.kwargs, put))
+    return step.compute(values, lambda _, slot, x: x if slot == last else detached(x))

@@ -12,6 +12,7 @@ gradient of every intermediate value. No source text is needed.
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 import sys
 import types
@@ -48,6 +49,21 @@ class Step(NamedTuple):
     line: int
     counters: dict[str, int]
     into: int | None = None
+
+    def compute(
+        self, values: Sequence[Any], use: Callable[[int, int, Any], Any] | None = None
+    ) -> Any:
+        """What the call gives on these values. `use(place, slot, value)` may put another in the
+        place of each: places are numbered as the values come, in lists too.
+        """
+        if use is None:
+            return self.function(*fill(self.args, values), **fill(self.kwargs, values))
+        place = itertools.count()
+
+        def put(x: Any) -> Any:
+            return use(next(place), x.slot, values[x.slot]) if type(x) is Ref else x
+
+        return self.function(*nested(self.args, put), **nested(self.kwargs, put))
 
     def reads(self) -> list[int]:
         """The slots it takes as arguments."""
@@ -130,7 +146,7 @@ class Program:
         for step in self.steps if steps is None else steps:
             y = step if change is None else change(step, values)
             if y is step:
-                y = step.function(*fill(step.args, values), **fill(step.kwargs, values))
+                y = step.compute(values)
                 if step.into is not None:
                     y = values[step.into]
             values[step.out] = np.asarray(y) if isinstance(y, np.generic) else y

@@ -58,8 +58,8 @@ def edit(
 
 def compute(step: Step, values: Sequence[Any], **changes: Any) -> Any:
     """The step as it was, but for some of its arguments: compute(step, values, a0=x)."""
-    args = [changes.get(f"a{i}", x) for i, x in enumerate(step.args)]
-    return step.function(*fill(tuple(args), values), **fill(step.kwargs, values))
+    args = tuple(changes.get(f"a{i}", x) for i, x in enumerate(step.args))
+    return step._replace(args=args).compute(values)
 
 
 class Backward:

@@ -24,7 +24,6 @@ from tinynet.check.diagnosis.paths import missing_paths, passed_through, statist
 from tinynet.check.diagnosis.retraced import FAILURES, Backward, Edit
 from tinynet.check.diagnosis.slopes import derivatives, gates, jacobians
 from tinynet.check.diagnosis.values import value_candidates
-from tinynet.check.diagnosis.words import Words
 from tinynet.check.problem import Array, Candidate, Problem
 
 UNEXPLAINED = 1.5  # what each wrong gradient adds to the cost of a cause that does not explain it
@@ -87,7 +86,7 @@ def _recorded(make: Callable[[Problem], Any], problem: Problem | None) -> Any:
 
 def _hypotheses(forward: Forward) -> Iterator[Hypothesis]:
     """All of them, for one forward pass."""
-    words = Words(forward.program, forward.problem.names)
+    words = forward.words
     groups = [
         steps for steps in forward.program.sites().values() if steps[0].out in forward.depends
     ]

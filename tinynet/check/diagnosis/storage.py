@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinynet.check.diagnosis.paths import own_class
-from tinynet.check.diagnosis.recording import Ref, Step, fill, nested
+from tinynet.check.diagnosis.recording import Ref, Step, fill
 from tinynet.check.diagnosis.retraced import Backward, Edit, compute, edit
 
 Say = tuple[str, str]
@@ -141,13 +141,10 @@ def _with_original(backward: Backward, step: Step, values: Sequence[Any], root: 
     p, memory = backward.problem, backward.program.memory
     given = np.array(dict(zip(backward.program.inputs, (p.g, *p.args), strict=True))[root])
 
-    def put(x: Any) -> Any:
-        if type(x) is not Ref:
-            return x
-        whole = memory[x.slot] == root and np.shape(values[x.slot]) == given.shape
-        return given if whole else values[x.slot]
+    def original(_: int, slot: int, x: Any) -> Any:
+        return given if memory[slot] == root and np.shape(x) == given.shape else x
 
-    return step.function(*nested(step.args, put), **nested(step.kwargs, put))
+    return step.compute(values, original)
 
 
 def indices(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
@@ -165,7 +162,7 @@ def indices(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
         for d in (-1, 1):
             yield _moved(backward, steps, (i,), d, 1)
         for name in step.counters:
-            if all(_parts(s)[i] == s.counters.get(c) for s in steps for c in [name]):
+            if all(_parts(s)[i] == s.counters.get(name) for s in steps):
                 continue
             if len(steps) > 1 and all(name in s.counters for s in steps):
                 yield _counter(backward, steps, i, name)
