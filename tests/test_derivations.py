@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from proofs import CASES, PROOFS, classes, normal
+from proof_cases import classes, normal
+from proofs import CASES, PROOFS, peers
+from properties import Drawn
 
 import tinynet as tn
 from tinynet import func
+from tinynet.check.samples import sample
 from tinynet.derivations import (
     adam,
     bce,
@@ -24,7 +27,6 @@ from tinynet.derivations import (
     linear,
     mse,
     perceptron,
-    reduction,
     sgd,
     softmax,
 )
@@ -144,6 +146,40 @@ def test_dtypes_stay(proof: Any, inputs: Any, options: Any, dtype: Any) -> None:
             assert a.grad.dtype == dtype
 
 
+@pytest.mark.parametrize("proof", PROOFS, ids=lambda m: m.op.name)
+@given(data=st.data())
+def test_definition_and_derivation_agree(proof: Any, data: st.DataObject) -> None:
+    """Values and gradients, over all shapes and options; and the backward pass is linear in g."""
+    draw = Drawn(data)
+    inputs, options = sample(proof.op, draw)
+    y, saved = run(proof, inputs, options)
+    meant = np.asarray(proof.definition(*inputs, **options))
+    assert (y.shape, y.dtype) == (meant.shape, meant.dtype)
+    _within(y, meant)
+    g, h = (np.asarray(draw.rng.standard_normal(y.shape)) for _ in range(2))
+    options = {**proof.op.defaults, **options}
+    derived = proof.backward(g, saved, **options)
+    args = _tensors(inputs)
+    own = [args[i] for i in real(inputs)]
+    if own:
+        by_definition = _grads(proof.definition(*args, **options), own, tn.tensor(g), False)
+        for i, expected in zip(real(inputs), by_definition, strict=True):
+            missing = np.zeros_like(inputs[i]) if expected is None else expected.numpy()
+            _within(missing if derived[i] is None else derived[i], missing)
+    twice = proof.backward(h, saved, **options)
+    for a, b, both in zip(
+        derived, twice, proof.backward(2 * g - 3 * h, saved, **options), strict=True
+    ):
+        if a is not None:
+            _within(both, 2 * a - 3 * b)
+
+
+def _within(found: Any, expected: Any) -> None:
+    """Equal but for 1e-10 of the largest value."""
+    largest = float(np.max(np.abs(expected), initial=1, where=np.isfinite(expected)))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10 * largest)
+
+
 @given(
     scores=st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=8),
     shift=st.floats(-1e3, 1e3),
@@ -224,8 +260,9 @@ def test_only_the_gradients_that_are_needed() -> None:
 # -- the rules of the house --------------------------------------------------------------------
 
 
-def _names_used(module: Any, function: Any, seen: set[str]) -> set[str]:
-    """Every name that a function reads from its module, through the helpers that it calls."""
+def _uses(function: Any, seen: dict[int, Any]) -> list[Any]:
+    """Every value that a function reads from its module, through the helpers that it calls."""
+    module = inspect.getmodule(function)
     local = set(inspect.signature(function).parameters)
     tree = ast.parse(inspect.getsource(function))
     for node in ast.walk(tree):
@@ -233,27 +270,48 @@ def _names_used(module: Any, function: Any, seen: set[str]) -> set[str]:
             local.add(node.id)
     body = tree.body[0].body  # the annotations in the signature are not what runs
     loads = {n.id for part in body for n in ast.walk(part) if isinstance(n, ast.Name)}
-    for name in loads - local - set(dir(builtins)) - seen:
-        seen.add(name)
+    for name in loads - local - set(dir(builtins)):
         value = getattr(module, name)
-        if inspect.isfunction(value):
-            _names_used(inspect.getmodule(value), value, seen)
-    return seen
+        if id(value) not in seen:
+            seen[id(value)] = value
+            if inspect.isfunction(value) and value.__module__.startswith("tinynet.derivations."):
+                _uses(value, seen)
+    return list(seen.values())
+
+
+def _is_helper(function: Any, proof: Any) -> bool:
+    """Whether a function belongs to the proof, or to a file of derivations that proves nothing."""
+    home = inspect.getmodule(function)
+    return home is proof or (
+        home.__name__.startswith("tinynet.derivations.") and not hasattr(home, "op")
+    )
 
 
 @pytest.mark.parametrize("proof", PROOFS, ids=lambda m: m.op.name)
 def test_the_derived_pass_owes_nothing_to_the_definition(proof: Any) -> None:
+    """It uses NumPy, math, helpers that use no more, and errors."""
     functions = [proof.backward, *([proof.forward] if hasattr(proof, "forward") else [])]
-    for function in functions:
-        for name in _names_used(proof, function, set()):
-            assert name != "definition"
-            value = getattr(proof, name, None) or getattr(reduction, name)
-            if inspect.ismodule(value):
-                assert value.__name__ in ("numpy", "math")
-            elif inspect.isfunction(value):
-                assert value.__module__ in (proof.__name__, reduction.__name__)
-            else:
-                assert issubclass(value, tn.errors.TinynetError)
+    for value in (value for function in functions for value in _uses(function, {})):
+        assert value is not proof.definition
+        if inspect.ismodule(value):
+            assert value.__name__ in ("numpy", "math")
+        elif inspect.isfunction(value):
+            assert _is_helper(value, proof)
+        elif inspect.isclass(value):
+            assert issubclass(value, tn.errors.TinynetError)
+        else:
+            assert isinstance(value, int | float | str | tuple | dict)
+
+
+@pytest.mark.parametrize("proof", PROOFS, ids=lambda m: m.op.name)
+def test_the_definition_owes_nothing_to_a_derivation(proof: Any) -> None:
+    """It uses primitives: NumPy, math, the table of ops, and helpers that use no more."""
+    for value in _uses(proof.definition, {}):
+        assert not isinstance(value, Derivation)
+        assert value is not proof.backward
+        assert value is not getattr(proof, "forward", None)
+        if inspect.isfunction(value) and not value.__module__.startswith("tinynet.ops."):
+            assert _is_helper(value, proof)
 
 
 @pytest.mark.parametrize(
@@ -408,27 +466,10 @@ def test_adam_does_not_see_the_scale_of_the_loss() -> None:
 @pytest.mark.parametrize(("proof", "inputs", "options"), CASES)
 def test_peer(proof: Any, inputs: Any, options: Any) -> None:
     torch = pytest.importorskip("torch")
-    F = torch.nn.functional
     if 0 in inputs[0].shape[-1:]:
         pytest.skip("PyTorch warns about empty weights")
 
-    def drop(x: Any, m: Any, p: float) -> Any:
-        return x * m / (1 - p) if p < 1 else x * 0
-
-    theirs = {
-        "softmax": lambda x, axis: torch.softmax(x, -1 if axis is None else axis),
-        "log_softmax": lambda x, axis: torch.log_softmax(x, -1 if axis is None else axis),
-        "linear": F.linear,
-        "cross_entropy": F.cross_entropy,
-        "mse": F.mse_loss,
-        "bce": F.binary_cross_entropy_with_logits,
-        "dropout": drop,
-        "nll": F.nll_loss,
-        "bernoulli": F.binary_cross_entropy,
-        "mae": F.l1_loss,
-        "huber": F.huber_loss,
-        "kl": F.kl_div,
-    }[proof.op.name]
+    theirs = peers(torch)[proof.op.name]
     args = [torch.tensor(x, requires_grad=x.dtype.kind == "f") for x in inputs]
     y = theirs(*args, **{k: torch.tensor(v) if k == "weight" else v for k, v in options.items()})
     mine = _tensors(inputs)

@@ -1,67 +1,14 @@
-"""Arguments for every op: drawn at random, inside its domain, over all the forms that its options
-take.
-
-One description of each op's arguments serves the gradient table (`check_ops`, drawn by NumPy) and
-the property tests (drawn and shrunk by Hypothesis): both hand a `Draw` to `sample`.
-"""
+"""Arguments for the ops of the calculus table: the room `ops`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from tinynet.check.samples.draw import Draw, Sample, Shape
 from tinynet.op import Op
-
-T = TypeVar("T")
-Sample = tuple[list[Any], dict[str, Any]]  # inputs, options
-Shape = tuple[int, ...]
-
-
-class Draw:
-    """Choices made by a NumPy generator. The property tests replace `integer` and `choice`."""
-
-    def __init__(self, seed: int = 0) -> None:
-        self.rng = np.random.default_rng(seed)
-
-    def integer(self, low: int, high: int) -> int:
-        """A whole number from low to high, both included."""
-        return int(self.rng.integers(low, high + 1))
-
-    def choice(self, options: Sequence[T]) -> T:
-        """One of the options."""
-        return options[self.integer(0, len(options) - 1)]
-
-    def shape(self, least: int = 0, most: int = 3) -> Shape:
-        """A small shape; a size may be 0 or 1."""
-        sizes = (1, 2, 3, 4, 0)
-        return tuple(self.choice(sizes) for _ in range(self.integer(least, most)))
-
-    def uniform(self, shape: Shape, low: float = -2.0, high: float = 2.0) -> np.ndarray[Any, Any]:
-        """Numbers between low and high."""
-        return np.asarray(self.rng.uniform(low, high, shape))
-
-    def spread(self, shape: Shape) -> np.ndarray[Any, Any]:
-        """Numbers no two of which are close: no ties, and none near 0."""
-        n = int(np.prod(shape))
-        steps = self.rng.permutation(n) - n // 2 + 0.5
-        return np.asarray(steps * 0.3 + self.rng.uniform(-0.05, 0.05, n)).reshape(shape)
-
-    def broadcastable(self, shape: Shape) -> Shape:
-        """A shape that broadcasts to the given one: leading axes may be missing, sizes may be 1."""
-        kept = shape[self.integer(0, len(shape)) :] if shape else shape
-        return tuple(self.choice((n, n, 1)) for n in kept)
-
-    def axis(self, ndim: int) -> Any:
-        """None, one axis, or several; counted from either end."""
-        if not ndim or self.choice((True, False, False, False)):
-            return None
-        if self.choice((True, False)):
-            return self.integer(-ndim, ndim - 1)
-        axes = [a for a in range(ndim) if self.choice((True, False))] or [0]
-        return tuple(a - ndim if self.choice((True, False)) else a for a in axes)
-
 
 # -- where an op is defined and smooth -------------------------------------------------------------
 
@@ -71,7 +18,7 @@ def _away_from_zero(draw: Draw, shape: Shape) -> np.ndarray[Any, Any]:
     return np.asarray(u + 0.3 * np.where(u < 0, -1, 1))
 
 
-def _between_integers(draw: Draw, shape: Shape) -> np.ndarray[Any, Any]:
+def between_integers(draw: Draw, shape: Shape) -> np.ndarray[Any, Any]:
     return np.asarray(np.floor(draw.uniform(shape, -3, 3)) + draw.uniform(shape, 0.2, 0.8))
 
 
@@ -87,8 +34,8 @@ _ONE_INPUT: dict[str, Callable[[Draw, Shape], np.ndarray[Any, Any]]] = {
     "|u| < 1": lambda draw, shape: draw.uniform(shape, -0.8, 0.8),
     "cos u != 0": lambda draw, shape: draw.uniform(shape, -1.2, 1.2),
     "u != 0": _away_from_zero,
-    "no integer": _between_integers,
-    "no multiple of v": _between_integers,
+    "no integer": between_integers,
+    "no multiple of v": between_integers,
     "whole": lambda draw, shape: draw.rng.choice((-3.0, -2.0, -1.0, 1.0, 2.0, 3.0), shape),
     "integers": lambda draw, shape: draw.rng.integers(0, 8, shape),
 }
@@ -103,11 +50,11 @@ _ACTIVATION: dict[str, dict[str, tuple[float, ...]]] = {
 }
 
 
-def _activation(op: Op, draw: Draw) -> Sample:
+def activation(op: Op, draw: Draw) -> Sample:
     options = {name: draw.choice(v) for name, v in _ACTIVATION.get(op.name, {}).items()}
     if op.name == "softplus":  # βu is at its threshold, where the curve jumps, for no such u
-        return [_between_integers(draw, draw.shape())], options
-    return _elementwise(op, draw)[0], options
+        return [between_integers(draw, draw.shape())], options
+    return elementwise(op, draw)[0], options
 
 
 _TWO_INPUTS = {
@@ -116,7 +63,7 @@ _TWO_INPUTS = {
 }
 
 
-def _elementwise(op: Op, draw: Draw) -> Sample:
+def elementwise(op: Op, draw: Draw) -> Sample:
     """Inputs that broadcast against each other, in either direction."""
     shape = draw.shape()
     shapes = [shape, *(draw.broadcastable(shape) for _ in range(op.arity - op.masks - 1))]
@@ -124,7 +71,7 @@ def _elementwise(op: Op, draw: Draw) -> Sample:
         shapes.reverse()
     inputs: list[Any] = [draw.uniform(draw.broadcastable(shape)) > 0 for _ in range(op.masks)]
     if op.domain == "u != v":  # two sets of numbers that have none in common
-        first, second = _between_integers(draw, shapes[0]), np.round(draw.uniform(shapes[1], -3, 3))
+        first, second = between_integers(draw, shapes[0]), np.round(draw.uniform(shapes[1], -3, 3))
         return [first, second], {}
     rules = _TWO_INPUTS.get(op.domain, (op.domain,) * len(shapes))
     inputs += [_ONE_INPUT[rule](draw, s) for rule, s in zip(rules, shapes, strict=True)]
@@ -350,7 +297,7 @@ def _einsum(draw: Draw) -> Sample:
 
 def _clamp(draw: Draw) -> Sample:
     bounds = draw.choice(((0.0, 1.0), (None, 1.0), (0.0, None)))
-    return [_between_integers(draw, draw.shape())], {"min": bounds[0], "max": bounds[1]}
+    return [between_integers(draw, draw.shape())], {"min": bounds[0], "max": bounds[1]}
 
 
 def _power(draw: Draw) -> Sample:
@@ -365,75 +312,6 @@ def _round(draw: Draw) -> Sample:
 
 def _plain(draw: Draw) -> Sample:
     return [draw.uniform(draw.shape())], {}
-
-
-# -- derivations -----------------------------------------------------------------------------------
-
-
-def _softmax(draw: Draw) -> Sample:
-    shape = tuple(max(n, 1) for n in draw.shape(1))
-    return [draw.uniform(shape)], {"axis": draw.integer(-len(shape), len(shape) - 1)}
-
-
-_REDUCTIONS = ("mean", "sum", "none")
-
-
-def _cross_entropy(draw: Draw) -> Sample:
-    classes, rest = draw.choice((3, 2, 4, 1)), tuple(n or 2 for n in draw.shape(0, 2))
-    names = np.asarray(draw.rng.integers(0, classes, rest))
-    scores = draw.uniform((*rest[:1], classes, *rest[1:]))
-    # A class may be ignored, but not if it is the only one: the mean of nothing is NaN.
-    ignored = draw.choice((int(names.flat[0]), -100)) if np.ptp(names) else -100
-    reduction = draw.choice(("none", *_REDUCTIONS))
-    return [scores, names], {"reduction": reduction, "ignore_index": ignored}
-
-
-def _pair_loss(draw: Draw) -> Sample:
-    shape = tuple(max(n, 1) for n in draw.shape())
-    inputs = [draw.uniform(shape), draw.uniform(shape, 0, 1)]
-    return list(inputs), {"reduction": draw.choice(_REDUCTIONS)}
-
-
-def _nll(draw: Draw) -> Sample:
-    (scores, names), options = _cross_entropy(draw)
-    weight = draw.uniform((scores.shape[min(1, scores.ndim - 1)],), 0.5, 2.0)
-    return [scores, names], {**options, "weight": draw.choice((None, weight))}
-
-
-def _distance(draw: Draw) -> Sample:
-    """A prediction and a target that differ by no whole number."""
-    shape = tuple(max(n, 1) for n in draw.shape())
-    target = draw.uniform(shape)
-    inputs = [target + _between_integers(draw, shape), target]
-    return list(inputs), {"reduction": draw.choice(_REDUCTIONS)}
-
-
-def _huber(draw: Draw) -> Sample:
-    inputs, options = _distance(draw)
-    return inputs, {**options, "delta": draw.choice((1.0, 2.0))}
-
-
-def _kl(draw: Draw) -> Sample:
-    shape, log_target = tuple(max(n, 1) for n in draw.shape()), draw.choice((False, True))
-    target = draw.uniform(shape, -2, 0) if log_target else draw.uniform(shape, 0.2, 1)
-    options = {"log_target": log_target, "reduction": draw.choice(_REDUCTIONS)}
-    return [draw.uniform(shape, -2, 0), target], options
-
-
-def _bernoulli(draw: Draw) -> Sample:
-    (scores, labels), options = _pair_loss(draw)
-    return [(scores + 2.5) / 5, labels], options
-
-
-def _linear(draw: Draw) -> Sample:
-    n_in, n_out = draw.integer(1, 3), draw.integer(1, 3)
-    inputs = [draw.uniform((*draw.shape(0, 2), n_in)), draw.uniform((n_out, n_in))]
-    return inputs + ([draw.uniform((n_out,))] if draw.choice((True, False)) else []), {}
-
-
-def _dropout(draw: Draw) -> Sample:
-    shape = draw.shape()
-    return [draw.uniform(shape), draw.uniform(shape) > 0], {"p": draw.choice((0.5, 0.1, 0.0))}
 
 
 SAMPLERS: dict[str, Callable[[Draw], Sample]] = {
@@ -466,29 +344,6 @@ SAMPLERS: dict[str, Callable[[Draw], Sample]] = {
     "clamp": _clamp,
     "power": _power,
     "round": _round,
-    **dict.fromkeys(("softmax", "log_softmax"), _softmax),
-    **dict.fromkeys(("bce", "mse"), _pair_loss),
-    "cross_entropy": _cross_entropy,
-    "nll": _nll,
-    "mae": _distance,
-    "huber": _huber,
-    "kl": _kl,
-    "bernoulli": _bernoulli,
-    "linear": _linear,
-    "dropout": _dropout,
     "to_dtype": lambda draw: ([draw.uniform(draw.shape())], {"dtype": np.dtype("f8")}),
     "to_device": lambda draw: ([draw.uniform(draw.shape())], {"device": "cpu", "source": "cpu"}),
 }
-
-
-def sample(op: Op, draw: Draw) -> Sample:
-    """Inputs (float64, or what the op takes) and options for one call of the op."""
-    if op.name in SAMPLERS:
-        inputs, options = SAMPLERS[op.name](draw)
-    elif op.room == "elementwise":
-        inputs, options = _elementwise(op, draw)
-    elif op.room == "activations":
-        inputs, options = _activation(op, draw)
-    else:
-        raise KeyError(f"no arguments are known for the op {op.name!r}: add them to SAMPLERS")
-    return [np.asarray(x) if isinstance(x, np.generic) else x for x in inputs], options
