@@ -96,7 +96,7 @@ def tensor_stub() -> str:
         "import builtins\nfrom collections.abc import Iterator, Sequence\n"
         "from typing import Any\n\n"
         "import numpy as np\n\nfrom tinynet.arrays import Array\n"
-        "from tinynet.autograd import Hook, RemovableHandle\n"
+        "from tinynet.hooks import Hook, RemovableHandle\n"
         "from tinynet.random import Generator\n\n"
     )
     return (

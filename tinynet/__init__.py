@@ -4,6 +4,7 @@ The map, in reading order. Each room holds one kind of thing.
 
     errors arrays random files    mistakes; NumPy or CuPy; seeds; safe writing
     op tensor autograd dispatch   what an op is; a value that remembers; walking back; the one door
+    printing views hooks          a value as text; shared memory; gradients seen on their way
     recompute func function       memory for time; gradients of functions; an op of your own
     ops/                          the table of derivatives, one line each
     linalg                        the door to the ops on whole matrices

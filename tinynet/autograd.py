@@ -13,7 +13,6 @@ comes after all its users. That is the topological sort.
 from __future__ import annotations
 
 import itertools
-import weakref
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heapify, heappop, heappush
 from operator import attrgetter
@@ -25,7 +24,9 @@ from tinynet import arrays
 from tinynet.arrays import Array
 from tinynet.errors import GraphError, ShapeError, at_op, describe, foreseen
 from tinynet.grad_mode import enable_grad, is_grad_enabled
+from tinynet.hooks import Hook, RemovableHandle, Retain, run_hooks
 from tinynet.tensor import Tensor, raw
+from tinynet.views import renew
 
 clock = itertools.count()
 Function: Any  # PyTorch's path to `function.Function`, which stands above this file
@@ -66,50 +67,19 @@ class Node:
     def retains(self, tensor: Tensor) -> bool:
         """Whether `retain_grad()` was called on this output."""
         hooks = (self.hooks or {}).values()
-        return any(isinstance(hook, _Retain) and hook.owner() is tensor for hook in hooks)
+        return any(isinstance(hook, Retain) and hook.owner() is tensor for hook in hooks)
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
 
 
 Edge: TypeAlias = Node | Tensor
-Hook: TypeAlias = Callable[[Tensor], Tensor | None]
 
 
 class AliasNode(Node):
     """The same value under another name: the gradient passes unchanged."""
 
     __slots__ = ()
-
-
-class View:
-    """How a Tensor shows the memory of another, its parent: it is `op(parent, **options)`, taken
-    when the parent's node was `node` and the memory had been changed `version` times.
-    """
-
-    __slots__ = ("node", "op", "options", "parent", "version")
-
-    def __init__(self, parent: Tensor, op: Any, options: dict[str, Any]) -> None:
-        self.parent, self.op, self.options = parent, op, options
-        self.node, self.version = parent._node, parent._counter[0]
-
-
-def renew(x: Tensor) -> None:
-    """Where the parent of a view was changed in place, and recorded so, since the view was taken:
-    take the view anew. Its values are right as they are; its place in the graph was not.
-    """
-    stale = []
-    while is_grad_enabled() and x._base is not None and x._base.version != x._counter[0]:
-        stale.append(x)
-        x = x._base.parent
-    for view in reversed(stale):
-        base = view._base
-        if base.parent._node is base.node or (view._requires_grad and view._node is None):
-            base.version = view._counter[0]
-        else:
-            fresh = base.op(base.parent, **base.options)
-            view._node, view._requires_grad = fresh._node, fresh._requires_grad
-            view._base = fresh._base
 
 
 def edge_of(x: Any) -> Edge | None:
@@ -167,7 +137,7 @@ def propagate(
             if isinstance(g, np.generic):  # NumPy makes scalars of 0-d arrays; rules see arrays
                 g = np.asarray(g)
             if node.hooks:
-                g = _run_hooks(node.hooks, g)
+                g = run_hooks(node.hooks, g)
             if node in ends:
                 sums[node] = g
             edges = node.edges
@@ -202,7 +172,7 @@ def _finished(sums: dict[Edge, Any], borrowed: set[Edge]) -> dict[Edge, Any]:
     """The gradients, each an array of its own, after the hooks of the leaves have seen them."""
     for edge, g in sums.items():
         g = np.copy(g) if edge in borrowed else g
-        sums[edge] = _run_hooks(edge._hooks, g) if isinstance(edge, Tensor) and edge._hooks else g
+        sums[edge] = run_hooks(edge._hooks, g) if isinstance(edge, Tensor) and edge._hooks else g
     return sums
 
 
@@ -239,33 +209,6 @@ def _leading_to(ends: set[Edge], nodes: Iterable[Node]) -> set[Edge]:
         if any(e in useful for e in node.edges or ()):
             useful.add(node)
     return useful
-
-
-def _run_hooks(hooks: dict[int, Hook], g: Any) -> Any:
-    """Show a finished gradient to the hooks; each may replace it. The final one is retained."""
-    shown = g if isinstance(g, Tensor) else Tensor(np.copy(g))
-    for hook in sorted(hooks.values(), key=lambda hook: isinstance(hook, _Retain)):
-        new: Any = hook(shown)
-        if new is not None and (not isinstance(new, Tensor) or new.shape != shown.shape):
-            raise GraphError(
-                "a gradient hook must return a Tensor of the gradient's shape, or None",
-                expected=str(shown.shape),
-                got=describe(new),
-            )
-        shown = shown if new is None else new
-    return shown if isinstance(g, Tensor) else shown.array
-
-
-class _Retain:
-    """The hook behind `retain_grad`. It does not keep its tensor alive."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.owner = weakref.ref(tensor)
-
-    def __call__(self, g: Tensor) -> None:
-        tensor = self.owner()
-        if tensor is not None:
-            tensor._grad = g if g._requires_grad else Tensor(np.copy(g.array))
 
 
 # -- backward and grad -----------------------------------------------------------------------------
@@ -425,17 +368,6 @@ def differentiate(
 # -- hooks -----------------------------------------------------------------------------------------
 
 
-class RemovableHandle:
-    """What `register_hook` returns: `.remove()` takes the hook away again."""
-
-    def __init__(self, hooks: dict[int, Any], key: int) -> None:
-        self._hooks, self._key = hooks, key
-
-    def remove(self) -> None:
-        """Take the hook away."""
-        self._hooks.pop(self._key, None)
-
-
 def register_hook(tensor: Tensor, hook: Hook) -> RemovableHandle:
     """Call `hook(grad)` when the gradient of this value is complete; what it returns replaces it.
 
@@ -459,7 +391,7 @@ def retain_grad(tensor: Tensor) -> None:
     """Keep the gradient of this computed value in `.grad`, as leaves do."""
     edge = _required_edge(0, tensor)
     if isinstance(edge, Node) and not edge.retains(tensor):
-        register_hook(tensor, _Retain(tensor))
+        register_hook(tensor, Retain(tensor))
 
 
 for _method in (backward, register_hook, retain_grad):

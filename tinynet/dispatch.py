@@ -13,11 +13,12 @@ import numpy as np
 
 from tinynet import arrays
 from tinynet.arrays import Array
-from tinynet.autograd import AliasNode, Edge, Node, View, clock, differentiate, place, renew
+from tinynet.autograd import AliasNode, Edge, Node, clock, differentiate, place
 from tinynet.errors import DTypeError, InPlaceError, RuleError, at_op, describe, foreseen
 from tinynet.grad_mode import is_grad_enabled
 from tinynet.op import Derivation, Op, Spec
 from tinynet.tensor import Tensor
+from tinynet.views import View, renew
 
 _NUMBERS = frozenset((bool, int, float))
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import arrays, printing
 from tinynet.arrays import Array
 from tinynet.errors import ArgumentError, DTypeError, GraphError, ShapeError, describe
 from tinynet.op import numpy_functions
@@ -261,24 +261,7 @@ class Tensor:
         return format(self.item(), spec) if self.ndim == 0 and spec else format(str(self), spec)
 
     def __repr__(self) -> str:
-        array = arrays.to_device(self.array, "cpu")
-        values = np.array2string(
-            array, separator=", ", prefix="tensor(", formatter=_formatter(array), threshold=1000
-        )
-        notes = [values]
-        if array.size == 0 and array.ndim != 1:
-            notes.append(f"size={self.shape}")
-        if self.dtype not in (arrays.get_default_dtype(), arrays.int64, arrays.bool_):
-            notes.append(f"dtype={self.dtype}")
-        if self.device != "cpu":
-            notes.append(f"device='{self.device}'")
-        if self._node is not None:
-            notes.append(f"grad_fn=<{self._node.name}>")
-        elif self._requires_grad:
-            notes.append("requires_grad=True")
-        if self.name:
-            notes.append(f"name={self.name!r}")
-        return f"tensor({', '.join(notes)})"
+        return printing.text(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._node is not None:
@@ -324,25 +307,6 @@ class Tensor:
         if ours is None:
             return _on_arrays(function, function.__name__, inputs, kwargs)
         return ours(*inputs, **kwargs)
-
-
-def _formatter(array: np.ndarray[Any, Any]) -> Any:
-    """PyTorch's way with floats: whole ones as `1.`, others with 4 digits, extremes as 1e-05."""
-    if array.dtype.kind != "f" or not array.size:
-        return None
-    sizes = np.abs(array[np.isfinite(array) & (array != 0)], dtype=np.float64)
-    if not sizes.size or ((sizes == np.round(sizes)).all() and sizes.max() < 1e8):
-        digits, end = ".0f", "."
-    elif sizes.max() > 1e8 or sizes.min() < 1e-4 or sizes.max() > 1e3 * sizes.min():
-        digits, end = ".4e", ""
-    else:
-        digits, end = ".4f", ""
-
-    def text(value: Any) -> str:
-        return f"{value:{digits}}{end}" if np.isfinite(value) else str(value)
-
-    width = max(len(text(v)) for v in array.flat) if array.size <= 1000 else 0
-    return {"float_kind": lambda value: text(value).rjust(width)}
 
 
 def _unwrap(x: Any, name: str) -> Any:

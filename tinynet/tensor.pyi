@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinynet.arrays import Array
-from tinynet.autograd import Hook, RemovableHandle
+from tinynet.hooks import Hook, RemovableHandle
 from tinynet.random import Generator
 
 class Tensor:

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from tinynet import arrays
-from tinynet.autograd import RemovableHandle
 from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
+from tinynet.hooks import RemovableHandle
 from tinynet.nn.parameter import Parameter
 from tinynet.tensor import Tensor, raw
 

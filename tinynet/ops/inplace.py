@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinynet import arrays
-from tinynet.autograd import place, renew
+from tinynet.autograd import place
 from tinynet.errors import InPlaceError, ShapeError, describe
 from tinynet.grad_mode import is_grad_enabled
 from tinynet.ops.creation import as_tensor
@@ -25,6 +25,7 @@ from tinynet.ops.indexing import getitem, plain_index, put
 from tinynet.ops.public import exports, method
 from tinynet.random import Generator, default_generator
 from tinynet.tensor import Tensor, raw
+from tinynet.views import renew
 
 
 def overwrite(x: Tensor, result: Any) -> Tensor:
