@@ -502,9 +502,12 @@ def test_what_cannot_be_differentiated_says_why() -> None:
         (leaf(1.0) * 2).requires_grad = False
 
 
-def test_a_rule_that_gives_a_wrong_shape_is_named() -> None:
-    bad = elementwise("bad_shape", np.exp, lambda g, y, _u: (g * y)[:1], "e^u")
-    bad.broadcasts = False
+@pytest.mark.parametrize("broadcasts", [False, True])
+@pytest.mark.parametrize("shape", [(1,), (2, 1), (3,)])
+def test_a_rule_that_gives_a_wrong_shape_is_named(broadcasts: bool, shape: Any) -> None:
+    """Also where the size is right, and where the gradient could be taken for a broadcast one."""
+    bad = elementwise("bad_shape", np.exp, lambda g, y, _u: np.ones(shape, like=g), "e^u")
+    bad.broadcasts = broadcasts
     try:
         with pytest.raises(RuleError, match="the rule of bad_shape for input 0"):
             bad(leaf(1.0, 2.0)).sum().backward()

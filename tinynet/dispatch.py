@@ -188,7 +188,8 @@ class OpNode(Node):
     def _fit(self, d: Any, i: int) -> Any:
         """What broadcasting repeated is summed; any other wrong shape is a wrong rule."""
         shape = self.inputs[i].shape
-        if self.op.broadcasts:
+        repeats = zip(reversed(shape), reversed(d.shape), strict=False)
+        if self.op.broadcasts and d.ndim >= len(shape) and all(n in (1, m) for n, m in repeats):
             return unbroadcast(d, shape)
         raise RuleError(
             f"the rule of {self.op.name} for input {i} gave a gradient of the wrong shape",
