@@ -1,0 +1,90 @@
+"""Numba, if it is there: how kernels are compiled, and what runs where it is not.
+
+`@kernel` marks what Python calls, `@inner` what only kernels call.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Callable
+from typing import Any
+
+try:
+    import numba
+
+    COMPILES = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
+except ImportError:
+    COMPILES = False
+
+
+def inner(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function for kernels to call: compiled together with them."""
+    return _compiled(function) if COMPILES else function
+
+
+def _compiled(function: Callable[..., Any], signature: Any = None) -> Callable[..., Any]:
+    on_disk = os.path.exists(inspect.getfile(function))  # what was typed in has no file to stand by
+    compiler = numba.njit(signature, nogil=True, cache=on_disk, error_model="numpy")
+    made: Callable[..., Any] = compiler(function)
+    return made
+
+
+class kernel:
+    """A function of arrays, compiled at its first call for a dtype and kept on disk. It lets other
+    threads run. Without Numba it runs as it is: the same result, slowly.
+
+    Arguments in `own` are arrays of the kernels' own, without gaps, and may be written to. All
+    others are read only and may lie in memory in any way: one machine code for all strides.
+
+    >>> @kernel("y")
+    ... def double(x, y):
+    ...     for i in range(x.shape[0]):
+    ...         y[i] = 2 * x[i]
+    >>> import numpy as np
+    >>> y = np.zeros(2); double(np.arange(4.0)[::2], y); y
+    array([0., 4.])
+    """
+
+    def __init__(self, *own: str) -> None:
+        self.own = own
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The kernel that runs this function."""
+        if not COMPILES:
+            return function
+        names = list(inspect.signature(function).parameters)
+        made: dict[Any, Callable[..., Any]] = {}  # by the dtype of the first argument
+
+        @functools.wraps(function)
+        def run(*arguments: Any) -> Any:
+            dtype = arguments[0].dtype
+            if dtype not in made:
+                kinds = [self._kind(n, x) for n, x in zip(names, arguments, strict=True)]
+                made[dtype] = _compiled(function, tuple(kinds))
+            return made[dtype](*arguments)
+
+        return run
+
+    def _kind(self, name: str, value: Any) -> Any:
+        kind = numba.typeof(value)
+        if not isinstance(kind, numba.types.Array):
+            return kind
+        own = name in self.own
+        return numba.types.Array(kind.dtype, kind.ndim, "C" if own else "A", readonly=not own)
+
+
+@functools.cache
+def vector_bytes() -> int:
+    """How many bytes a vector register holds: 64 (AVX-512), 32 (AVX2) or 16.
+
+    Of this computer, or of the one that Numba is told to compile for (NUMBA_CPU_FEATURES).
+    """
+    if not COMPILES:
+        return 32
+    from llvmlite import binding
+
+    told = numba.config.CPU_FEATURES  # type: ignore[attr-defined]
+    features = binding.get_host_cpu_features().flatten() if told is None else told
+    return 64 if "+avx512f" in features else 32 if "+fma" in features else 16

@@ -1,0 +1,133 @@
+"""The innermost step of every product of matrices: a block of C that stays in registers.
+
+    C[i:i+R, j:j+S] += Σ_p a[p, r] b[p, s]        r < R rows, s < S columns
+
+For each p the processor loads one row of b (S numbers, two vectors) and, one by one, R numbers of
+a; each of these is multiplied with the whole row and added to an accumulator. The R·S accumulators
+never leave the registers, so 2·R·S flops cost R + 2 loads: with 14 × 32 it is 56 flops per load,
+and arithmetic, not memory, sets the pace. That is why the block is as large as the registers allow.
+AVX-512 has 32 of them with 16 float32 each: 14 × 2 for the block, 2 for the row of b, and 1 for the
+number of a. AVX2 has 16 with 8 each: 6 × 2 for the block.
+
+No compiler finds this form by itself in three nested loops. Numba lets us say it: an `@intrinsic`
+is a function of which we write the assembly, in LLVM's machine-independent form. Where nothing is
+compiled, the same block is one line of NumPy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinynet.kernels.jit import COMPILES, vector_bytes
+
+VECTORS = 2  # how many make a row of the block
+
+
+def tile_shape(dtype: Any) -> tuple[int, int]:
+    """Rows and columns of the block for a dtype, on this computer."""
+    width = vector_bytes()
+    return 14 if width == 64 else 6, VECTORS * width // np.dtype(dtype).itemsize
+
+
+def set_block(a: Any, b: Any, c: Any, i: int, j: int, keep: int) -> None:
+    """c[i:i+R, j:j+S] = aᵀ b, plus what was there if `keep` is 1; a (k, R) and b (k, S) have no
+    gaps, nor have the rows of c.
+    """
+    into = c[i : i + a.shape[1], j : j + b.shape[1]]
+    into[:] = a.T @ b + into if keep else a.T @ b
+
+
+if COMPILES:
+    from llvmlite import ir
+    from numba import types
+    from numba.core import cgutils
+    from numba.extending import intrinsic
+    from numba.np.numpy_support import as_dtype
+
+    @intrinsic
+    def set_block(_context: Any, a: Any, b: Any, c: Any, i: Any, j: Any, keep: Any) -> Any:
+        dtype = as_dtype(c.dtype)
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            number = context.get_value_type(c.dtype)
+            panel_a, panel_b, into = (
+                context.make_array(kind)(context, builder, value)
+                for kind, value in zip(signature.args[:3], arguments, strict=False)
+            )
+            _Block(builder, dtype, number).run(panel_a, panel_b, into, *arguments[3:])
+            return context.get_dummy_value()
+
+        return types.void(a, b, c, types.intp, types.intp, types.intp), generate
+
+    _INDEX = ir.IntType(32)
+
+    class _Block:
+        """Writes the block's code with an LLVM builder."""
+
+        def __init__(self, builder: Any, dtype: np.dtype[Any], number: Any) -> None:
+            self.builder, self.number, self.bytes = builder, number, dtype.itemsize
+            self.rows, self.columns = tile_shape(dtype)
+            self.lanes = self.columns // VECTORS
+            self.vector = ir.VectorType(number, self.lanes)
+            self.floating = dtype.kind == "f"
+
+        def run(self, a: Any, b: Any, c: Any, i: Any, j: Any, keep: Any) -> None:
+            """The loop over p, then the sum into c. LLVM keeps `block`, whose places are all known
+            constants, in registers.
+            """
+            builder, zero = self.builder, ir.Constant(self.vector, None)
+            cells = [(r, v) for r in range(self.rows) for v in range(VECTORS)]
+            block = {cell: cgutils.alloca_once_value(builder, zero) for cell in cells}
+            k = builder.extract_value(a.shape, 0)
+            with cgutils.for_range(builder, k) as loop:
+                at_a = self.moved(a.data, builder.mul(loop.index, self.size(self.rows)))
+                at_b = self.moved(b.data, builder.mul(loop.index, self.size(self.columns)))
+                row = [self.load(at_b, v) for v in range(VECTORS)]
+                for r in range(self.rows):
+                    one = self.spread(builder.load(self.moved(at_a, self.size(r))))
+                    for v in range(VECTORS):
+                        total = self.multiply_add(one, row[v], builder.load(block[r, v]))
+                        builder.store(total, block[r, v])
+            kept = builder.trunc(keep, ir.IntType(1))
+            stride = builder.udiv(builder.extract_value(c.strides, 0), self.size(self.bytes))
+            for r, v in cells:
+                at_row = builder.mul(builder.add(i, self.size(r)), stride)
+                place = self.moved(c.data, builder.add(at_row, j))
+                old = builder.select(kept, self.load(place, v), zero)
+                total = self.add(old, builder.load(block[r, v]))
+                builder.store(total, self.place(place, v), align=self.bytes)
+
+        def size(self, n: int) -> Any:
+            return ir.Constant(ir.IntType(64), n)
+
+        def moved(self, pointer: Any, by: Any) -> Any:
+            return self.builder.gep(pointer, [by])
+
+        def place(self, pointer: Any, v: int) -> Any:
+            moved = self.moved(pointer, self.size(v * self.lanes))
+            return self.builder.bitcast(moved, self.vector.as_pointer())
+
+        def load(self, pointer: Any, v: int) -> Any:
+            return self.builder.load(self.place(pointer, v), align=self.bytes)
+
+        def spread(self, one: Any) -> Any:
+            """One number in every lane of a vector."""
+            first, places = (
+                ir.Constant(ir.IntType(32), 0),
+                ir.VectorType(ir.IntType(32), self.lanes),
+            )
+            vector = self.builder.insert_element(ir.Constant(self.vector, None), one, first)
+            return self.builder.shuffle_vector(vector, vector, ir.Constant(places, None))
+
+        def add(self, u: Any, v: Any) -> Any:
+            return (self.builder.fadd if self.floating else self.builder.add)(u, v)
+
+        def multiply_add(self, u: Any, v: Any, w: Any) -> Any:
+            if not self.floating:
+                return self.builder.add(self.builder.mul(u, v), w)
+            name = f"llvm.fma.v{self.lanes}f{8 * self.bytes}"
+            kind = ir.FunctionType(self.vector, [self.vector] * 3)
+            fma = cgutils.get_or_insert_function(self.builder.module, kind, name)
+            return self.builder.call(fma, [u, v, w])
