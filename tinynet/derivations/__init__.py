@@ -8,7 +8,7 @@ they are first used. Not in: rules that the calculus table holds (`ops`), and st
 
 Start with `softmax`; then `linear`, `cross_entropy`, `bce`, `mse`, `dropout`, `log_softmax`; then
 the other losses: `nll`, `bernoulli`, `mae`, `huber`, `kl`. `reduction` says what 'mean' and 'sum'
-do in all of them. Of convolution: `conv2d`, `conv_transpose2d`, `unfold`, `fold`; `windows` says
+do in all of them. Of convolution: `conv2d`, `conv_transpose2d`, `unfold`, `fold`; `columns` says
 where their windows lie.
 """
 
@@ -20,6 +20,7 @@ from typing import Any
 from tinynet.derivations import (
     bce,
     bernoulli,
+    columns,
     conv2d,
     conv_transpose2d,
     cross_entropy,
@@ -35,7 +36,6 @@ from tinynet.derivations import (
     reduction,
     softmax,
     unfold,
-    windows,
 )
 from tinynet.dispatch import cast
 from tinynet.ops.public import public
@@ -54,6 +54,7 @@ _UPDATE_RULES = [
 __all__ = [
     "bce",
     "bernoulli",
+    "columns",
     "conv2d",
     "conv_transpose2d",
     "cross_entropy",
@@ -69,7 +70,6 @@ __all__ = [
     "reduction",
     "softmax",
     "unfold",
-    "windows",
 ]
 __all__ += _UPDATE_RULES
 

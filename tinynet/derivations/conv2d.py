@@ -7,7 +7,7 @@ on. The weights stay the same, wherever it looks:
 
 n runs over the batch, k over the channels of the input, i over the filters, (p, q) over the places
 of the window, (u, v) over its taps; s is the stride, d the dilation, P the padding
-(`derivations/windows.py` draws them). Nothing below needs two axes: read p for (p, q) and u for
+(`derivations/columns.py` draws them). Nothing below needs two axes: read p for (p, q) and u for
 (u, v), and the same lines serve 1-d and 3-d input. They do: this op is conv1d and conv3d too.
 
     x   1  2  0  3  1          W   1  −1         y_0 = 1·1 − 1·2 = −1    y_2 = 1·0 − 1·3 = −3
@@ -52,7 +52,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.derivations.windows import (
+from tinynet.derivations.columns import (
     col2im,
     geometry,
     grouped,

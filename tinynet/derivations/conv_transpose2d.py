@@ -7,7 +7,7 @@ add up. With a stride the stamps lie s apart, so the output is larger than the i
     y_{n,j,m} = b_j + Σ_i Σ_{p,u: ps+ud−P=m} W_{i,j,u} x_{n,i,p}
 
 i runs over the channels of the input, j over those of the output; p, u and m stand for one place on
-each of any number of axes (`derivations/windows.py`). s is the stride, d the dilation; the padding
+each of any number of axes (`derivations/columns.py`). s is the stride, d the dilation; the padding
 P is that of the convolution that is transposed, so it is cut off here. Filter (1, 2, 3), s = 2:
 
     x   1       10                 y   1   2   3+10  20  30
@@ -44,7 +44,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.derivations.windows import (
+from tinynet.derivations.columns import (
     col2im,
     geometry,
     grouped,

@@ -4,7 +4,7 @@ r"""The columns of a matrix added up to an image (col2im), and its derivative.
 
 Column p of x is a window with taps u, as `unfold` writes it; fold puts each window to its place and
 adds where they overlap. m is a place of the output, on each of any number of axes; s, d, P are
-stride, dilation and padding (`derivations/windows.py`): what falls onto the padding is dropped.
+stride, dilation and padding (`derivations/columns.py`): what falls onto the padding is dropped.
 
 Derivation. x_{(c,u),p} touches exactly one entry of y, at m = ps + ud − P, with factor 1, or none
 if that lies on the padding. So its derivative is read off there:
@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.derivations.windows import col2im, geometry, im2col, per_axis, positions, seen_by
+from tinynet.derivations.columns import col2im, geometry, im2col, per_axis, positions, seen_by
 from tinynet.errors import ShapeError
 from tinynet.op import Derivation
 from tinynet.ops.indexing import scatter

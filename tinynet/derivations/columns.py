@@ -1,6 +1,6 @@
-"""Where a window lies: what convolution, its adjoint, unfold and fold share.
+"""Windows of an image as the columns of a matrix: for convolution, its adjoint, unfold and fold.
 
-Along one axis, tap u of window p looks at entry
+A window has K taps, and moves over the image. Along one axis, tap u of window p looks at entry
 
     m = p s + u d − P          p = 0 … out − 1,  u = 0 … K − 1
 
