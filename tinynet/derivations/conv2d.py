@@ -143,7 +143,7 @@ def _check(x: Any, W: Any, b: tuple[Any, ...], groups: Any) -> None:
     """Raise ShapeError, or ArgumentError for groups that are no number, where sizes do not fit."""
     (G,) = per_axis("groups", groups, 1, 1)
     fits = x.ndim == W.ndim > 2 and x.shape[1] == G * W.shape[1] and W.shape[0] % G == 0
-    if not fits or (b and b[0].shape != W.shape[:1]):
+    if not fits or (b and getattr(b[0], "shape", None) != W.shape[:1]):
         raise ShapeError(
             f"the sizes do not fit, with groups={groups}",
             expected="x (n, C, …), W (O, C/groups, K …), b (O,), with groups dividing C and O",

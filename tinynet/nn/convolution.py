@@ -42,9 +42,12 @@ class _Convolution(Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        if groups < 1 or in_channels % groups or out_channels % groups:
+        if (
+            min(groups, in_channels, out_channels) < 1
+            or in_channels % groups + out_channels % groups
+        ):
             raise ArgumentError(
-                f"{name}: the groups are equally large",
+                f"{name}: there are channels, cut into groups of equal size",
                 expected="groups from 1 on that divide in_channels and out_channels",
                 got=f"groups={groups}, in_channels={in_channels}, out_channels={out_channels}",
             )
@@ -68,9 +71,8 @@ class _Convolution(Module):
             self.padding = per_axis("padding", padding, self.axes, 0)
             self._ends = [end for P in reversed(self.padding) for end in (P, P)]
         kind = dtype or arrays.get_default_dtype()
-        outer, inner = (
-            (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
-        )
+        channels = (in_channels, out_channels)
+        outer, inner = channels if self.transposed else channels[::-1]
         self.weight = Parameter(np.empty((outer, inner // groups, *self.kernel_size), kind))
         self.register_parameter("bias", Parameter(np.empty(out_channels, kind)) if bias else None)
         self.reset_parameters()
