@@ -100,7 +100,7 @@ def sliding(
 ) -> Any:
     """X_{n,c,p,u} = x_{n,c,ps+ud−P}, zero outside. Shapes: x (n, C, …), X (n, C, out …, K …).
 
-    A view of the padded input: its entries are read several times, not copied.
+    Of an array it is a view: the entries of the padded input are read several times, not copied.
 
     >>> sliding(np.array([[[1.0, 2.0, 3.0, 4.0]]]), (2,), (1,), (0,), (1,))
     array([[[[1., 2.],

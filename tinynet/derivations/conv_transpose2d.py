@@ -8,16 +8,17 @@ add up. With a stride the stamps lie s apart, so the output is larger than the i
 
 i runs over the channels of the input, j over those of the output; p, u and m stand for one place on
 each of any number of axes (`derivations/columns.py`). s is the stride, d the dilation; the padding
-P is that of the convolution that is transposed, so it is cut off here. Filter (1, 2, 3), s = 2:
+P is that of the convolution that is transposed, so it is cut off here. x = (1, 10), W = (1, 2, 3),
+s = 2:
 
-    x   1       10                 y   1   2   3+10  20  30
-        1 · (1   2   3)
-             10 · (1   2   3)
+     1 · W      1   2   3
+    10 · W             10  20  30
+         y      1   2  13  20  30
 
 Several input sizes of a convolution with stride give one output size (the floor in `positions`).
-The transpose takes the smallest, plus `output_padding` r:
+The transpose takes the smallest, plus `output_padding` r: for p = 0 … n − 1 there are the places
 
-    m = 0 … (out − 1) s + d (K − 1) − 2P + r.
+    m = 0 … (n − 1) s + d (K − 1) − 2P + r.
 
 Derivation. The sum is that of x̄ in `conv2d`, with x in the place of g. So y = Kᵀ x for the
 convolution K with the same W, read there as (filter i, channel j), and x̄ must be Kᵀᵀ g = K g, a
