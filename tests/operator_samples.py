@@ -303,6 +303,8 @@ _NAMED = """
     glu mish prelu dropout mse_loss l1_loss smooth_l1_loss huber_loss cross_entropy nll_loss
     binary_cross_entropy binary_cross_entropy_with_logits kl_div hinge_embedding_loss
     cosine_similarity cosine_embedding_loss embedding normalize
+    conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d unfold pixel_shuffle
+    pixel_unshuffle
 """
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import proofs_convolution
 import proofs_losses
 
-ROOMS = (proofs_losses,)
+ROOMS = (proofs_losses, proofs_convolution)
 PROOFS = [proof for room in ROOMS for proof in room.PROOFS]
 CASES = [case for room in ROOMS for case in room.CASES]
 

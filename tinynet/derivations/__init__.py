@@ -8,7 +8,8 @@ they are first used. Not in: rules that the calculus table holds (`ops`), and st
 
 Start with `softmax`; then `linear`, `cross_entropy`, `bce`, `mse`, `dropout`, `log_softmax`; then
 the other losses: `nll`, `bernoulli`, `mae`, `huber`, `kl`. `reduction` says what 'mean' and 'sum'
-do in all of them.
+do in all of them. Of convolution: `conv2d`, `conv_transpose2d`, `unfold`, `fold`; `columns` says
+where their windows lie.
 """
 
 from __future__ import annotations
@@ -19,8 +20,12 @@ from typing import Any
 from tinynet.derivations import (
     bce,
     bernoulli,
+    columns,
+    conv2d,
+    conv_transpose2d,
     cross_entropy,
     dropout,
+    fold,
     huber,
     kl,
     linear,
@@ -30,6 +35,7 @@ from tinynet.derivations import (
     nll,
     reduction,
     softmax,
+    unfold,
 )
 from tinynet.dispatch import cast
 from tinynet.ops.public import public
@@ -48,8 +54,12 @@ _UPDATE_RULES = [
 __all__ = [
     "bce",
     "bernoulli",
+    "columns",
+    "conv2d",
+    "conv_transpose2d",
     "cross_entropy",
     "dropout",
+    "fold",
     "huber",
     "kl",
     "linear",
@@ -59,6 +69,7 @@ __all__ = [
     "nll",
     "reduction",
     "softmax",
+    "unfold",
 ]
 __all__ += _UPDATE_RULES
 

@@ -1,7 +1,8 @@
 """Memory: modules with parameters, under PyTorch's names.
 
-In: `Module` and `Parameter`, the layers, activations and losses as modules, the containers,
-`functional` (the same without memory), `init` (first weights), `utils` (all gradients at once).
+In: `Module` and `Parameter`, the layers, convolutions, padding, activations and losses as modules,
+the containers, `functional` (the same without memory), `init` (first weights), `utils` (all
+gradients at once).
 Not in: any formula (`derivations`, `ops`), and the steps (`optim`).
 
 Start with `module.py`; then `layers.py`.
@@ -37,6 +38,18 @@ from tinynet.nn.containers import (
     ParameterList,
     Sequential,
 )
+from tinynet.nn.convolution import (
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+    Fold,
+    PixelShuffle,
+    PixelUnshuffle,
+    Unfold,
+)
 from tinynet.nn.layers import (
     Bilinear,
     Dropout,
@@ -65,6 +78,23 @@ from tinynet.nn.losses import (
 from tinynet.nn.module import (
     Module,
 )
+from tinynet.nn.padding import (
+    CircularPad1d,
+    CircularPad2d,
+    CircularPad3d,
+    ConstantPad1d,
+    ConstantPad2d,
+    ConstantPad3d,
+    ReflectionPad1d,
+    ReflectionPad2d,
+    ReflectionPad3d,
+    ReplicationPad1d,
+    ReplicationPad2d,
+    ReplicationPad3d,
+    ZeroPad1d,
+    ZeroPad2d,
+    ZeroPad3d,
+)
 from tinynet.nn.parameter import (
     Parameter,
 )
@@ -78,12 +108,25 @@ __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
     "Bilinear",
+    "CircularPad1d",
+    "CircularPad2d",
+    "CircularPad3d",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "ConstantPad3d",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
     "Embedding",
     "Flatten",
+    "Fold",
     "GaussianNLLLoss",
     "Hardtanh",
     "HingeEmbeddingLoss",
@@ -106,9 +149,17 @@ __all__ = [
     "Parameter",
     "ParameterDict",
     "ParameterList",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "PoissonNLLLoss",
     "ReLU",
     "ReLU6",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReflectionPad3d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "ReplicationPad3d",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -118,6 +169,10 @@ __all__ = [
     "Softplus",
     "Softsign",
     "Tanh",
+    "Unfold",
+    "ZeroPad1d",
+    "ZeroPad2d",
+    "ZeroPad3d",
     "functional",
     "init",
     "utils",

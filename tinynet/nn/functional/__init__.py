@@ -1,7 +1,8 @@
 """What layers compute, without memory: weights are arguments. PyTorch's names.
 
-In: `activations`, `layers`, `losses`. Not in: rules and proofs; these functions check their
-arguments and call the ops (`ops`) and derivations (`derivations`) that hold the formulas.
+In: `activations`, `convolution`, `layers`, `losses`. Not in: rules and proofs; these functions
+check their arguments and call the ops (`ops`) and derivations (`derivations`) that hold the
+formulas.
 """
 
 from tinynet.nn.functional.activations import (
@@ -25,6 +26,18 @@ from tinynet.nn.functional.activations import (
     softplus,
     softsign,
     tanh,
+)
+from tinynet.nn.functional.convolution import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+    fold,
+    pixel_shuffle,
+    pixel_unshuffle,
+    unfold,
 )
 from tinynet.nn.functional.layers import (
     bilinear,
@@ -58,12 +71,19 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
     "dropout",
     "elu",
     "embedding",
+    "fold",
     "gaussian_nll_loss",
     "gelu",
     "glu",
@@ -83,6 +103,8 @@ __all__ = [
     "normalize",
     "one_hot",
     "pad",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poisson_nll_loss",
     "prelu",
     "relu",
@@ -96,4 +118,5 @@ __all__ = [
     "softplus",
     "softsign",
     "tanh",
+    "unfold",
 ]
