@@ -8,7 +8,8 @@ they are first used. Not in: rules that the calculus table holds (`ops`), and st
 
 Start with `softmax`; then `linear`, `cross_entropy`, `bce`, `mse`, `dropout`, `log_softmax`; then
 the other losses: `nll`, `bernoulli`, `mae`, `huber`, `kl`. `reduction` says what 'mean' and 'sum'
-do in all of them.
+do in all of them. For images: `max_pool`, `avg_pool`, `adaptive_max_pool`, `adaptive_avg_pool`, on
+`windows`; `upsample`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import math
 from typing import Any
 
 from tinynet.derivations import (
+    adaptive_avg_pool,
+    adaptive_max_pool,
+    avg_pool,
     bce,
     bernoulli,
     cross_entropy,
@@ -26,10 +30,13 @@ from tinynet.derivations import (
     linear,
     log_softmax,
     mae,
+    max_pool,
     mse,
     nll,
     reduction,
     softmax,
+    upsample,
+    windows,
 )
 from tinynet.dispatch import cast
 from tinynet.ops.public import public
@@ -46,6 +53,9 @@ _UPDATE_RULES = [
     "sgd",
 ]
 __all__ = [
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
+    "avg_pool",
     "bce",
     "bernoulli",
     "cross_entropy",
@@ -55,10 +65,13 @@ __all__ = [
     "linear",
     "log_softmax",
     "mae",
+    "max_pool",
     "mse",
     "nll",
     "reduction",
     "softmax",
+    "upsample",
+    "windows",
 ]
 __all__ += _UPDATE_RULES
 
