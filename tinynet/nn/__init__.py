@@ -1,8 +1,8 @@
 """Memory: modules with parameters, under PyTorch's names.
 
-In: `Module` and `Parameter`, the layers, activations and losses as modules, the containers,
-`functional` (the same without memory), `init` (first weights), `utils` (all gradients at once).
-Not in: any formula (`derivations`, `ops`), and the steps (`optim`).
+In: `Module` and `Parameter`, the layers, activations, pooling and losses as modules, the
+containers, `functional` (the same without memory), `init` (first weights), `utils` (all gradients
+at once). Not in: any formula (`derivations`, `ops`), and the steps (`optim`).
 
 Start with `module.py`; then `layers.py`.
 """
@@ -68,6 +68,26 @@ from tinynet.nn.module import (
 from tinynet.nn.parameter import (
     Parameter,
 )
+from tinynet.nn.pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AvgPool1d,
+    AvgPool2d,
+    AvgPool3d,
+    LPPool1d,
+    LPPool2d,
+    MaxPool1d,
+    MaxPool2d,
+    MaxPool3d,
+    MaxUnpool1d,
+    MaxUnpool2d,
+    Upsample,
+    UpsamplingBilinear2d,
+    UpsamplingNearest2d,
+)
 
 __all__ = [
     "CELU",
@@ -75,6 +95,14 @@ __all__ = [
     "GELU",
     "GLU",
     "SELU",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
+    "AvgPool3d",
     "BCELoss",
     "BCEWithLogitsLoss",
     "Bilinear",
@@ -91,12 +119,19 @@ __all__ = [
     "Identity",
     "KLDivLoss",
     "L1Loss",
+    "LPPool1d",
+    "LPPool2d",
     "LeakyReLU",
     "Linear",
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
     "MarginRankingLoss",
+    "MaxPool1d",
+    "MaxPool2d",
+    "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
     "Mish",
     "Module",
     "ModuleDict",
@@ -118,6 +153,9 @@ __all__ = [
     "Softplus",
     "Softsign",
     "Tanh",
+    "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
     "functional",
     "init",
     "utils",
