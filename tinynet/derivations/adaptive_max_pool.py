@@ -62,9 +62,11 @@ def forward(x: Any, *, output_size: tuple[int, ...]) -> tuple[Any, tuple[Any, ..
 
 def _place_of_largest(x: Any, axis: int) -> Any:
     """The first of the largest along an axis, but the last NaN where there is one."""
-    nan = np.flip(x != x, axis)
-    last_nan = x.shape[axis] - 1 - np.argmax(nan, axis=axis)
-    return np.where(np.any(nan, axis=axis), last_nan, np.argmax(x, axis=axis))
+    first, nan = np.argmax(x, axis=axis), x != x
+    if not np.any(nan):
+        return first
+    last_nan = x.shape[axis] - 1 - np.argmax(np.flip(nan, axis), axis=axis)
+    return np.where(np.any(nan, axis=axis), last_nan, first)
 
 
 def backward(g: Any, saved: tuple[Any, ...], *, output_size: tuple[int, ...]) -> tuple[Any, ...]:

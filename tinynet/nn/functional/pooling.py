@@ -450,6 +450,6 @@ def _lp_pool(
     if math.isinf(p):
         sign = math.copysign(1, p)
         return sign * _max_pool(axes, sign * abs(x), *window, 0, 1, ceil_mode, False)
-    mean = _avg_pool(axes, x**p, *window, 0, ceil_mode, True, None)
     whole = math.prod(sizes_of(kernel_size, axes, "kernel_size"))
-    return (np.where(mean == 0, 0, mean) * whole) ** (1 / p)
+    total = whole * _avg_pool(axes, x**p, *window, 0, ceil_mode, True, None)
+    return np.where(total == 0, 0, np.where(total == 0, 1, total) ** (1 / p))
