@@ -303,6 +303,9 @@ _NAMED = """
     glu mish prelu dropout mse_loss l1_loss smooth_l1_loss huber_loss cross_entropy nll_loss
     binary_cross_entropy binary_cross_entropy_with_logits kl_div hinge_embedding_loss
     cosine_similarity cosine_embedding_loss embedding normalize
+    max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d
+    adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d max_unpool1d
+    max_unpool2d interpolate upsample_nearest upsample_bilinear
 """
 
 

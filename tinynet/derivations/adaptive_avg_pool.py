@@ -32,8 +32,8 @@ def definition(x: Any, *, output_size: tuple[int, ...]) -> Any:
     >>> definition(np.array([1.0, 3.0, 2.0, 6.0, 10.0]), output_size=(2,))
     array([2., 6.])
     """
-    lead = x.shape[: x.ndim - len(output_size)]
-    sizes = x.shape[x.ndim - len(output_size) :]
+    lead = x.shape[: -len(output_size)]
+    sizes = x.shape[-len(output_size) :]
     axes = [adaptive(n, m) for n, m in zip(sizes, output_size, strict=True)]
     means = []
     for i in np.ndindex(*output_size):

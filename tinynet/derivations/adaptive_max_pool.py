@@ -33,10 +33,10 @@ def definition(x: Any, *, output_size: tuple[int, ...]) -> Any:
     >>> definition(np.array([1.0, 3.0, 2.0, 6.0, 5.0]), output_size=(2,))
     array([3., 6.])
     """
-    sizes = x.shape[x.ndim - len(output_size) :]
+    sizes = x.shape[-len(output_size) :]
     axes = [adaptive(n, m) for n, m in zip(sizes, output_size, strict=True)]
     if 0 in output_size:
-        return np.zeros((*x.shape[: x.ndim - len(axes)], *output_size), dtype=x.dtype, like=x)
+        return np.zeros((*x.shape[: -len(axes)], *output_size), dtype=x.dtype, like=x)
     y, *later = entries(x, axes)
     for v in later:
         y = np.where((v > y) | (v != v), v, y)
@@ -72,7 +72,7 @@ def _place_of_largest(x: Any, axis: int) -> Any:
 def backward(g: Any, saved: tuple[Any, ...], *, output_size: tuple[int, ...]) -> tuple[Any, ...]:
     """x̄_q = Σ_{i: q(i) = q} g_i: bincount adds up the weights of equal numbers."""
     q, shape = saved
-    size = math.prod(shape[g.ndim - len(output_size) :])
+    size = math.prod(shape[-len(output_size) :])
     batch = math.prod(shape) // size
     q = np.reshape(q, (batch, math.prod(output_size)))
     q = q + np.arange(batch, like=q)[:, None] * size

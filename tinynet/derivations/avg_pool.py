@@ -13,8 +13,8 @@ every y_i whose window it lies in, so
     x̄_q = Σ_{i: q ∈ w(i)} g_i / c_i,
 
 the same weights read by columns instead of rows: if y = A x, then x̄ = Aᵀ g. Each window spreads
-its g evenly over its entries; where windows overlap the shares add up. The means of the inputs and
-of the gradients are related: if all windows count their entries, Σ_q x̄_q = Σ_i g_i.
+its g evenly over its entries; where windows overlap the shares add up. What people forget is the
+1/c_i: without it the gradient is that of a sum of windows, K times too large.
 
 Shapes: x (…, n1, n2, …), y and g (…, m1, m2, …), with m as in `windows`; all axes without a number
 of their own are batch. Cost: K additions for an output, K the entries of a window; backward as
@@ -102,7 +102,7 @@ def backward(
 ) -> tuple[Any, ...]:
     """x̄_q = Σ_{i: q ∈ w(i)} g_i / c_i."""
     shape, c = saved
-    sizes, counts = shape[g.ndim - len(kernel) :], g.shape[g.ndim - len(kernel) :]
+    sizes, counts = shape[-len(kernel) :], g.shape[-len(kernel) :]
     dx = np.zeros(shape, dtype=g.dtype, like=g)
     share = g / c
     for here, there in taps(sizes, counts, kernel, stride, padding, (1,) * len(kernel)):

@@ -55,7 +55,7 @@ def definition(
     >>> definition(x, kernel=(2,), stride=(2,), padding=(0,), dilation=(1,))
     array([3., 5.])
     """
-    sizes = x.shape[x.ndim - len(kernel) :]
+    sizes = x.shape[-len(kernel) :]
     axes = strided(sizes, kernel, stride, padding, dilation, ceil_mode)
     y, *later = entries(x, axes)
     for v in later:
@@ -75,9 +75,9 @@ def forward(
     """Entry after entry of all windows at once. `won` is the number of the largest so far, from 1;
     0: none was inside the input yet.
     """
-    sizes = x.shape[x.ndim - len(kernel) :]
+    sizes = x.shape[-len(kernel) :]
     counts = outputs(sizes, kernel, stride, padding, dilation, ceil_mode)
-    shape = (*x.shape[: x.ndim - len(kernel)], *counts)
+    shape = (*x.shape[: -len(kernel)], *counts)
     lowest = -math.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     y = np.zeros(shape, dtype=x.dtype, like=x) + lowest
     won = np.zeros(shape, dtype=np.min_scalar_type(math.prod(kernel)), like=x)
@@ -102,7 +102,7 @@ def backward(
 ) -> tuple[Any, ...]:
     """x̄_q = Σ_{i: q(i) = q} g_i."""
     won, shape = saved
-    sizes, counts = shape[g.ndim - len(kernel) :], g.shape[g.ndim - len(kernel) :]
+    sizes, counts = shape[-len(kernel) :], g.shape[-len(kernel) :]
     dx = np.zeros(shape, dtype=g.dtype, like=g)
     each = taps(sizes, counts, kernel, stride, padding, dilation)
     for number, (here, there) in enumerate(each, 1):

@@ -120,7 +120,7 @@ def backward(
 def _check(x: Any, size: Sizes, mode: str) -> None:
     if mode not in NEIGHBOURS:
         raise ArgumentError("no such mode", expected=", ".join(NEIGHBOURS), got=mode)
-    if min((*size, *x.shape[x.ndim - len(size) :])) < 1:
+    if min((*size, *x.shape[-len(size) :])) < 1:
         raise ShapeError("sizes before and after are at least 1", got=f"{x.shape} to {size}")
     if x.dtype.kind not in "fc" and mode[0] != "n":
         raise DTypeError("between whole numbers lie no whole numbers", hint="x.float()")
