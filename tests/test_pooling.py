@@ -259,6 +259,13 @@ def test_a_straight_line_stays_straight() -> None:
     np.testing.assert_allclose(y[0, 0, 4, 3:6], [3.5, 4, 4.5])  # far from the ends
 
 
+def test_what_the_four_neighbours_count_in_cubic_interpolation() -> None:
+    """By hand, with a = −3/4: h(1/2) = 19/32 and h(3/2) = −3/32."""
+    impulses = tn.eye(4, dtype=tn.float64).reshape(4, 1, 1, 4)
+    y = F.interpolate(impulses, (1, 7), mode="bicubic", align_corners=True)  # 3: between 1 and 2
+    np.testing.assert_allclose(y[:, 0, 0, 3], [-3 / 32, 19 / 32, 19 / 32, -3 / 32])
+
+
 def test_the_scale_is_used_as_it_is_unless_recomputed() -> None:
     x = tn.tensor([[[0.0, 1.0, 2.0, 3.0]]], dtype=tn.float64)
     y = F.interpolate(x, scale_factor=1.7, mode="linear")  # ⌊4 · 1.7⌋ = 6 entries
@@ -317,7 +324,7 @@ WRONG: dict[str, tuple[Callable[[], Any], Any, str]] = {
         "sees padding alone",
     ),
     "divisor": (lambda: F.avg_pool2d(image, 2, divisor_override=0), ArgumentError, "not 0"),
-    "adaptive": (lambda: F.adaptive_avg_pool2d(image, -1), ShapeError, "entries to pool"),
+    "adaptive": (lambda: F.adaptive_avg_pool2d(image, -1), ShapeError, "at least 1 entry"),
     "no norm": (lambda: F.lp_pool2d(image, 0, 2), ArgumentError, "order 0"),
     "index": (
         lambda: F.max_unpool1d(tn.ones(1, 1), tn.tensor([[2]]), 2),

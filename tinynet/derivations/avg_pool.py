@@ -18,7 +18,7 @@ its g evenly over its entries; where windows overlap the shares add up. What peo
 
 Shapes: x (…, n1, n2, …), y and g (…, m1, m2, …), with m as in `windows`; all axes without a number
 of their own are batch. Cost: K additions for an output, K the entries of a window; backward as
-many. Nothing but the shape of x is saved.
+many. Saved are the shape of x, and c.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def adaptive(n: int, m: int) -> list[range]:
     [range(0, 2), range(1, 4), range(3, 5)]
     """
     if n < 1 or m < 0:
-        raise ShapeError("there are entries to pool, and no negative number of windows", got=f"{m}")
+        raise ShapeError("at least 1 entry, and 0 windows, are expected", got=f"{n} and {m}")
     return [range(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
 
 
