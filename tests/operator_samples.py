@@ -305,6 +305,9 @@ _NAMED = """
     cosine_similarity cosine_embedding_loss embedding normalize
     conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d unfold pixel_shuffle
     pixel_unshuffle
+    max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d
+    adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d max_unpool1d
+    max_unpool2d interpolate upsample_nearest upsample_bilinear
 """
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import oracles_convolution
 import oracles_losses
+import oracles_pooling
 import oracles_primitives
 
 ORACLES = {
-    **oracles_primitives.ORACLES,
-    **oracles_losses.ORACLES,
     **oracles_convolution.ORACLES,
+    **oracles_losses.ORACLES,
+    **oracles_pooling.ORACLES,
+    **oracles_primitives.ORACLES,
 }
 
 # Analytic functions whose forward pass accepts complex arrays: their derivatives are also checked

@@ -10,8 +10,9 @@ from typing import Any
 
 import proofs_convolution
 import proofs_losses
+import proofs_pooling
 
-ROOMS = (proofs_losses, proofs_convolution)
+ROOMS = (proofs_convolution, proofs_losses, proofs_pooling)
 PROOFS = [proof for room in ROOMS for proof in room.PROOFS]
 CASES = [case for room in ROOMS for case in room.CASES]
 

@@ -10,6 +10,8 @@ Start with `softmax`; then `linear`, `cross_entropy`, `bce`, `mse`, `dropout`, `
 the other losses: `nll`, `bernoulli`, `mae`, `huber`, `kl`. `reduction` says what 'mean' and 'sum'
 do in all of them. Of convolution: `conv2d`, `conv_transpose2d`, `unfold`, `fold`; `columns` says
 where their windows lie.
+do in all of them. For images: `max_pool`, `avg_pool`, `adaptive_max_pool`, `adaptive_avg_pool`, on
+`windows`; `upsample`.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ import math
 from typing import Any
 
 from tinynet.derivations import (
+    adaptive_avg_pool,
+    adaptive_max_pool,
+    avg_pool,
     bce,
     bernoulli,
     columns,
@@ -31,11 +36,14 @@ from tinynet.derivations import (
     linear,
     log_softmax,
     mae,
+    max_pool,
     mse,
     nll,
     reduction,
     softmax,
     unfold,
+    upsample,
+    windows,
 )
 from tinynet.dispatch import cast
 from tinynet.ops.public import public
@@ -52,6 +60,9 @@ _UPDATE_RULES = [
     "sgd",
 ]
 __all__ = [
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
+    "avg_pool",
     "bce",
     "bernoulli",
     "columns",
@@ -65,11 +76,14 @@ __all__ = [
     "linear",
     "log_softmax",
     "mae",
+    "max_pool",
     "mse",
     "nll",
     "reduction",
     "softmax",
     "unfold",
+    "upsample",
+    "windows",
 ]
 __all__ += _UPDATE_RULES
 

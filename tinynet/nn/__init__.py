@@ -4,6 +4,9 @@ In: `Module` and `Parameter`, the layers, convolutions, padding, activations and
 the containers, `functional` (the same without memory), `init` (first weights), `utils` (all
 gradients at once).
 Not in: any formula (`derivations`, `ops`), and the steps (`optim`).
+In: `Module` and `Parameter`, the layers, activations, pooling and losses as modules, the
+containers, `functional` (the same without memory), `init` (first weights), `utils` (all gradients
+at once). Not in: any formula (`derivations`, `ops`), and the steps (`optim`).
 
 Start with `module.py`; then `layers.py`.
 """
@@ -98,6 +101,26 @@ from tinynet.nn.padding import (
 from tinynet.nn.parameter import (
     Parameter,
 )
+from tinynet.nn.pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AvgPool1d,
+    AvgPool2d,
+    AvgPool3d,
+    LPPool1d,
+    LPPool2d,
+    MaxPool1d,
+    MaxPool2d,
+    MaxPool3d,
+    MaxUnpool1d,
+    MaxUnpool2d,
+    Upsample,
+    UpsamplingBilinear2d,
+    UpsamplingNearest2d,
+)
 
 __all__ = [
     "CELU",
@@ -105,6 +128,14 @@ __all__ = [
     "GELU",
     "GLU",
     "SELU",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
+    "AvgPool3d",
     "BCELoss",
     "BCEWithLogitsLoss",
     "Bilinear",
@@ -134,12 +165,19 @@ __all__ = [
     "Identity",
     "KLDivLoss",
     "L1Loss",
+    "LPPool1d",
+    "LPPool2d",
     "LeakyReLU",
     "Linear",
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
     "MarginRankingLoss",
+    "MaxPool1d",
+    "MaxPool2d",
+    "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
     "Mish",
     "Module",
     "ModuleDict",
@@ -170,6 +208,9 @@ __all__ = [
     "Softsign",
     "Tanh",
     "Unfold",
+    "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",

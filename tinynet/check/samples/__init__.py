@@ -10,13 +10,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinynet.check.samples import convolution, losses, primitives
+from tinynet.check.samples import convolution, losses, pooling, primitives
 from tinynet.check.samples.draw import Draw, Sample, Shape
 from tinynet.op import Op
 
 __all__ = ["SAMPLERS", "Draw", "Sample", "Shape", "sample"]
 
-SAMPLERS = {**primitives.SAMPLERS, **losses.SAMPLERS, **convolution.SAMPLERS}
+SAMPLERS = {
+    **convolution.SAMPLERS,
+    **losses.SAMPLERS,
+    **pooling.SAMPLERS,
+    **primitives.SAMPLERS,
+}
 
 
 def sample(op: Op, draw: Draw) -> Sample:

@@ -3,6 +3,9 @@
 In: `activations`, `convolution`, `layers`, `losses`. Not in: rules and proofs; these functions
 check their arguments and call the ops (`ops`) and derivations (`derivations`) that hold the
 formulas.
+In: `activations`, `layers`, `losses`, `pooling`, `upsampling`. Not in: rules and proofs; these
+functions check their arguments and call the ops (`ops`) and derivations (`derivations`) that hold
+the formulas.
 """
 
 from tinynet.nn.functional.activations import (
@@ -65,8 +68,39 @@ from tinynet.nn.functional.losses import (
     poisson_nll_loss,
     smooth_l1_loss,
 )
+from tinynet.nn.functional.pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    lp_pool1d,
+    lp_pool2d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+    max_unpool1d,
+    max_unpool2d,
+)
+from tinynet.nn.functional.upsampling import (
+    interpolate,
+    upsample,
+    upsample_bilinear,
+    upsample_nearest,
+)
 
 __all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
     "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
@@ -90,13 +124,21 @@ __all__ = [
     "hardtanh",
     "hinge_embedding_loss",
     "huber_loss",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "leaky_relu",
     "linear",
     "log_softmax",
     "logsigmoid",
+    "lp_pool1d",
+    "lp_pool2d",
     "margin_ranking_loss",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
     "mish",
     "mse_loss",
     "nll_loss",
@@ -119,4 +161,7 @@ __all__ = [
     "softsign",
     "tanh",
     "unfold",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]
