@@ -45,12 +45,12 @@ def scatter_add(ids: Any, g: Any, rows: int) -> Any:
     return np.reshape(sums, (rows, d) if g.ndim > ids.ndim else (rows,)).astype(g.dtype)
 
 
-def check_ids(ids: Any, rows: int) -> None:
+def check_ids(ids: Any, rows: int, what: str = "id", otherwise: str = "has no row") -> None:
     """Raise DTypeError unless ids are whole numbers, OutOfRangeError where one has no row."""
     if ids.dtype.kind not in "iu":
-        raise DTypeError("ids are whole numbers", got=ids.dtype.name, hint="ids.long()")
+        raise DTypeError(f"{what}s are whole numbers", got=ids.dtype.name, hint=f"{what}s.long()")
     if 0 in ids.shape:
         return
     for found in (int(np.min(ids)), int(np.max(ids))):
         if not 0 <= found < rows:
-            raise OutOfRangeError(f"id {found} has no row", expected=f"0 … {rows - 1}")
+            raise OutOfRangeError(f"{what} {found} {otherwise}", expected=f"0 … {rows - 1}")

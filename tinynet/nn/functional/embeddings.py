@@ -122,17 +122,23 @@ def _bags(input: Any, offsets: Any, include_last_offset: bool) -> tuple[Tensor, 
             got=describe(input),
         )
     starts, n = raw(offsets), ids.shape[0]
-    check_ids(starts, n + 1)
+    check_ids(starts, n + 1, "offset", "lies beyond the ids")
     if starts.ndim != 1 or (include_last_offset and not starts.shape[0]):
         raise ShapeError("embedding_bag: offsets are a vector", got=describe(offsets))
     if starts.shape[0] and (int(starts[0]) != 0 or bool(np.any(starts[1:] < starts[:-1]))):
         raise ArgumentError("embedding_bag: offsets begin with 0 and do not fall")
     if include_last_offset:
-        n, starts = int(starts[-1]), starts[:-1]
+        if int(starts[-1]) != n:
+            raise ArgumentError(
+                "embedding_bag: the last offset is the number of ids",
+                expected=f"{n}",
+                got=f"{int(starts[-1])}",
+            )
+        starts = starts[:-1]
     if n and not starts.shape[0]:
         raise ArgumentError("embedding_bag: there are ids, and no bag for them")
     bag = np.searchsorted(starts, np.arange(n, like=ids), side="right") - 1
-    return Tensor(ids[:n].copy()), bag, starts.shape[0]
+    return Tensor(ids.copy()), bag, starts.shape[0]
 
 
 def _check_weights(input: Any, mode: str, weights: Any, scale_grad_by_freq: bool) -> None:
@@ -171,7 +177,9 @@ def _shorten(ids: Tensor, weight: Any, max_norm: float, p: float) -> None:
         used = np.unique(ids.array)
         rows = weight.detach()[used]
         norms = np.linalg.norm(rows, ord=p, axis=1, keepdims=True)
-        weight[used] = np.where(norms > max_norm, rows * (max_norm / (norms + 1e-7)), rows)
+        longer = np.nonzero(norms.array[:, 0] > max_norm)[0]
+        if longer.shape[0]:
+            weight[used[longer]] = rows[longer] * (max_norm / (norms[longer] + 1e-7))
 
 
 def _padded(name: str, ids: Tensor, rows: int, padding_idx: int | None) -> Any:
