@@ -42,6 +42,7 @@ from tinynet.derivations.standardise import (
     mean,
     mean_of_product,
     scaled_and_shifted,
+    scaled_then_shifted,
     x_hat_and_scale,
 )
 from tinynet.op import Derivation
@@ -89,7 +90,7 @@ def forward(x: Any, *affine: Any, eps: float = 1e-5) -> tuple[Any, tuple[Any, ..
     """The definition with x read as (n, c, m). x̂ and s are kept, not x."""
     check_affine(affine, x.shape[1:2])
     standard, s = x_hat_and_scale(by_channel(x), (0, 2), eps)
-    y = scaled_and_shifted(standard, affine, s.shape)
+    y = scaled_then_shifted(standard, affine, s.shape)
     return np.reshape(y, x.shape), (standard, s, *affine)
 
 

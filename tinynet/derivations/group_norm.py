@@ -33,6 +33,7 @@ from tinynet.derivations.standardise import (
     by_channel,
     check_affine,
     scaled_and_shifted,
+    scaled_then_shifted,
     x_bar,
     x_hat,
     x_hat_and_scale,
@@ -62,7 +63,7 @@ def forward(
     if groups < 1 or shape[1] % groups:
         raise ShapeError(f"{shape[1]} channels do not fall into {groups} groups of equal size")
     standard, s = x_hat_and_scale(_rows(x, groups), (1,), eps)
-    y = scaled_and_shifted(np.reshape(standard, shape), affine, (1, shape[1], 1))
+    y = scaled_then_shifted(np.reshape(standard, shape), affine, (1, shape[1], 1))
     return np.reshape(y, x.shape), (standard, s, *affine)
 
 

@@ -32,6 +32,7 @@ from tinynet.derivations.standardise import (
     by_row,
     check_affine,
     scaled_and_shifted,
+    scaled_then_shifted,
     x_bar,
     x_hat,
     x_hat_and_scale,
@@ -54,7 +55,7 @@ def forward(x: Any, *affine: Any, dims: int = 1, eps: float = 1e-5) -> tuple[Any
     """The definition with x read as rows (b, n). x̂ and s are kept, not x."""
     check_affine(affine, x.shape[x.ndim - dims :])
     standard, s = x_hat_and_scale(by_row(x, dims), (1,), eps)
-    y = scaled_and_shifted(standard, affine, (1, standard.shape[1]))
+    y = scaled_then_shifted(standard, affine, (1, standard.shape[1]))
     return np.reshape(y, x.shape), (standard, s, *affine)
 
 

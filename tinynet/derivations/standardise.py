@@ -105,16 +105,26 @@ def x_bar(h: Any, x_hat: Any, s: Any, axis: Axes) -> Any:
     >>> x_bar(h, x, s, (0,))  # its sum is 0, and so is its product with (−1, 0, 1)
     array([ 0.2041, -0.4082,  0.2041])
     """
-    return s * (h - mean(h, axis) - x_hat * mean_of_product(h, x_hat, axis))
+    d = x_hat * -mean_of_product(h, x_hat, axis)  # from here in place: memory is what takes time
+    d += h
+    d -= mean(h, axis)
+    d *= s
+    return d
 
 
 def scaled_and_shifted(x_hat: Any, affine: tuple[Any, ...], shape: Axes) -> Any:
     """y = γ x̂ + β for (γ, β), γ x̂ for (γ,), x̂ for (); both brought to a shape that broadcasts."""
-    y = x_hat
-    if affine:
-        y = y * np.reshape(affine[0], shape)
+    if not affine:
+        return x_hat
+    y = x_hat * np.reshape(affine[0], shape)
+    return y + np.reshape(affine[1], shape) if affine[1:] else y
+
+
+def scaled_then_shifted(x_hat: Any, affine: tuple[Any, ...], shape: Axes) -> Any:
+    """The same for the forward passes, of arrays: β is added in place."""
+    y = scaled_and_shifted(x_hat, affine[:1], shape)
     if affine[1:]:
-        y = y + np.reshape(affine[1], shape)
+        y += np.reshape(affine[1], shape)
     return y
 
 
