@@ -50,6 +50,13 @@ def test_an_id_that_occurs_twice_gets_both_gradients() -> None:
     assert W.grad.tolist() == [[0, 0], [1101, 1101], [0, 0], [10, 10]]
 
 
+def test_what_was_looked_up_is_a_copy() -> None:
+    W = rng.standard_normal((3, 2))
+    for ids in (np.array(1), np.array([1])):
+        y, _ = embedding.forward(ids, W)
+        assert not np.shares_memory(y, W)
+
+
 def test_many_small_gradients_are_not_lost_in_float32() -> None:
     """10⁵ times 0.1 in float32, one after the other, gives 9998.6; the sum is taken in float64."""
     ids, g = np.zeros(100_000, int), np.full((100_000, 1), 0.1, "f4")

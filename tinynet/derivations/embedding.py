@@ -47,7 +47,7 @@ def forward(ids: Any, W: Any) -> tuple[Any, tuple[Any, ...]]:
     if W.ndim != 2:
         raise ShapeError("a table of vectors is expected", expected="weight (V, d)")
     check_ids(ids, W.shape[0])
-    return W[ids], (ids, W.shape[0])
+    return np.take(W, ids, axis=0), (ids, W.shape[0])  # a copy, of one row too
 
 
 def backward(g: Any, saved: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -49,7 +49,7 @@ def batch_norm(
     affine = _affine(weight, bias, input.shape[1:2], input)
     if not training:
         return _with_running("batch_norm", input, running_mean, running_var, affine, eps)
-    if math.prod(input.shape) == input.shape[1]:
+    if math.prod((input.shape[0], *input.shape[2:])) == 1:
         raise ShapeError(
             "batch_norm: more than 1 value for each channel is expected when training",
             got=describe(input),
