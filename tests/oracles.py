@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import oracles_convolution
 import oracles_losses
+import oracles_normalisation
 import oracles_pooling
 import oracles_primitives
 
 ORACLES = {
     **oracles_convolution.ORACLES,
     **oracles_losses.ORACLES,
+    **oracles_normalisation.ORACLES,
     **oracles_pooling.ORACLES,
     **oracles_primitives.ORACLES,
 }

@@ -10,9 +10,15 @@ from typing import Any
 
 import proofs_convolution
 import proofs_losses
+import proofs_normalisation
 import proofs_pooling
 
-ROOMS = (proofs_convolution, proofs_losses, proofs_pooling)
+ROOMS = (
+    proofs_convolution,
+    proofs_losses,
+    proofs_normalisation,
+    proofs_pooling,
+)
 PROOFS = [proof for room in ROOMS for proof in room.PROOFS]
 CASES = [case for room in ROOMS for case in room.CASES]
 

@@ -11,7 +11,11 @@ at once). Not in: any formula (`derivations`, `ops`), and the steps (`optim`).
 Start with `module.py`; then `layers.py`.
 """
 
-from tinynet.nn import functional, init, utils
+from tinynet.nn import (
+    functional,
+    init,
+    utils,
+)
 from tinynet.nn.activations import (
     CELU,
     ELU,
@@ -53,10 +57,20 @@ from tinynet.nn.convolution import (
     PixelUnshuffle,
     Unfold,
 )
+from tinynet.nn.dropouts import (
+    AlphaDropout,
+    Dropout,
+    Dropout1d,
+    Dropout2d,
+    Dropout3d,
+    FeatureAlphaDropout,
+)
+from tinynet.nn.embeddings import (
+    Embedding,
+    EmbeddingBag,
+)
 from tinynet.nn.layers import (
     Bilinear,
-    Dropout,
-    Embedding,
     Flatten,
     Identity,
     Linear,
@@ -80,6 +94,18 @@ from tinynet.nn.losses import (
 )
 from tinynet.nn.module import (
     Module,
+)
+from tinynet.nn.normalisation import (
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchNorm3d,
+    GroupNorm,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    InstanceNorm3d,
+    LayerNorm,
+    LocalResponseNorm,
+    RMSNorm,
 )
 from tinynet.nn.padding import (
     CircularPad1d,
@@ -133,11 +159,15 @@ __all__ = [
     "AdaptiveAvgPool3d",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
+    "AlphaDropout",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
     "BCELoss",
     "BCEWithLogitsLoss",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
     "Bilinear",
     "CircularPad1d",
     "CircularPad2d",
@@ -155,20 +185,31 @@ __all__ = [
     "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
     "Embedding",
+    "EmbeddingBag",
+    "FeatureAlphaDropout",
     "Flatten",
     "Fold",
     "GaussianNLLLoss",
+    "GroupNorm",
     "Hardtanh",
     "HingeEmbeddingLoss",
     "HuberLoss",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
     "KLDivLoss",
     "L1Loss",
     "LPPool1d",
     "LPPool2d",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
@@ -190,6 +231,7 @@ __all__ = [
     "PixelShuffle",
     "PixelUnshuffle",
     "PoissonNLLLoss",
+    "RMSNorm",
     "ReLU",
     "ReLU6",
     "ReflectionPad1d",

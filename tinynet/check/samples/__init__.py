@@ -10,7 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinynet.check.samples import convolution, losses, pooling, primitives
+from tinynet.check.samples import (
+    convolution,
+    losses,
+    normalisation,
+    pooling,
+    primitives,
+)
 from tinynet.check.samples.draw import Draw, Sample, Shape
 from tinynet.op import Op
 
@@ -19,6 +25,7 @@ __all__ = ["SAMPLERS", "Draw", "Sample", "Shape", "sample"]
 SAMPLERS = {
     **convolution.SAMPLERS,
     **losses.SAMPLERS,
+    **normalisation.SAMPLERS,
     **pooling.SAMPLERS,
     **primitives.SAMPLERS,
 }
