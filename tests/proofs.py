@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import proofs_attention
 import proofs_losses
 
-ROOMS = (proofs_losses,)
+ROOMS = (proofs_attention, proofs_losses)
 PROOFS = [proof for room in ROOMS for proof in room.PROOFS]
 CASES = [case for room in ROOMS for case in room.CASES]
 

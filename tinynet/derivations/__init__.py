@@ -8,7 +8,7 @@ they are first used. Not in: rules that the calculus table holds (`ops`), and st
 
 Start with `softmax`; then `linear`, `cross_entropy`, `bce`, `mse`, `dropout`, `log_softmax`; then
 the other losses: `nll`, `bernoulli`, `mae`, `huber`, `kl`. `reduction` says what 'mean' and 'sum'
-do in all of them.
+do in all of them. Then `attention`, and the positions that it needs: `sinusoidal`, `rotary`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import math
 from typing import Any
 
 from tinynet.derivations import (
+    attention,
     bce,
     bernoulli,
     cross_entropy,
@@ -29,6 +30,8 @@ from tinynet.derivations import (
     mse,
     nll,
     reduction,
+    rotary,
+    sinusoidal,
     softmax,
 )
 from tinynet.dispatch import cast
@@ -46,6 +49,7 @@ _UPDATE_RULES = [
     "sgd",
 ]
 __all__ = [
+    "attention",
     "bce",
     "bernoulli",
     "cross_entropy",
@@ -58,6 +62,8 @@ __all__ = [
     "mse",
     "nll",
     "reduction",
+    "rotary",
+    "sinusoidal",
     "softmax",
 ]
 __all__ += _UPDATE_RULES
