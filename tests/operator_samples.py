@@ -336,6 +336,7 @@ REASONS: dict[tuple[str, str], str] = {
     ("repeat_interleave", "output_size"): "output_size= spares a GPU from counting; here it counts",
     ("tensordot", "(1, 1, 1), float64(2, 1, 2)"): "a size of 1 meets 2: summed sizes must be equal",
     **{("nn.functional.dropout", how): _RANDOM for how in ("p=0.5, training=True", "64()) [")},
+    ("nn.functional.scaled_dot_product_attention", "dropout_p=0.5"): _RANDOM,
 }
 
 

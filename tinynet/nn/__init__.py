@@ -30,6 +30,10 @@ from tinynet.nn.activations import (
     Softsign,
     Tanh,
 )
+from tinynet.nn.attention import (
+    KeyValueCache,
+    MultiheadAttention,
+)
 from tinynet.nn.containers import (
     ModuleDict,
     ModuleList,
@@ -68,6 +72,10 @@ from tinynet.nn.module import (
 from tinynet.nn.parameter import (
     Parameter,
 )
+from tinynet.nn.positions import (
+    RotaryPositions,
+    SinusoidalPositions,
+)
 
 __all__ = [
     "CELU",
@@ -90,6 +98,7 @@ __all__ = [
     "HuberLoss",
     "Identity",
     "KLDivLoss",
+    "KeyValueCache",
     "L1Loss",
     "LeakyReLU",
     "Linear",
@@ -101,6 +110,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "Parameter",
@@ -109,9 +119,11 @@ __all__ = [
     "PoissonNLLLoss",
     "ReLU",
     "ReLU6",
+    "RotaryPositions",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalPositions",
     "SmoothL1Loss",
     "Softmax",
     "Softmin",

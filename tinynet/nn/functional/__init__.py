@@ -1,7 +1,7 @@
 """What layers compute, without memory: weights are arguments. PyTorch's names.
 
-In: `activations`, `layers`, `losses`. Not in: rules and proofs; these functions check their
-arguments and call the ops (`ops`) and derivations (`derivations`) that hold the formulas.
+In: `activations`, `attention`, `layers`, `losses`. Not in: rules and proofs; these functions check
+their arguments and call the ops (`ops`) and derivations (`derivations`) that hold the formulas.
 """
 
 from tinynet.nn.functional.activations import (
@@ -25,6 +25,9 @@ from tinynet.nn.functional.activations import (
     softplus,
     softsign,
     tanh,
+)
+from tinynet.nn.functional.attention import (
+    scaled_dot_product_attention,
 )
 from tinynet.nn.functional.layers import (
     bilinear,
@@ -87,6 +90,7 @@ __all__ = [
     "prelu",
     "relu",
     "relu6",
+    "scaled_dot_product_attention",
     "selu",
     "sigmoid",
     "silu",
