@@ -176,6 +176,9 @@ ADAPTED: dict[str, Callable[..., Any]] = {
     "nn.functional.embedding": lambda weight, ids, **k: tn.nn.functional.embedding(
         ids, weight, **k
     ),
+    "nn.functional.embedding_bag": lambda weight, ids, **k: tn.nn.functional.embedding_bag(
+        ids, weight, **k
+    ),
     "T": lambda x: x.T,
     "mT": lambda x: x.mT,
     "zero_": lambda x: x.clone().zero_(),
@@ -302,7 +305,8 @@ _NAMED = """
     linear bilinear relu leaky_relu elu selu gelu silu softplus softsign logsigmoid hardtanh relu6
     glu mish prelu dropout mse_loss l1_loss smooth_l1_loss huber_loss cross_entropy nll_loss
     binary_cross_entropy binary_cross_entropy_with_logits kl_div hinge_embedding_loss
-    cosine_similarity cosine_embedding_loss embedding normalize
+    cosine_similarity cosine_embedding_loss embedding embedding_bag normalize
+    batch_norm layer_norm group_norm instance_norm rms_norm local_response_norm
 """
 
 
@@ -337,6 +341,12 @@ REASONS: dict[tuple[str, str], str] = {
     ("tensordot", "(1, 1, 1), float64(2, 1, 2)"): "a size of 1 meets 2: summed sizes must be equal",
     **{("nn.functional.dropout", how): _RANDOM for how in ("p=0.5, training=True", "64()) [")},
     ("nn.functional.scaled_dot_product_attention", "dropout_p=0.5"): _RANDOM,
+    **{
+        (f"nn.functional.{name}dropout{of}", "p=0.5, training=True"): _RANDOM
+        for name, of in (("", "2d"), ("", "3d"), ("alpha_", ""), ("feature_alpha_", ""))
+    },
+    **{(f"nn.functional.dropout{d}d", "5, 5)) ["): _RANDOM for d in (2, 3)},
+    ("nn.functional.batch_norm", "float64(0,), float64(0,)"): "an input without a channel axis",
 }
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import oracles_attention
 import oracles_losses
+import oracles_normalisation
 import oracles_primitives
 
 ORACLES = {
     **oracles_primitives.ORACLES,
     **oracles_losses.ORACLES,
     **oracles_attention.ORACLES,
+    **oracles_normalisation.ORACLES,
 }
 
 # Analytic functions whose forward pass accepts complex arrays: their derivatives are also checked

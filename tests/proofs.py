@@ -10,8 +10,9 @@ from typing import Any
 
 import proofs_attention
 import proofs_losses
+import proofs_normalisation
 
-ROOMS = (proofs_attention, proofs_losses)
+ROOMS = (proofs_attention, proofs_losses, proofs_normalisation)
 PROOFS = [proof for room in ROOMS for proof in room.PROOFS]
 CASES = [case for room in ROOMS for case in room.CASES]
 

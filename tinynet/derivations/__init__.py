@@ -8,7 +8,9 @@ they are first used. Not in: rules that the calculus table holds (`ops`), and st
 
 Start with `softmax`; then `linear`, `cross_entropy`, `bce`, `mse`, `dropout`, `log_softmax`; then
 the other losses: `nll`, `bernoulli`, `mae`, `huber`, `kl`. `reduction` says what 'mean' and 'sum'
-do in all of them. Then `attention`, and the positions that it needs: `sinusoidal`, `rotary`.
+do in all of them. Normalisation: `standardise` has the mathematics of `batch_norm`, `layer_norm`
+and `group_norm`; then `rms_norm`. Tables of vectors: `lookup` has that of `embedding` and
+`matrix_factorisation`. Then `attention`, and its positions: `sinusoidal`, `rotary`.
 """
 
 from __future__ import annotations
@@ -18,21 +20,29 @@ from typing import Any
 
 from tinynet.derivations import (
     attention,
+    batch_norm,
     bce,
     bernoulli,
     cross_entropy,
     dropout,
+    embedding,
+    group_norm,
     huber,
     kl,
+    layer_norm,
     linear,
     log_softmax,
+    lookup,
     mae,
+    matrix_factorisation,
     mse,
     nll,
     reduction,
+    rms_norm,
     rotary,
     sinusoidal,
     softmax,
+    standardise,
 )
 from tinynet.dispatch import cast
 from tinynet.ops.public import public
@@ -50,21 +60,29 @@ _UPDATE_RULES = [
 ]
 __all__ = [
     "attention",
+    "batch_norm",
     "bce",
     "bernoulli",
     "cross_entropy",
     "dropout",
+    "embedding",
+    "group_norm",
     "huber",
     "kl",
+    "layer_norm",
     "linear",
     "log_softmax",
+    "lookup",
     "mae",
+    "matrix_factorisation",
     "mse",
     "nll",
     "reduction",
+    "rms_norm",
     "rotary",
     "sinusoidal",
     "softmax",
+    "standardise",
 ]
 __all__ += _UPDATE_RULES
 

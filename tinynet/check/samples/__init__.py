@@ -10,13 +10,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinynet.check.samples import attention, losses, primitives
+from tinynet.check.samples import attention, losses, normalisation, primitives
 from tinynet.check.samples.draw import Draw, Sample, Shape
 from tinynet.op import Op
 
 __all__ = ["SAMPLERS", "Draw", "Sample", "Shape", "sample"]
 
-SAMPLERS = {**primitives.SAMPLERS, **losses.SAMPLERS, **attention.SAMPLERS}
+SAMPLERS = {
+    **primitives.SAMPLERS,
+    **losses.SAMPLERS,
+    **attention.SAMPLERS,
+    **normalisation.SAMPLERS,
+}
 
 
 def sample(op: Op, draw: Draw) -> Sample:

@@ -1,7 +1,8 @@
 """What layers compute, without memory: weights are arguments. PyTorch's names.
 
-In: `activations`, `attention`, `layers`, `losses`. Not in: rules and proofs; these functions check
-their arguments and call the ops (`ops`) and derivations (`derivations`) that hold the formulas.
+In: `activations`, `attention`, `dropouts`, `embeddings`, `layers`, `losses`, `normalisation`. Not
+in: rules and proofs; these functions check their arguments and call the ops (`ops`) and derivations
+(`derivations`) that hold the formulas.
 """
 
 from tinynet.nn.functional.activations import (
@@ -29,12 +30,21 @@ from tinynet.nn.functional.activations import (
 from tinynet.nn.functional.attention import (
     scaled_dot_product_attention,
 )
+from tinynet.nn.functional.dropouts import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
+from tinynet.nn.functional.embeddings import (
+    embedding,
+    embedding_bag,
+)
 from tinynet.nn.functional.layers import (
     bilinear,
-    dropout,
-    embedding,
     linear,
-    normalize,
     one_hot,
     pad,
 )
@@ -55,8 +65,19 @@ from tinynet.nn.functional.losses import (
     poisson_nll_loss,
     smooth_l1_loss,
 )
+from tinynet.nn.functional.normalisation import (
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    local_response_norm,
+    normalize,
+    rms_norm,
+)
 
 __all__ = [
+    "alpha_dropout",
+    "batch_norm",
     "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
@@ -65,18 +86,27 @@ __all__ = [
     "cosine_similarity",
     "cross_entropy",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
     "elu",
     "embedding",
+    "embedding_bag",
+    "feature_alpha_dropout",
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "group_norm",
     "hardtanh",
     "hinge_embedding_loss",
     "huber_loss",
+    "instance_norm",
     "kl_div",
     "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "logsigmoid",
     "margin_ranking_loss",
@@ -90,6 +120,7 @@ __all__ = [
     "prelu",
     "relu",
     "relu6",
+    "rms_norm",
     "scaled_dot_product_attention",
     "selu",
     "sigmoid",
