@@ -302,6 +302,31 @@ def test_a_transformer_learns_to_reverse() -> None:
     assert loss.item() < 0.1
 
 
+def test_all_of_it_on_the_gpu(cupy: Any) -> None:
+    layer = spread(nn.TransformerEncoderLayer(8, 2, 8, batch_first=True))
+    heads, x = layer.self_attn, normal(2, 5, 8)
+    mask = nn.Transformer.generate_square_subsequent_mask(5, dtype=tn.float64)
+    padding = tn.tensor(np.array([[False] * 4 + [True], [False] * 5]))
+    turn, place = nn.RotaryPositions(8), nn.SinusoidalPositions(8)
+    results = []
+    for device in ("cpu", "cuda"):
+        layer.to(device)
+        x, mask, padding = (z.detach().to(device) for z in (x, mask, padding))
+        x.requires_grad_()
+        cache = nn.KeyValueCache()
+        steps = [place(x)[:, :2], place(x)[:, 2:]]
+        turned = [turn(s, len(cache) + i * 2) for i, s in enumerate(steps)]
+        y = tn.cat([cache.attend(t, t, s) for t, s in zip(turned, steps, strict=True)], 1)
+        y = layer(y, mask, padding)
+        z, weights = heads(y, y, y, padding, attn_mask=mask < 0)
+        d = tn.autograd.grad(z, [x, *layer.parameters()], z.detach(), allow_unused=True)
+        found = [y, z, weights, *(g for g in d if g is not None)]
+        assert all(f.device.startswith(device) for f in found)
+        results.append([f.detach().to("cpu") for f in found])
+    for a, b in zip(*results, strict=True):
+        same(a, b, 1e-10)
+
+
 # -- against PyTorch -------------------------------------------------------------------------------
 
 
@@ -406,9 +431,16 @@ def test_peer_heads(options: Any) -> None:
 
 @pytest.mark.peers
 @pytest.mark.filterwarnings("ignore:enable_nested_tensor is True:UserWarning")
-@pytest.mark.parametrize("norm_first", [False, True])
-@pytest.mark.parametrize("batch_first", [False, True])
-@pytest.mark.parametrize("activation", ["relu", "gelu", "function"])
+@pytest.mark.parametrize(
+    ("activation", "batch_first", "norm_first"),
+    [
+        ("relu", False, False),
+        ("relu", True, True),
+        ("gelu", False, True),
+        ("gelu", True, False),
+        ("function", True, True),
+    ],
+)
 def test_peer_layers(activation: str, batch_first: bool, norm_first: bool) -> None:
     torch = pytest.importorskip("torch")
     options = {
