@@ -261,6 +261,23 @@ def test_padding_does_not_matter() -> None:
     same(model(src, tgt, **masks), model(src[:, :3], tgt), 1e-11)
 
 
+def test_each_dropout_has_its_place() -> None:
+    model, x = nn.Transformer(6, 2, 1, 1, 8, dropout=0.25), tn.ones(3, 2, 6)
+    calls: dict[str, Any] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Dropout):
+            module.register_forward_hook(
+                lambda m, x, y, name=name: calls.update({name: x[0].shape})
+            )
+    model(x, x)
+    networks = {f"{part}.layers.0.dropout": (3, 2, 8) for part in ("encoder", "decoder")}
+    blocks = {f"encoder.layers.0.dropout{i}": (3, 2, 6) for i in (1, 2)}
+    blocks |= {f"decoder.layers.0.dropout{i}": (3, 2, 6) for i in (1, 2, 3)}
+    assert calls == networks | blocks
+    attentions = [m for m in model.modules() if isinstance(m, nn.MultiheadAttention)]
+    assert [m.dropout for m in attentions] == [0.25] * 3
+
+
 def test_a_stack_owns_its_layers() -> None:
     layer = nn.TransformerEncoderLayer(6, 2, 8)
     stack = nn.TransformerEncoder(layer, 3)
