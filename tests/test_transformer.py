@@ -11,7 +11,7 @@ import pytest
 
 import tinynet as tn
 from tinynet import nn
-from tinynet.errors import ArgumentError, ShapeError
+from tinynet.errors import ArgumentError, DTypeError, ShapeError
 from tinynet.nn import functional as F
 
 rng = np.random.default_rng(0)
@@ -185,10 +185,13 @@ def test_mistakes_in_words() -> None:
         with pytest.raises(ShapeError, match=r"MultiheadAttention: the sizes(.|\n)*\(N, L, 6\)"):
             layer(*args)
     for shape in ((4, 3), (2, 4, 4), (4,)):
-        with pytest.raises(ShapeError, match=r"mask does not fit\n.*\(4, 4\) or \(4, 4, 4\)"):
+        with pytest.raises(ShapeError, match=r"attn_mask does not fit\n.*\(4, 4\) or \(4, 4, 4\)"):
             layer(x, x, x, attn_mask=tn.zeros(*shape))
-    with pytest.raises(ShapeError, match=r"padding mask does not fit\n.*\(2, 4\)"):
+    with pytest.raises(ShapeError, match=r"key_padding_mask does not fit\n.*\(2, 4\)"):
         layer(x, x, x, tn.zeros(4))
+    for mask in (tn.zeros(4, 4), tn.zeros(4, 4, dtype=tn.int64)):
+        with pytest.raises(DTypeError, match="attn_mask is of booleans"):
+            layer(x, x, x, attn_mask=mask)
     with pytest.raises(ArgumentError, match=r"is_causal says(.|\n)*generate_square"):
         layer(x, x, x, is_causal=True)
     with pytest.raises(ArgumentError, match=r"no such activation\n.*'relu', 'gelu'"):

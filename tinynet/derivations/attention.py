@@ -38,6 +38,7 @@ S = Q Kᵀ / √E is a matrix product again:
 Memory. Only q, k, v, y and one number per query are kept, ℓ_i = log Σ_j exp(s_ij): O((L + S) E).
 P is never kept, for P_ij = exp(s_ij − ℓ_i) can be had again from q and k. Forward and backward go
 through the queries block by block, and one block of weights is all that there is of P at any time.
+(A derivative of the derivative differentiates the definition, which does keep P.)
 
 What people forget: D, the transpose in K̄ and V̄, and 1/√E in both Q̄ and K̄.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinynet import arrays
 from tinynet.derivations.attention import weights as attention_weights
-from tinynet.errors import ArgumentError, ShapeError, describe
+from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
 from tinynet.nn import functional, init
 from tinynet.nn.layers import Linear
 from tinynet.nn.module import Module
@@ -129,7 +129,8 @@ class MultiheadAttention(Module):
             )
         batched = query.ndim == 3
         query, key, value = (self._batch_first(x) for x in (query, key, value))
-        mask = self._mask(attn_mask, key_padding_mask, (*query.shape[:2], key.shape[1]))
+        sizes = (*query.shape[:2], key.shape[1])
+        mask = self._mask(attn_mask, key_padding_mask, sizes, batched)
         q, k, v = map(self._heads, self._projected(query, key, value))
         if self.add_zero_attn:
             k, v = (cat([x, np.zeros_like(x[:, :, :1])], 2) for x in (k, v))
@@ -174,25 +175,18 @@ class MultiheadAttention(Module):
         """(N, T, E) as (N, num_heads, T, E / num_heads)."""
         return x.unflatten(2, (self.num_heads, self.head_dim)).transpose(1, 2)
 
-    def _mask(self, attn_mask: Any, padding: Any, sizes: tuple[int, int, int]) -> Any:
+    def _mask(
+        self, attn_mask: Any, padding: Any, sizes: tuple[int, int, int], batched: bool
+    ) -> Any:
         """What both masks allow, or add, as (N or 1, num_heads or 1, L or 1, S); True if all."""
         n, length, keys = sizes
+        every, each = (length, keys), (n * self.num_heads, length, keys)
         if attn_mask is not None:
-            if attn_mask.shape not in ((length, keys), (n * self.num_heads, length, keys)):
-                raise ShapeError(
-                    "MultiheadAttention: the mask does not fit",
-                    expected=f"({length}, {keys}) or ({n * self.num_heads}, {length}, {keys})",
-                    got=describe(attn_mask),
-                )
+            self._check_mask("attn_mask", attn_mask, (every, each))
             heads = (1, 1) if attn_mask.ndim == 2 else (n, self.num_heads)
             attn_mask = attn_mask.reshape(*heads, length, keys)
         if padding is not None:
-            if padding.shape not in ((n, keys), (keys,) if n == 1 else (n, keys)):
-                raise ShapeError(
-                    "MultiheadAttention: the padding mask does not fit",
-                    expected=f"({n}, {keys})",
-                    got=describe(padding),
-                )
+            self._check_mask("key_padding_mask", padding, ((n, keys) if batched else (keys,),))
             padding = padding.reshape(n, 1, 1, keys)
         given = [m for m in (attn_mask, padding) if m is not None]
         if not given:
@@ -203,6 +197,19 @@ class MultiheadAttention(Module):
             mask = sum(_added(m, self.out_proj.weight.dtype) for m in given)
         more = (self.bias_k is not None) + self.add_zero_attn
         return functional.pad(mask, (0, more), value=mask.dtype == bool) if more else mask
+
+    def _check_mask(self, name: str, mask: Any, shapes: tuple[tuple[int, ...], ...]) -> None:
+        if mask.shape not in shapes:
+            raise ShapeError(
+                f"MultiheadAttention: {name} does not fit",
+                expected=" or ".join(map(str, shapes)),
+                got=describe(mask),
+            )
+        if mask.dtype not in (bool, self.out_proj.weight.dtype):
+            raise DTypeError(
+                f"MultiheadAttention: {name} is of booleans, or of floats as the weights are",
+                got=describe(mask),
+            )
 
     def _check(self, query: Any, key: Any, value: Any) -> None:
         batch = 0 if self.batch_first else 1
