@@ -285,8 +285,9 @@ def test_wrong_arguments_are_named() -> None:
     for args in ((q, v, k), (q[0, 0], k, v), (q, k, v[:, 1:]), (q, k[:, :, 1:], v)):
         with pytest.raises(ShapeError, match=r"attention: the sizes do not fit\n.*\(…, L, E\)"):
             attend(*args)
-    with pytest.raises(ShapeError, match="leading axes do not broadcast"):
-        attend(normal(3, 3, 5), k, v)
+    for p in (0.0, 0.5):
+        with pytest.raises(ShapeError, match="attention: the leading axes do not broadcast"):
+            attend(normal(3, 3, 5), k, v, dropout_p=p)
     for shape in ((3, 3), (2, 2, 3, 4), (3, 3, 4)):
         with pytest.raises(ShapeError, match=r"mask does not broadcast(.|\n)*\(2, 3, 4\)"):
             attend(q, k, v, normal(*shape))
@@ -302,7 +303,12 @@ def test_wrong_arguments_are_named() -> None:
     for p in (-0.1, 1.5):
         with pytest.raises(ArgumentError, match=r"between 0 and 1(.|\n)*p = "):
             attend(q, k, v, dropout_p=p)
-    for args in ((q[0], k[0], v[0]), (q, normal(3, 4, 5), normal(3, 4, 2)), (q, k, v[:1])):
+    for args in (
+        (q[0], k[0], v[0]),
+        (q, normal(3, 4, 5), normal(3, 4, 2)),
+        (q, k, v[:1]),
+        (q, k[:0], v[:0]),
+    ):
         with pytest.raises(ShapeError, match="groups of one size"):
             attend(*args, enable_gqa=True)
 

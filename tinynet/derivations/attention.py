@@ -244,35 +244,39 @@ def _add(target: Any, d: Any) -> None:
     target += d
 
 
+def shape_of_scores(q: Any, k: Any, v: Any) -> tuple[int, ...]:
+    """(…, L, S), with the leading axes that the output will have. Raises ShapeError."""
+    fit = "q (…, L, E), k (…, S, E), v (…, S, Ev)"
+    if min(q.ndim, k.ndim, v.ndim) < 2 or (q.shape[-1], k.shape[-2]) != (k.shape[-1], v.shape[-2]):
+        raise ShapeError("the sizes do not fit", expected=fit)
+    try:
+        lead = np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
+    except ValueError:
+        raise ShapeError("the leading axes do not broadcast", expected=fit) from None
+    return (*lead, q.shape[-2], k.shape[-2])
+
+
 def _check(q: Any, k: Any, v: Any, mask: Any, kept: Any, p: float) -> tuple[int, ...]:
     """The leading axes of the output. Raises where something does not fit."""
-    if min(q.ndim, k.ndim, v.ndim) < 2 or (q.shape[-1], k.shape[-2]) != (k.shape[-1], v.shape[-2]):
-        raise ShapeError("the sizes do not fit", expected="q (…, L, E), k (…, S, E), v (…, S, Ev)")
+    scores = shape_of_scores(q, k, v)
     if q.dtype.kind != "f" or not q.dtype == k.dtype == v.dtype:
         raise DTypeError("queries, keys and values are floats of one dtype")
     if not 0 <= p <= 1:
         raise ArgumentError("a probability lies between 0 and 1", got=f"p = {p}")
-    try:
-        batch = np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
-    except ValueError:
-        raise ShapeError(
-            "the leading axes do not broadcast", expected="q (…, L, E), k (…, S, E), v (…, S, Ev)"
-        ) from None
-    full = (*batch, q.shape[-2], k.shape[-2])
-    for x in (mask, kept):
+    for x, kinds in ((mask, (bool, q.dtype)), (kept, (bool,))):
         if x is True:
             continue
-        if x.dtype not in ((bool, q.dtype) if x is mask else (bool,)):
+        if x.dtype not in kinds:
             raise DTypeError(
                 "a mask is of booleans, or of floats of the queries' dtype", got=f"{x.dtype}"
             )
-        if x.ndim > len(full) or any(
-            n not in (1, m) for n, m in zip(x.shape[::-1], full[::-1], strict=False)
+        if x.ndim > len(scores) or any(
+            n not in (1, m) for n, m in zip(x.shape[::-1], scores[::-1], strict=False)
         ):
             raise ShapeError(
-                "the mask does not broadcast to the scores", expected=f"{full}", got=f"{x.shape}"
+                "the mask does not broadcast to the scores", expected=f"{scores}", got=f"{x.shape}"
             )
-    return batch
+    return scores[:-2]
 
 
 op = Derivation(

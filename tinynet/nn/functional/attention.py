@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from tinynet import arrays
 from tinynet.derivations import attention
-from tinynet.errors import ArgumentError, ShapeError, describe
+from tinynet.errors import ArgumentError, ShapeError, at_op, describe
 from tinynet.random import default_generator
 from tinynet.tensor import Tensor
 
@@ -48,28 +46,33 @@ def scaled_dot_product_attention(
         raise ArgumentError("attention: is_causal is a mask already", hint="one of the two")
     if enable_gqa:
         query, key, value, attn_mask = _grouped(query, key, value, attn_mask)
-    kept: Any = True
-    if dropout_p:
-        lead = np.broadcast_shapes(query.shape[:-2], key.shape[:-2], value.shape[:-2])
-        shape = (*lead, query.shape[-2], key.shape[-2])
-        source = default_generator(arrays.device_of(query.array))
-        kept = Tensor(source.random(shape, arrays.float32) >= dropout_p)
+    kept = _kept(query, key, value, dropout_p) if dropout_p else True
     mask = True if attn_mask is None else attn_mask
     y = attention.op(query, key, value, mask, kept, is_causal=is_causal, scale=scale, p=dropout_p)
     return y.flatten(-4, -3) if enable_gqa else y
 
 
+def _kept(query: Any, key: Any, value: Any, p: float) -> Tensor:
+    """For each weight, whether it stays: drawn anew at every call."""
+    try:
+        shape = attention.shape_of_scores(query, key, value)
+    except ShapeError as error:
+        raise at_op("attention", (query, key, value), error) from None
+    source = default_generator(arrays.device_of(query.array))
+    return Tensor(source.random(shape, arrays.float32) >= p)
+
+
 def _grouped(query: Any, key: Any, value: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
     """Heads of queries as (shared heads, n), over whose second axis keys and values broadcast."""
     if min(query.ndim, key.ndim, value.ndim) < 3 or (
-        key.shape[-3] != value.shape[-3] or query.shape[-3] % max(key.shape[-3], 1)
+        not key.shape[-3] or key.shape[-3] != value.shape[-3] or query.shape[-3] % key.shape[-3]
     ):
         raise ShapeError(
             "attention: heads of queries come in groups of one size for each head of keys",
             expected="query (…, n·H, L, E), key (…, H, S, E), value (…, H, S, Ev)",
             got=", ".join(map(describe, (query, key, value))),
         )
-    heads = (key.shape[-3], query.shape[-3] // max(key.shape[-3], 1))
+    heads = (key.shape[-3], query.shape[-3] // key.shape[-3])
     if mask is not None and mask.ndim > 2:
         mask = mask.unflatten(-3, heads if mask.shape[-3] > 1 else (1, 1))
     return query.unflatten(-3, heads), key.unsqueeze(-3), value.unsqueeze(-3), mask
