@@ -174,7 +174,7 @@ def drops(case: Case) -> bool:
     """Whether the call is a dropout that draws: with p = 0 or 1, or in evaluation, nothing is."""
     options = case.sample.kwargs
     drawn = 0 < options.get("p", 0.5) < 1 and options.get("training", True)
-    return "dropout" in case.op and bool(drawn)
+    return bool("dropout" in case.op and drawn) or options.get("dropout_p", 0) > 0
 
 
 # Where PyTorch's table calls an operator, or a variant of it, in a way of its own.

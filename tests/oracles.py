@@ -8,6 +8,7 @@ pass itself is wrong. One file for each room, as in `tinynet/check/samples`.
 
 from __future__ import annotations
 
+import oracles_attention
 import oracles_convolution
 import oracles_losses
 import oracles_normalisation
@@ -15,6 +16,7 @@ import oracles_pooling
 import oracles_primitives
 
 ORACLES = {
+    **oracles_attention.ORACLES,
     **oracles_convolution.ORACLES,
     **oracles_losses.ORACLES,
     **oracles_normalisation.ORACLES,

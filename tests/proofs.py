@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import proofs_attention
 import proofs_convolution
 import proofs_losses
 import proofs_normalisation
 import proofs_pooling
 
 ROOMS = (
+    proofs_attention,
     proofs_convolution,
     proofs_losses,
     proofs_normalisation,

@@ -14,7 +14,7 @@ do in all of them. For images: `max_pool`, `avg_pool`, `adaptive_max_pool`, `ada
 `windows`; `upsample`.
 do in all of them. Normalisation: `standardise` has the mathematics of `batch_norm`, `layer_norm`
 and `group_norm`; then `rms_norm`. Tables of vectors: `lookup` has that of `embedding` and
-`matrix_factorisation`.
+`matrix_factorisation`. Then `attention`, and its positions: `sinusoidal`, `rotary`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any
 from tinynet.derivations import (
     adaptive_avg_pool,
     adaptive_max_pool,
+    attention,
     avg_pool,
     batch_norm,
     bce,
@@ -50,6 +51,8 @@ from tinynet.derivations import (
     nll,
     reduction,
     rms_norm,
+    rotary,
+    sinusoidal,
     softmax,
     standardise,
     unfold,
@@ -73,6 +76,7 @@ _UPDATE_RULES = [
 __all__ = [
     "adaptive_avg_pool",
     "adaptive_max_pool",
+    "attention",
     "avg_pool",
     "batch_norm",
     "bce",
@@ -98,6 +102,8 @@ __all__ = [
     "nll",
     "reduction",
     "rms_norm",
+    "rotary",
+    "sinusoidal",
     "softmax",
     "standardise",
     "unfold",

@@ -38,6 +38,10 @@ from tinynet.nn.activations import (
     Softsign,
     Tanh,
 )
+from tinynet.nn.attention import (
+    KeyValueCache,
+    MultiheadAttention,
+)
 from tinynet.nn.containers import (
     ModuleDict,
     ModuleList,
@@ -147,6 +151,17 @@ from tinynet.nn.pooling import (
     UpsamplingBilinear2d,
     UpsamplingNearest2d,
 )
+from tinynet.nn.positions import (
+    RotaryPositions,
+    SinusoidalPositions,
+)
+from tinynet.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 __all__ = [
     "CELU",
@@ -203,6 +218,7 @@ __all__ = [
     "InstanceNorm2d",
     "InstanceNorm3d",
     "KLDivLoss",
+    "KeyValueCache",
     "L1Loss",
     "LPPool1d",
     "LPPool2d",
@@ -223,6 +239,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "Parameter",
@@ -240,15 +257,22 @@ __all__ = [
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
+    "RotaryPositions",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalPositions",
     "SmoothL1Loss",
     "Softmax",
     "Softmin",
     "Softplus",
     "Softsign",
     "Tanh",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Unfold",
     "Upsample",
     "UpsamplingBilinear2d",

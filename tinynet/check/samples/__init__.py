@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinynet.check.samples import (
+    attention,
     convolution,
     losses,
     normalisation,
@@ -23,6 +24,7 @@ from tinynet.op import Op
 __all__ = ["SAMPLERS", "Draw", "Sample", "Shape", "sample"]
 
 SAMPLERS = {
+    **attention.SAMPLERS,
     **convolution.SAMPLERS,
     **losses.SAMPLERS,
     **normalisation.SAMPLERS,

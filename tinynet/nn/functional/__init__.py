@@ -30,6 +30,9 @@ from tinynet.nn.functional.activations import (
     softsign,
     tanh,
 )
+from tinynet.nn.functional.attention import (
+    scaled_dot_product_attention,
+)
 from tinynet.nn.functional.convolution import (
     conv1d,
     conv2d,
@@ -181,6 +184,7 @@ __all__ = [
     "relu",
     "relu6",
     "rms_norm",
+    "scaled_dot_product_attention",
     "selu",
     "sigmoid",
     "silu",
