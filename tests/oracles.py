@@ -9,9 +9,14 @@ pass itself is wrong. One file for each room, as in `tinynet/check/samples`.
 from __future__ import annotations
 
 import oracles_losses
+import oracles_neurons
 import oracles_primitives
 
-ORACLES = {**oracles_primitives.ORACLES, **oracles_losses.ORACLES}
+ORACLES = {
+    **oracles_primitives.ORACLES,
+    **oracles_losses.ORACLES,
+    **oracles_neurons.ORACLES,
+}
 
 # Analytic functions whose forward pass accepts complex arrays: their derivatives are also checked
 # by the complex step.
