@@ -30,6 +30,7 @@ from tinynet.derivations import (
     neuron,
     nll,
     reduction,
+    soft_cross_entropy,
     softmax,
 )
 from tinynet.dispatch import cast
@@ -60,6 +61,7 @@ __all__ = [
     "neuron",
     "nll",
     "reduction",
+    "soft_cross_entropy",
     "softmax",
 ]
 __all__ += _UPDATE_RULES
