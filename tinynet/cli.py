@@ -399,9 +399,9 @@ def _statement(path: Path, name: str) -> tuple[int, list[str]]:
 def _show_module(module: Any) -> Iterator[str]:
     """The derivation as it is written, and where its functions stand."""
     path = inspect.getsourcefile(module) or ""
-    for name in ("definition", "forward", "backward", "as_printed", "fit", "step", "update"):
-        function = getattr(module, name, None)
-        if inspect.isfunction(function) and function.__module__ == module.__name__:
+    for name, function in vars(module).items():
+        own = inspect.isfunction(function) and function.__module__ == module.__name__
+        if own and not name.startswith("_"):
             yield f"{name:<11} at {_place(path, function.__code__.co_firstlineno)}"
     yield ""
     yield from inspect.cleandoc(module.__doc__ or "").splitlines()
