@@ -99,20 +99,20 @@ def test_from_zero_only_the_last_bias_learns(kind: type[Any]) -> None:
 @pytest.mark.parametrize(("act", "kept"), [("identity", 1.0), ("relu", 0.5), ("leaky", 0.52)])
 @pytest.mark.parametrize("variance", [0.5, 1.3])
 def test_the_growth_through_layers(act: str, kept: float, variance: float) -> None:
-    """Forward over fan_in and backward over fan_out; the mean of 20,000 drawn networks."""
+    """Forward over fan_in and backward over fan_out; the mean of 8,000 drawn networks."""
     source = np.random.default_rng(2)
     phi = {"identity": lambda z: z, "relu": F.relu, "leaky": lambda z: F.leaky_relu(z, 0.2)}[act]
-    x = tn.tensor(source.standard_normal((20_000, 1, 20)), requires_grad=True)
+    x = tn.tensor(source.standard_normal((8_000, 1, 20)), requires_grad=True)
     a, forward, backward = x, 1.0, 1.0
     for n, m in pairwise((20, 15, 25, 20)):
         std = math.sqrt(variance) * initialisation.he_std(n, 1 / math.sqrt(kept))
-        a = phi(a @ tn.tensor(source.standard_normal((20_000, n, m)) * std))
+        a = phi(a @ tn.tensor(source.standard_normal((8_000, n, m)) * std))
         forward *= initialisation.growth(n, std**2, kept)
         backward *= initialisation.growth(m, std**2, kept)
     assert math.isclose(forward, variance**3, rel_tol=1e-12)
-    assert math.isclose(float((a.detach().numpy() ** 2).mean()), forward, rel_tol=0.03)
+    assert math.isclose(float((a.detach().numpy() ** 2).mean()), forward, rel_tol=0.05)
     a.backward(tn.tensor(source.standard_normal(a.shape)))
-    assert math.isclose(float((x.grad.numpy() ** 2).mean()), backward, rel_tol=0.03)
+    assert math.isclose(float((x.grad.numpy() ** 2).mean()), backward, rel_tol=0.05)
 
 
 def test_the_middle_between_two_ways() -> None:
