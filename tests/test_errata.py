@@ -315,11 +315,9 @@ SECTIONS = re.findall(r"^### (.+)$", PAGE, re.M)
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[2])
 def test_each_line_is_seen_in_its_number(row: Any, ran: Any) -> None:
-    _, _, link, number = row
-    numbers = re.findall(r"-?\d[\d,]*(?:\.\d+)?", number)
-    assert numbers
-    for one in numbers:
-        assert one in ran[0][link], f"{one} is not in what the cell prints: {ran[0][link]}"
+    _, _, link, shown = row
+    assert re.search(r"\d", shown)
+    assert shown in " ".join(ran[0][link].split())
 
 
 def test_each_line_has_a_section_with_its_place_and_its_test() -> None:

@@ -77,7 +77,7 @@ def test_the_lines_are_the_right_ones() -> None:
 @pytest.mark.parametrize("wrong", ["derivations.softmin", "nothing", "nn.Linear.nothing"])
 def test_a_name_that_is_not_there(wrong: str) -> None:
     assert source_rows.find(wrong) is None
-    assert list(source_rows.linked([wrong], source_rows.find)) == [f"`{wrong}`: not yet"]
+    assert list(source_rows.linked([wrong], source_rows.find)) == [f"`{wrong}` (not yet)"]
     assert source_rows.find_test(f"test_sources.py::{wrong}") is None
     assert source_rows.find_test(f"{wrong}.py::test") is None
 
@@ -85,12 +85,15 @@ def test_a_name_that_is_not_there(wrong: str) -> None:
 def test_the_page() -> None:
     """A row for each entry, and a name that comes later appears by itself."""
     page = source_rows.markdown()
-    assert page.count("\n* - ") == len(ROWS) + 2
-    assert "`derivations.mse` {download}`tinynet/derivations/mse.py:" in page
+    assert page.count("\n- **") == len(ROWS)
+    assert (
+        "{download}`derivations.mse <../tinynet/derivations/mse.py>` (tinynet/derivations/mse.py:"
+        in page
+    )
     row = {**ROWS[0], "code": [], "later": ["derivations.kl", "derivations.none_such"]}
-    shown = source_rows.table([row], DATA["chapters"])
-    assert "`derivations.kl` {download}`tinynet/derivations/kl.py:" in shown
-    assert "`derivations.none_such`: not yet" in shown
+    shown = source_rows.entry(row, DATA["chapters"])
+    assert "(tinynet/derivations/kl.py:" in shown
+    assert "`derivations.none_such` (not yet)" in shown
     assert source_rows.MARK in (pages.DOCS / "sources.md").read_text("utf-8")
 
 

@@ -1,6 +1,6 @@
 """Writes the page of the source documents from ``sources.toml``, with today's lines of code.
 
-The line ``<!-- sources -->`` of ``sources.md`` is replaced by a table of the derivations and one
+The line ``<!-- sources -->`` of ``sources.md`` is replaced by a list of the derivations and one
 of the systems. ``python docs/_ext/source_rows.py`` lists which of the names that are planned
 (`later`) have come.
 """
@@ -73,42 +73,40 @@ def chapter(number: str, chapters: dict[str, str]) -> str:
 
 
 def linked(names: list[str], lookup: Callable[[str], Place | None]) -> Iterator[str]:
-    """Each name as a link to its file, with the line; or, unlinked, that it is not there yet."""
+    """Each name as a link to its file, and its line; or, unlinked, that it is not there yet."""
     for name in names:
         place = lookup(name)
         shown = name.rpartition("::")[2]
         if place is None:
-            yield f"`{shown}`: not yet"
+            yield f"`{shown}` (not yet)"
         else:
             path, line = place
-            yield f"`{shown}` {{download}}`{path}:{line} <../{path}>`"
+            yield f"{{download}}`{shown} <../{path}>` ({path.as_posix()}:{line})"
 
 
-def table(entries: list[dict[str, Any]], chapters: dict[str, str]) -> str:
-    """One MyST list-table."""
-    lines = ["* - where", "  - what it says", "  - code", "  - tests", "  - chapter"]
-    for row in entries:
-        links = ", ".join(f"[{a.replace('-', ' ')}](errata.md#{a})" for a in row.get("errata", ()))
-        status = f"*{row['status'][:1].upper()}{row['status'][1:]}*"
-        code = [*linked(row["code"] + row.get("later", []), find)]
-        tests = [*linked(row["tests"], find_test)] or ["not yet"]
-        cells = (
-            ", ".join(row["where"]),
-            f"{row['says']} {status}" + (f": {links}." if links else "."),
-            "\n\n    ".join(code),
-            "\n\n    ".join(tests),
-            chapter(row["chapter"], chapters),
-        )
-        lines += [f"{'* -' if i == 0 else '  -'} {cell}" for i, cell in enumerate(cells)]
-    body = "\n".join(lines)
-    return f"```{{list-table}}\n:header-rows: 1\n:widths: 8 26 30 26 10\n\n{body}\n```\n"
+def entry(row: dict[str, Any], chapters: dict[str, str]) -> str:
+    """One row, as an item of a list with an item for each kind of thing below it."""
+    links = [f"[{a.replace('-', ' ')}](errata.md#{a})" for a in row.get("errata", ())]
+    status = f"*{row['status'][:1].upper()}{row['status'][1:]}*" + (": " if links else "")
+    code = [*linked(row["code"] + row.get("later", []), find)]
+    tests = [*linked(row["tests"], find_test)] or ["not yet"]
+    lines = [
+        f"- **{', '.join(row['where'])}** {row['says']} {status}{', '.join(links)}.",
+        f"  - Code: {'; '.join(code)}",
+        f"  - Tests: {'; '.join(tests)}",
+        f"  - Chapter {chapter(row['chapter'], chapters)}",
+    ]
+    return "\n".join(lines)
 
 
 def markdown() -> str:
-    """Both tables."""
+    """Both lists."""
     data = rows()
     parts = (("Derivations", "derivation"), ("Systems", "system"))
-    return "\n".join(f"## {head}\n\n{table(data[kind], data['chapters'])}" for head, kind in parts)
+    return "\n\n".join(
+        f"## {head}\n\n" + "\n".join(entry(row, data["chapters"]) for row in data[kind])
+        for head, kind in parts
+    )
 
 
 def fill_in(app: Any, docname: str, source: list[str]) -> None:
