@@ -82,7 +82,27 @@ def test_the_factor_that_people_forget() -> None:
     assert np.abs(dx - (p - y)).max() > 0.1
 
 
+def test_smoothed_classes_with_weights_and_some_ignored() -> None:
+    """Sample by sample: the mean is over the weights of the true classes that count."""
+    x, t, w, epsilon = rng.standard_normal((5, 3)), [0, -100, 2, 1, 0], [0.5, 2.0, 1.5], 0.3
+    top = bottom = 0.0
+    for row, c in zip(x.tolist(), t, strict=True):
+        if c == -100:
+            continue
+        total = math.fsum(map(math.exp, row))
+        for k in range(3):
+            share = (1 - epsilon) * (k == c) + epsilon / 3
+            top -= w[k] * share * math.log(math.exp(row[k]) / total)
+        bottom += w[c]
+    found = F.cross_entropy(
+        tn.tensor(x), tn.tensor(t), tn.tensor(w, dtype=tn.float64), label_smoothing=epsilon
+    )
+    assert math.isclose(found.item(), top / bottom, rel_tol=1e-12)
+
+
 def test_mistakes_in_soft_targets() -> None:
+    with pytest.raises(ShapeError, match="at least one class"):
+        soft_cross_entropy.op(tn.ones(2, 0), tn.ones(2, 0))
     with pytest.raises(ShapeError, match="shape of the scores"):
         soft_cross_entropy.op(tn.ones(2, 3), tn.ones(2, 2))
     with pytest.raises(ShapeError, match=r"one weight for each class(.|\n)*\(3,\)"):

@@ -74,10 +74,10 @@ def forward(
 ) -> tuple[Any, tuple[Any, ...]]:
     """The definition; w t and log p are kept."""
     axis = min(1, x.ndim - 1)
-    if x.ndim == 0 or x.shape != y.shape:
+    if x.ndim == 0 or x.shape != y.shape or x.shape[axis] == 0:
         raise ShapeError(
             "probabilities of the classes have the shape of the scores",
-            expected="x and y (C,), (n, C) or (n, C, …)",
+            expected="x and y (C,), (n, C) or (n, C, …), with at least one class",
         )
     if weight is not None and weight.shape != x.shape[axis : axis + 1]:
         raise ShapeError("one weight for each class is expected", expected=f"({x.shape[axis]},)")
