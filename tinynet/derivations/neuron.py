@@ -80,7 +80,8 @@ def backward(
         delta = np.where(y > 0, g, 0)
     else:
         z = _sums(x, W, *b)
-        Phi = np.where(z == 0, 0.5, y / np.where(z == 0, 1, z))
+        zero = z == 0  # where y / z says nothing, and Φ is 1/2
+        Phi = np.where(zero, 0.5, y) / np.where(zero, 1, z)
         delta = g * (Phi + z * np.exp(-z * z / 2) / math.sqrt(2 * math.pi))
     samples = tuple(range(x.ndim - 1))
     dx = np.matmul(delta, W) if needs[0] else None

@@ -10,10 +10,11 @@ from tinynet.check.samples.draw import Draw, Sample
 
 
 def _neuron(draw: Draw) -> Sample:
-    n_in, n_out = draw.integer(1, 3), draw.integer(1, 3)
-    act = draw.choice(("sigmoid", "tanh", "relu", "gelu"))
-    shape, bias = (*draw.shape(0, 2), n_in), draw.choice((True, False))
-    still = act == "gelu" and draw.choice((False, True))  # z = 0, where the rule has a case
+    n_in, n_out = draw.integer(1, 2), draw.integer(1, 2)
+    act = draw.choice(("gelu", "sigmoid", "gelu", "tanh", "relu"))  # gelu has the longest rule
+    samples = draw.choice(((2,), (), (1, 2), (3,), (0,)))
+    shape, bias = (*samples, n_in), draw.choice((True, False))
+    still = act == "gelu" and draw.choice((False, False, True))  # z = 0, where the rule has a case
     while True:
         x, W, b = draw.uniform(shape), draw.uniform((n_out, n_in)), draw.uniform((n_out,))
         x, b = x * (not still), b * (not still)
