@@ -11,6 +11,7 @@ from __future__ import annotations
 import oracles_attention
 import oracles_convolution
 import oracles_losses
+import oracles_neurons
 import oracles_normalisation
 import oracles_pooling
 import oracles_primitives
@@ -19,6 +20,7 @@ ORACLES = {
     **oracles_attention.ORACLES,
     **oracles_convolution.ORACLES,
     **oracles_losses.ORACLES,
+    **oracles_neurons.ORACLES,
     **oracles_normalisation.ORACLES,
     **oracles_pooling.ORACLES,
     **oracles_primitives.ORACLES,

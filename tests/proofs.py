@@ -11,6 +11,7 @@ from typing import Any
 import proofs_attention
 import proofs_convolution
 import proofs_losses
+import proofs_neurons
 import proofs_normalisation
 import proofs_pooling
 
@@ -18,6 +19,7 @@ ROOMS = (
     proofs_attention,
     proofs_convolution,
     proofs_losses,
+    proofs_neurons,
     proofs_normalisation,
     proofs_pooling,
 )

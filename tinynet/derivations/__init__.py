@@ -3,8 +3,9 @@
 In: `definition` (the formula in primitives), `backward` (its derived gradient, plain NumPy),
 `forward` where the definition is not the way to compute it, `as_printed` where a document errs,
 and `op`, which ties them together for the tape. Update rules (`sgd`, `adam`, `rmsprop`, `adagrad`,
-`adadelta`, `lbfgs` with its `line_search`) and the `perceptron` are plain functions, loaded when
-they are first used. Not in: rules that the calculus table holds (`ops`), and state (`nn`, `optim`).
+`adadelta`, `lbfgs` with its `line_search`, `weight_decay`), the `perceptron`, `initialisation` and
+the `bigram` model are plain functions, loaded when they are first used. Not in: rules that the
+calculus table holds (`ops`), and state (`nn`, `optim`).
 
 Start with `softmax`; then `linear`, `cross_entropy`, `bce`, `mse`, `dropout`, `log_softmax`; then
 the other losses: `nll`, `bernoulli`, `mae`, `huber`, `kl`. `reduction` says what 'mean' and 'sum'
@@ -15,6 +16,9 @@ do in all of them. For images: `max_pool`, `avg_pool`, `adaptive_max_pool`, `ada
 do in all of them. Normalisation: `standardise` has the mathematics of `batch_norm`, `layer_norm`
 and `group_norm`; then `rms_norm`. Tables of vectors: `lookup` has that of `embedding` and
 `matrix_factorisation`. Then `attention`, and its positions: `sinusoidal`, `rotary`.
+Start with `softmax`; then `linear`, `neuron`, `cross_entropy`, `bce`, `mse`, `dropout`,
+`log_softmax`; then the other losses: `soft_cross_entropy`, `nll`, `bernoulli`, `mae`, `huber`,
+`kl`. `reduction` says what 'mean' and 'sum' do in all of them.
 """
 
 from __future__ import annotations
@@ -48,11 +52,13 @@ from tinynet.derivations import (
     matrix_factorisation,
     max_pool,
     mse,
+    neuron,
     nll,
     reduction,
     rms_norm,
     rotary,
     sinusoidal,
+    soft_cross_entropy,
     softmax,
     standardise,
     unfold,
@@ -67,11 +73,14 @@ _UPDATE_RULES = [
     "adadelta",
     "adagrad",
     "adam",
+    "bigram",
+    "initialisation",
     "lbfgs",
     "line_search",
     "perceptron",
     "rmsprop",
     "sgd",
+    "weight_decay",
 ]
 __all__ = [
     "adaptive_avg_pool",
@@ -99,11 +108,13 @@ __all__ = [
     "matrix_factorisation",
     "max_pool",
     "mse",
+    "neuron",
     "nll",
     "reduction",
     "rms_norm",
     "rotary",
     "sinusoidal",
+    "soft_cross_entropy",
     "softmax",
     "standardise",
     "unfold",
@@ -114,7 +125,7 @@ __all__ += _UPDATE_RULES
 
 
 def __getattr__(name: str) -> Any:
-    """The update rules, which no op needs."""
+    """The update rules and other plain functions, which no op needs."""
     if name in _UPDATE_RULES:
         import importlib
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from tinynet import arrays
-from tinynet.derivations import bce, bernoulli, huber, kl, mae, mse, nll
+from tinynet.derivations import bce, bernoulli, huber, kl, mae, mse, nll, soft_cross_entropy
 from tinynet.derivations import cross_entropy as _cross_entropy
-from tinynet.derivations.reduction import classes_of, reduce
+from tinynet.derivations.reduction import check_classes, classes_of, reduce, sizes_of
 from tinynet.errors import ArgumentError, ShapeError, describe
 from tinynet.nn.functional.activations import log_softmax, logsigmoid, relu
 from tinynet.tensor import Tensor, raw
@@ -32,7 +32,8 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Any:
-    """−log softmax(input) at the true class. Derived in `tinynet/derivations/cross_entropy.py`.
+    """−log softmax(input) at the true class. Derived in `tinynet/derivations/cross_entropy.py`,
+    for probabilities in `tinynet/derivations/soft_cross_entropy.py`.
 
     Shapes: input (C,), (n, C) or (n, C, d1, …), scores; target either whole numbers 0 … C − 1, of
     the input's shape without C, or probabilities of the input's shape. `weight` (C,) makes classes
@@ -46,47 +47,38 @@ def cross_entropy(
     """
     if not 0 <= label_smoothing <= 1:
         raise ArgumentError("label_smoothing lies between 0 and 1", got=f"{label_smoothing}")
-    if not arrays.is_floating(target.dtype):
-        if weight is None and not label_smoothing:
-            return _cross_entropy.op(input, target, reduction=reduction, ignore_index=ignore_index)
-        log_p = log_softmax(input, min(1, input.ndim - 1))
-        hard = nll_loss(log_p, target, weight, ignore_index=ignore_index, reduction=reduction)
-        if not label_smoothing:
-            return hard
-        even = _even(log_p, target, weight, ignore_index, reduction)
-        return (1 - label_smoothing) * hard + label_smoothing * even
-    if target.shape != input.shape:
-        raise ShapeError(
-            "probabilities of the classes have the shape of the scores",
-            expected=str(input.shape),
-            got=describe(target),
+    if arrays.is_floating(target.dtype):
+        return soft_cross_entropy.op(
+            input,
+            target,
+            weight=raw(weight),
+            reduction=reduction,
+            label_smoothing=label_smoothing,
         )
-    axis = min(1, input.ndim - 1)
-    count = input.shape[axis]
     if label_smoothing:
-        target = (1 - label_smoothing) * target + label_smoothing / count
-    losses = -(_per_class(log_softmax(input, axis), weight) * target).sum(axis)
-    return reduce(losses, math.prod(losses.shape), reduction)
-
-
-def _per_class(log_p: Any, weight: Any) -> Any:
-    """Log-probabilities (n, C, …) times the weights (C,) of their classes."""
+        return _smoothed(input, target, raw(weight), ignore_index, reduction, label_smoothing)
     if weight is None:
-        return log_p
-    return log_p * np.reshape(weight, (-1, *(1,) * max(log_p.ndim - 2, 0)))
+        return _cross_entropy.op(input, target, reduction=reduction, ignore_index=ignore_index)
+    log_p = log_softmax(input, min(1, input.ndim - 1))
+    return nll_loss(log_p, target, weight, ignore_index=ignore_index, reduction=reduction)
 
 
-def _even(log_p: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Any:
-    """The cross-entropy of a target that spreads evenly over the classes."""
-    axis = min(1, log_p.ndim - 1)
+def _smoothed(
+    input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, smoothing: float
+) -> Any:
+    """Classes as one-hot distributions; the mean is over the weights of the classes that count."""
+    axis = min(1, input.ndim - 1)
+    count = sizes_of(input, target, "scores")[1]
     counted, classes, n = classes_of(raw(target), ignore_index)
-    losses = -_per_class(log_p, weight).mean(axis)
+    check_classes(classes, count)
+    names = np.reshape(np.arange(count, like=classes), (-1, *(1,) * (input.ndim - 1 - axis)))
+    one_hot = Tensor((np.expand_dims(classes, axis) == names).astype(input.dtype))
+    losses = soft_cross_entropy.op(
+        input, one_hot, weight=weight, reduction="none", label_smoothing=smoothing
+    )
     if weight is not None:
-        of_sample = raw(weight)[classes]
-        n = float(np.sum(of_sample if counted is None else np.where(counted, of_sample, 0)))
-    if counted is not None:
-        losses = np.where(Tensor(counted), losses, 0)
-    return reduce(losses, n, reduction)
+        n = float(np.sum(weight[classes] if counted is None else weight[classes[counted]]))
+    return reduce(losses if counted is None else np.where(counted, losses, 0), n, reduction)
 
 
 def nll_loss(
