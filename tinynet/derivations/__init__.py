@@ -7,18 +7,15 @@ and `op`, which ties them together for the tape. Update rules (`sgd`, `adam`, `r
 the `bigram` model are plain functions, loaded when they are first used. Not in: rules that the
 calculus table holds (`ops`), and state (`nn`, `optim`).
 
-Start with `softmax`; then `linear`, `cross_entropy`, `bce`, `mse`, `dropout`, `log_softmax`; then
-the other losses: `nll`, `bernoulli`, `mae`, `huber`, `kl`. `reduction` says what 'mean' and 'sum'
-do in all of them. Of convolution: `conv2d`, `conv_transpose2d`, `unfold`, `fold`; `columns` says
-where their windows lie.
-do in all of them. For images: `max_pool`, `avg_pool`, `adaptive_max_pool`, `adaptive_avg_pool`, on
-`windows`; `upsample`.
-do in all of them. Normalisation: `standardise` has the mathematics of `batch_norm`, `layer_norm`
-and `group_norm`; then `rms_norm`. Tables of vectors: `lookup` has that of `embedding` and
-`matrix_factorisation`. Then `attention`, and its positions: `sinusoidal`, `rotary`.
 Start with `softmax`; then `linear`, `neuron`, `cross_entropy`, `bce`, `mse`, `dropout`,
-`log_softmax`; then the other losses: `soft_cross_entropy`, `nll`, `bernoulli`, `mae`, `huber`,
-`kl`. `reduction` says what 'mean' and 'sum' do in all of them.
+`log_softmax`; the other losses: `soft_cross_entropy`, `nll`, `bernoulli`, `mae`, `huber`, `kl`.
+Images: `conv2d`, `conv_transpose2d`, `unfold`, `fold`; `max_pool`, `avg_pool`, their adaptive
+forms, `upsample`. Normalisation: `batch_norm`, `layer_norm`, `group_norm`, `rms_norm`. Tables of
+vectors: `embedding`, `matrix_factorisation`. Sequences: `rnn`, `lstm`, `gru`; `attention` and its
+positions, `sinusoidal` and `rotary`.
+
+What several proofs share, and is no op: `reduction` ('mean' and 'sum'), `columns` and `windows`
+(where windows lie), `standardise`, `lookup`.
 """
 
 from __future__ import annotations
