@@ -302,6 +302,19 @@ def test_a_batch_is_many_images(name: str) -> None:
     assert CALLS[name](x[:0]).shape == (0, *y.shape[1:])
 
 
+def test_indices_and_unpooling_on_cupys_arrays(cupy: Any) -> None:
+    values, results = rng.standard_normal((2, 3, 5, 4)), []
+    for device in ("cpu", "cuda"):
+        x = tn.tensor(values, device=device, requires_grad=True)
+        y, indices = F.max_pool2d(x, 2, 2, 1, return_indices=True)
+        z = F.max_unpool2d(y, indices, 2, 2, 1, output_size=(5, 4))
+        w, more = F.adaptive_max_pool2d(x, (2, 3), return_indices=True)
+        (d,) = tn.autograd.grad([z, F.lp_pool2d(w, 2, 2)], x, [x.detach(), w.detach()[..., :1, :1]])
+        results.append([v.detach().cpu() for v in (y, indices, z, w, more, d)])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-12)
+
+
 def test_maxima_of_whole_numbers() -> None:
     x = tn.tensor([[[3, -4], [-2, -9]]])
     assert F.max_pool2d(x, 2, 2, 1).tolist() == [[[3, -4], [-2, -9]]]
@@ -394,6 +407,9 @@ LAYERS: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
     ("Upsample", {"scale_factor": (1.5, 2), "mode": "bicubic"}, (1, 2, 4, 6)),
     ("Upsample", {"scale_factor": 1.6, "mode": "linear", "align_corners": True}, (2, 3, 6)),
     ("Upsample", {"scale_factor": 0.7, "mode": "area"}, (2, 3, 6)),
+    ("Upsample", {"scale_factor": 1.1, "mode": "bilinear"}, (1, 1, 5, 4)),  # the size stays
+    ("Upsample", {"scale_factor": 1.2}, (1, 1, 4, 4)),
+    ("Upsample", {"scale_factor": 2.2}, (1, 1, 3, 4)),  # the size doubles
     ("UpsamplingNearest2d", {"scale_factor": 2}, (2, 3, 4, 6)),
     ("UpsamplingBilinear2d", {"size": 7}, (2, 3, 4, 6)),
 ]
