@@ -158,14 +158,14 @@ def _check(args: Any) -> int:
             raise ArgumentError(f"there is no op {name!r}", hint=_nearest(name, registry))
     if args.mutants:
         return _check_mutants(args)
-    print(f"{'op':<15}{'room':<14}{'cases':>6}{'first':>9}{'second':>9}         formula")
+    print(f"{'op':<21}{'room':<14}{'cases':>6}{'first':>9}{'second':>9}         formula")
     failed = 0
     for r in check_ops(args.names, seed=args.seed):
         failed += not r.ok
         numbers = "        –        –" if math.isnan(r.first) else f"{r.first:9.0e}{r.second:9.0e}"
         verdict = "ok" if r.ok else "WRONG"
         formula = r.formula if len(r.formula) <= 38 else r.formula[:37] + "…"
-        print(f"{r.name:<15}{r.room:<14}{r.cases:6}{numbers}  {verdict:<5}  {formula}", flush=True)
+        print(f"{r.name:<21}{r.room:<14}{r.cases:6}{numbers}  {verdict:<5}  {formula}", flush=True)
     print(
         "\nfirst, second: the worst relative error of the first and second derivative; – has none."
     )
@@ -178,11 +178,11 @@ def _check_mutants(args: Any) -> int:
     from tinynet.check import check_mutants
     from tinynet.check.mutants import DRAWS
 
-    print(f"{'op':<15}{'mutants':>9}{'killed':>9}{'equivalent':>12}{'survived':>10}")
+    print(f"{'op':<21}{'mutants':>9}{'killed':>9}{'equivalent':>12}{'survived':>10}")
     total = killed = survived = 0
     for r in check_mutants(args.names, seed=args.seed):
         row = f"{r.total:9}{r.killed:9}{len(r.equivalent):12}{len(r.survivors):10}"
-        print(f"{r.name:<15}{row}", flush=True)
+        print(f"{r.name:<21}{row}", flush=True)
         for mutant in r.equivalent:
             print(f"   equal on {DRAWS:,} draws: {mutant}")
         for mutant in r.survivors:
