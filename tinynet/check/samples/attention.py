@@ -15,14 +15,16 @@ _NONE = np.array(True)  # a mask that allows everything
 def _attention(draw: Draw) -> Sample:
     """Leading axes that broadcast; masks of every kind, some with rows that allow nothing."""
     lead = draw.choice(((), (2,), (1, 2), (2,), (0,)))
-    L, S = draw.choice((2, 3, 1, 2, 0)), draw.choice((3, 2, 1))
+    L, S = draw.choice((2, 1, 3, 2, 0)), draw.choice((3, 4, 2, 1))
     E, Ev = draw.integer(1, 3), draw.integer(1, 3)
     q, k, v = (
         draw.uniform((*draw.broadcastable(lead), *last)) for last in ((L, E), (S, E), (S, Ev))
     )
     batch = np.broadcast_shapes(*(x.shape[:-2] for x in (q, k, v)))
-    mask = _mask(draw, (*batch, L, S))
-    kept = draw.choice((_NONE, draw.uniform(draw.broadcastable((*batch, L, S))) > -1))
+    scores = (*batch, L, S)
+    mask = _mask(draw, scores)
+    kept = draw.uniform(draw.choice((scores, draw.broadcastable(scores)))) > -1
+    kept = draw.choice((kept, kept, _NONE))
     return [q, k, v, mask, kept], {
         "is_causal": draw.choice((False, True)),
         "scale": draw.choice((None, 0.7, -0.5)),
