@@ -10,8 +10,13 @@ from __future__ import annotations
 
 import oracles_losses
 import oracles_primitives
+import oracles_recurrence
 
-ORACLES = {**oracles_primitives.ORACLES, **oracles_losses.ORACLES}
+ORACLES = {
+    **oracles_primitives.ORACLES,
+    **oracles_losses.ORACLES,
+    **oracles_recurrence.ORACLES,
+}
 
 # Analytic functions whose forward pass accepts complex arrays: their derivatives are also checked
 # by the complex step.
@@ -36,4 +41,5 @@ ANALYTIC = [
     *("asinh", "acosh", "atanh"),
     *("broadcast_to", "clone", "getitem", "scatter", "put", "matmul", "einsum", "where"),
     *("silu", "gelu_tanh"),
+    *("lstm", "gru"),
 ]

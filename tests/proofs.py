@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import proofs_losses
+import proofs_recurrence
 
-ROOMS = (proofs_losses,)
+ROOMS = (proofs_losses, proofs_recurrence)
 PROOFS = [proof for room in ROOMS for proof in room.PROOFS]
 CASES = [case for room in ROOMS for case in room.CASES]
 

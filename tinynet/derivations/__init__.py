@@ -8,7 +8,7 @@ they are first used. Not in: rules that the calculus table holds (`ops`), and st
 
 Start with `softmax`; then `linear`, `cross_entropy`, `bce`, `mse`, `dropout`, `log_softmax`; then
 the other losses: `nll`, `bernoulli`, `mae`, `huber`, `kl`. `reduction` says what 'mean' and 'sum'
-do in all of them.
+do in all of them. Layers with a state: `rnn`, then `lstm`, `gru`; `sequence` has what they share.
 """
 
 from __future__ import annotations
@@ -21,14 +21,18 @@ from tinynet.derivations import (
     bernoulli,
     cross_entropy,
     dropout,
+    gru,
     huber,
     kl,
     linear,
     log_softmax,
+    lstm,
     mae,
     mse,
     nll,
     reduction,
+    rnn,
+    sequence,
     softmax,
 )
 from tinynet.dispatch import cast
@@ -50,14 +54,18 @@ __all__ = [
     "bernoulli",
     "cross_entropy",
     "dropout",
+    "gru",
     "huber",
     "kl",
     "linear",
     "log_softmax",
+    "lstm",
     "mae",
     "mse",
     "nll",
     "reduction",
+    "rnn",
+    "sequence",
     "softmax",
 ]
 __all__ += _UPDATE_RULES

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinynet.check.samples import losses, primitives
+from tinynet.check.samples import losses, primitives, recurrence
 from tinynet.check.samples.draw import Draw, Sample, Shape
 from tinynet.op import Op
 
 __all__ = ["SAMPLERS", "Draw", "Sample", "Shape", "sample"]
 
-SAMPLERS = {**primitives.SAMPLERS, **losses.SAMPLERS}
+SAMPLERS = {**primitives.SAMPLERS, **losses.SAMPLERS, **recurrence.SAMPLERS}
 
 
 def sample(op: Op, draw: Draw) -> Sample:
