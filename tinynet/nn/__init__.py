@@ -1,7 +1,8 @@
 """Memory: modules with parameters, under PyTorch's names.
 
-In: `Module` and `Parameter`, the layers, activations and losses as modules, the containers,
-`functional` (the same without memory), `init` (first weights), `utils` (all gradients at once).
+In: `Module` and `Parameter`, the layers (`recurrent`: those with a state), activations and losses
+as modules, the containers, `functional` (the same without memory), `init` (first weights), `utils`
+(all gradients at once, sequences of unlike lengths).
 Not in: any formula (`derivations`, `ops`), and the steps (`optim`).
 
 Start with `module.py`; then `layers.py`.
@@ -68,12 +69,23 @@ from tinynet.nn.module import (
 from tinynet.nn.parameter import (
     Parameter,
 )
+from tinynet.nn.recurrent import (
+    GRU,
+    LSTM,
+    RNN,
+    GRUCell,
+    LSTMCell,
+    RNNCell,
+)
 
 __all__ = [
     "CELU",
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "BCELoss",
     "BCEWithLogitsLoss",
@@ -84,6 +96,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "GaussianNLLLoss",
     "Hardtanh",
     "HingeEmbeddingLoss",
@@ -91,6 +104,7 @@ __all__ = [
     "Identity",
     "KLDivLoss",
     "L1Loss",
+    "LSTMCell",
     "LeakyReLU",
     "Linear",
     "LogSigmoid",
@@ -107,6 +121,7 @@ __all__ = [
     "ParameterDict",
     "ParameterList",
     "PoissonNLLLoss",
+    "RNNCell",
     "ReLU",
     "ReLU6",
     "Sequential",

@@ -19,7 +19,10 @@ def _sequence(gates: int, states: int, draw: Draw) -> Sample:
         shapes += [(gates * H,)] * 2
     lengths = (draw.integer(0, T - 1), T)[:N]  # the first is padded, the second not
     arrays: list[Any] = [draw.uniform(shape, -1.0, 1.0) for shape in shapes]
-    return arrays, {"lengths": draw.choice((lengths, lengths, None)), "reverse": draw.choice((False, True))}
+    return arrays, {
+        "lengths": draw.choice((lengths, lengths, None)),
+        "reverse": draw.choice((False, True)),
+    }
 
 
 def _rnn(draw: Draw) -> Sample:
