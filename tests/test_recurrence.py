@@ -361,6 +361,25 @@ def test_mistakes_of_one_layer() -> None:
         nn.LSTM(3, 4)(tn.ones(5, 2, 3), tn.ones(1, 2, 4))
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_layers_on_a_gpu(cupy: Any, mode: str) -> None:
+    """Packed, in both directions, and a cell: all that is made on the way is made there."""
+    model, cell = layer(mode, 3, 2, bidirectional=True), CELLS[mode](3, 2, dtype=tn.float64)
+    results = []
+    for device in ("cpu", "cuda"):
+        model, cell, x = model.to(device), cell.to(device), normal(4, 3, 3).detach().to(device)
+        output, last = model(pack_padded_sequence(x, [2, 4, 1], enforce_sorted=False))
+        padded, lengths = pad_packed_sequence(output, padding_value=1.0)
+        assert lengths.tolist() == [2, 4, 1]
+        outputs = flat(padded, last, model(x), cell(x[0]))
+        parameters = [*model.parameters(), *cell.parameters()]
+        g = [normal(*y.shape, seed=9).detach().to(device) for y in outputs]
+        found = [*outputs, *tn.autograd.grad(outputs, parameters, g)]
+        assert all(y.device.startswith(device) for y in found)
+        results.append([y.detach().cpu() for y in found])
+    close(*results)
+
+
 def test_an_lstm_learns_what_it_saw_first() -> None:
     """The first of eight bits, asked for at the end: it has to be kept."""
     tn.manual_seed(0)

@@ -140,11 +140,11 @@ def backward(
     x, W_ih, W_hh, gates, y, before, runs, biased = saved
     i, f, u, o = (gates[:, :, k] for k in range(4))
     s = np.tanh(y[1])
-    slope = np.empty_like(gates)  # ∂c_t/∂a for i, f, u, and ∂h_t/∂a for o
-    slope[:, :, 0] = u * i * (1 - i)
-    slope[:, :, 1] = before[1] * f * (1 - f)
+    slope = gates * (1 - gates)  # σ′; then ∂c_t/∂a for i, f, u, and ∂h_t/∂a for o
+    slope[:, :, 0] *= u
+    slope[:, :, 1] *= before[1]
     slope[:, :, 2] = i * (1 - u * u)
-    slope[:, :, 3] = s * o * (1 - o)
+    slope[:, :, 3] *= s
     shown = o * (1 - s * s)  # ∂h_t/∂c_t
     if runs is not None:
         slope, shown = np.where(runs[..., None], slope, 0), np.where(runs, shown, 0)

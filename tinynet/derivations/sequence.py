@@ -101,8 +101,8 @@ def rows(x: Any) -> Any:
 def from_inputs(x: Any, W_ih: Any, b: Sequence[Any]) -> Any:
     """x_t W_ihᵀ + Σ b for all steps in one product: no step's input depends on another's."""
     p = np.matmul(rows(x), np.swapaxes(W_ih, 0, 1))
-    for v in b:
-        p += v
+    if b:
+        p += sum(b)
     return np.reshape(p, (*x.shape[:2], W_ih.shape[0]))
 
 
