@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,11 @@ from tinynet.nn.utils.rnn import (
     pad_packed_sequence,
 )
 
-LAYERS = {"RNN": nn.RNN, "LSTM": nn.LSTM, "GRU": nn.GRU}
-MODES = sorted(LAYERS)
+LAYERS = {"GRU": nn.GRU, "LSTM": nn.LSTM, "RNN": nn.RNN}
+CELLS = {"GRU": nn.GRUCell, "LSTM": nn.LSTMCell, "RNN": nn.RNNCell}
+MODES = [*LAYERS]
+for made in (LAYERS, CELLS):
+    made["relu"] = partial(made["RNN"], nonlinearity="relu")
 
 
 def normal(*shape: int, seed: int = 0) -> Any:
@@ -74,6 +78,12 @@ def test_what_is_carried_is_the_product_of_the_jacobians_and_the_bound_holds(
         product = rnn.carried(y.detach().numpy()[:T, 0], W_hh, nonlinearity=nonlinearity)
         np.testing.assert_allclose(measured, product, rtol=1e-12, atol=1e-14)
         assert 0 < np.linalg.norm(measured, 2) <= rnn.carried_at_most(W_hh, T)
+
+
+def test_the_bound_is_reached_where_relu_lets_everything_through() -> None:
+    W, h = np.diag([0.5, -0.1]), np.ones((6, 2))
+    product = rnn.carried(h, W, nonlinearity="relu")
+    assert np.linalg.norm(product, 2) == pytest.approx(0.5**6) == rnn.carried_at_most(W, 6)
 
 
 def test_a_gradient_passes_hundreds_of_steps_of_an_lstm_whose_gate_is_open_and_of_no_rnn() -> None:
@@ -171,7 +181,7 @@ def test_mistakes_at_the_door_of_the_ops() -> None:
 # -- the layers ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", LAYERS)
 def test_a_sequence_may_be_split_when_the_state_is_handed_over(mode: str) -> None:
     model, x = layer(mode, 3, 4, num_layers=2), normal(7, 2, 3)
     hx, ends = first_state(mode, 2, 2, 4), [x, *model.parameters()]
@@ -187,7 +197,7 @@ def test_a_sequence_may_be_split_when_the_state_is_handed_over(mode: str) -> Non
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", LAYERS)
 def test_a_packed_batch_is_each_sequence_alone(mode: str, bidirectional: bool) -> None:
     """Outputs, last states and gradients; whatever stands in the padding."""
     model = layer(mode, 3, 2, num_layers=2, bidirectional=bidirectional)
@@ -213,7 +223,7 @@ def test_a_packed_batch_is_each_sequence_alone(mode: str, bidirectional: bool) -
         assert not found[0][length:, n].any()
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", LAYERS)
 def test_two_directions_are_a_run_forwards_and_a_run_backwards(mode: str) -> None:
     model, x = layer(mode, 3, 4, bidirectional=True), normal(5, 2, 3)
     hx = first_state(mode, 2, 2, 4)
@@ -231,11 +241,8 @@ def test_two_directions_are_a_run_forwards_and_a_run_backwards(mode: str) -> Non
     close(flat(last), [tn.cat(parts) for parts in zip(*ends, strict=True)])
 
 
-CELLS = {"RNN": nn.RNNCell, "LSTM": nn.LSTMCell, "GRU": nn.GRUCell}
-
-
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", LAYERS)
 def test_a_loop_of_cells_is_the_layer(mode: str, bias: bool) -> None:
     model, cell = layer(mode, 3, 4, bias=bias), CELLS[mode](3, 4, bias=bias, dtype=tn.float64)
     cell.load_state_dict({k.removesuffix("_l0"): v for k, v in model.state_dict().items()})
@@ -259,7 +266,7 @@ def test_a_loop_of_cells_is_the_layer(mode: str, bias: bool) -> None:
     assert flat(cell(x[0, :0]))[0].shape == (0, 4)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", LAYERS)
 def test_forms_of_the_input(mode: str) -> None:
     """The batch first, no batch, no first state, one step, one unit, no sequence."""
     model = layer(mode, 3, 4, num_layers=2, bidirectional=True)
