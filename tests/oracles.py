@@ -15,6 +15,7 @@ import oracles_neurons
 import oracles_normalisation
 import oracles_pooling
 import oracles_primitives
+import oracles_recurrence
 
 ORACLES = {
     **oracles_attention.ORACLES,
@@ -24,6 +25,7 @@ ORACLES = {
     **oracles_normalisation.ORACLES,
     **oracles_pooling.ORACLES,
     **oracles_primitives.ORACLES,
+    **oracles_recurrence.ORACLES,
 }
 
 # Analytic functions whose forward pass accepts complex arrays: their derivatives are also checked

@@ -14,6 +14,7 @@ import proofs_losses
 import proofs_neurons
 import proofs_normalisation
 import proofs_pooling
+import proofs_recurrence
 
 ROOMS = (
     proofs_attention,
@@ -22,6 +23,7 @@ ROOMS = (
     proofs_neurons,
     proofs_normalisation,
     proofs_pooling,
+    proofs_recurrence,
 )
 PROOFS = [proof for room in ROOMS for proof in room.PROOFS]
 CASES = [case for room in ROOMS for case in room.CASES]

@@ -350,6 +350,7 @@ def _index() -> dict[str, list[Entry]]:
         "nn.functional",
         "nn.init",
         "nn.utils",
+        "nn.utils.rnn",
         "func",
         "function",
         "optim",

@@ -16,6 +16,9 @@ positions, `sinusoidal` and `rotary`.
 
 What several proofs share, and is no op: `reduction` ('mean' and 'sum'), `columns` and `windows`
 (where windows lie), `standardise`, `lookup`.
+Start with `softmax`; then `linear`, `cross_entropy`, `bce`, `mse`, `dropout`, `log_softmax`; then
+the other losses: `nll`, `bernoulli`, `mae`, `huber`, `kl`. `reduction` says what 'mean' and 'sum'
+do in all of them. Layers with a state: `rnn`, then `lstm`, `gru`; `sequence` has what they share.
 """
 
 from __future__ import annotations
@@ -39,12 +42,14 @@ from tinynet.derivations import (
     embedding,
     fold,
     group_norm,
+    gru,
     huber,
     kl,
     layer_norm,
     linear,
     log_softmax,
     lookup,
+    lstm,
     mae,
     matrix_factorisation,
     max_pool,
@@ -53,7 +58,9 @@ from tinynet.derivations import (
     nll,
     reduction,
     rms_norm,
+    rnn,
     rotary,
+    sequence,
     sinusoidal,
     soft_cross_entropy,
     softmax,
@@ -95,12 +102,14 @@ __all__ = [
     "embedding",
     "fold",
     "group_norm",
+    "gru",
     "huber",
     "kl",
     "layer_norm",
     "linear",
     "log_softmax",
     "lookup",
+    "lstm",
     "mae",
     "matrix_factorisation",
     "max_pool",
@@ -109,7 +118,9 @@ __all__ = [
     "nll",
     "reduction",
     "rms_norm",
+    "rnn",
     "rotary",
+    "sequence",
     "sinusoidal",
     "soft_cross_entropy",
     "softmax",

@@ -18,6 +18,7 @@ from tinynet.check.samples import (
     normalisation,
     pooling,
     primitives,
+    recurrence,
 )
 from tinynet.check.samples.draw import Draw, Sample, Shape
 from tinynet.op import Op
@@ -32,6 +33,7 @@ SAMPLERS = {
     **normalisation.SAMPLERS,
     **pooling.SAMPLERS,
     **primitives.SAMPLERS,
+    **recurrence.SAMPLERS,
 }
 
 
