@@ -23,6 +23,7 @@ import numpy as np
 
 from tinynet import arrays
 from tinynet.arrays import Array
+from tinynet.batching import once_for_all
 from tinynet.errors import GraphError, ShapeError, at_op, describe, foreseen
 from tinynet.grad_mode import enable_grad, is_grad_enabled
 from tinynet.tensor import Tensor, raw
@@ -340,6 +341,7 @@ def backward(
 
 def _accumulate(owner: Tensor, g: Any) -> None:
     """owner.grad += g, in place where nothing is recorded: the gradient is the owner's array."""
+    once_for_all("a gradient that is added", owner.array)
     old = owner._grad
     if old is None:
         owner._grad = g if isinstance(g, Tensor) else Tensor(g)

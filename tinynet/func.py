@@ -21,9 +21,12 @@ from typing import Any
 import numpy as np
 
 from tinynet import arrays
-from tinynet.autograd import AliasNode, edge_of, leaves_of, place
+from tinynet.autograd import AliasNode, clock, edge_of, leaves_of, place, reachable
 from tinynet.autograd import grad as _gradients
-from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
+from tinynet.batching import Level, current
+from tinynet.crossing import CrossingNode, enter, inside, leave
+from tinynet.dispatch import OpNode
+from tinynet.errors import ArgumentError, BatchError, DTypeError, ShapeError, describe
 from tinynet.grad_mode import enable_grad
 from tinynet.tensor import Tensor, raw
 
@@ -58,6 +61,7 @@ def _fresh(x: Any, i: int) -> Tensor:
     """
     if not isinstance(x, Tensor):
         x = Tensor(arrays.as_array(x))
+    x = inside(x)
     if not arrays.is_floating(x.dtype):
         raise DTypeError(
             f"argument {i} must be floating point to be differentiated",
@@ -379,6 +383,13 @@ def vmap(func: Function, in_dims: Any = 0, out_dims: Any = 0) -> Function:
             raise ShapeError("vmap: the batches differ in size", got=", ".join(map(str, sizes)))
         if not sizes or not sizes[0]:
             raise ArgumentError("vmap: no argument has an example", got=f"in_dims={in_dims!r}")
+        if sizes[0] > 1:
+            try:
+                return _at_once(func, args, axes, kwargs, sizes[0], out_dims)
+            except Exception:  # the loop can do it, or says what is wrong with an example
+                outer = current.get()
+                if outer is not None and outer.refused:
+                    raise
         results = [
             func(
                 *(_map(lambda v, d, i=i: _one(v, d, i), *p) for p in zip(args, axes, strict=True)),
@@ -389,6 +400,34 @@ def vmap(func: Function, in_dims: Any = 0, out_dims: Any = 0) -> Function:
         return _map(_joined, results[0], _spread(results[0], out_dims), *results)
 
     return mapped
+
+
+def _at_once(
+    func: Function, args: Any, axes: Any, kwargs: dict[str, Any], size: int, out_dims: Any
+) -> Any:
+    """One call for all examples."""
+    with Level(size) as level:
+        own = (
+            _map(lambda v, d: enter(v, d, level) if isinstance(v, Tensor) else v, *p)
+            for p in zip(args, axes, strict=True)
+        )
+        start, y = next(clock), func(*own, **kwargs)
+    if level.refused:
+        raise BatchError("vmap: the run was given up, and the function went on")
+    return _map(lambda v, d: _stacked(v, d, level, start), y, _spread(y, out_dims))
+
+
+def _stacked(y: Any, dim: int | None, level: Level, start: int) -> Tensor:
+    """The results of all examples along `dim`, in memory of their own; or the first."""
+    nodes = reachable([edge_of(_tensor_output(y))], start)
+    if any(n.hooks or not isinstance(n, OpNode | AliasNode | CrossingNode) for n in nodes):
+        raise BatchError("vmap: a gradient that the user computes, of one example at a time")
+    found = leave(y, dim or 0, level)
+    if dim is None:
+        return found[0]
+    if found.array.base is not None:
+        found.array = found.array.copy()
+    return found
 
 
 def _spread(x: Any, dims: Any) -> Any:

@@ -18,6 +18,7 @@ import numpy as np
 
 from tinynet import arrays
 from tinynet.autograd import place, renew
+from tinynet.batching import once_for_all
 from tinynet.errors import InPlaceError, ShapeError, describe
 from tinynet.grad_mode import is_grad_enabled
 from tinynet.ops.creation import as_tensor
@@ -29,6 +30,7 @@ from tinynet.tensor import Tensor, raw
 
 def overwrite(x: Tensor, result: Any) -> Tensor:
     """Write `result` over x and let x take its place in the graph."""
+    once_for_all("a change in place", x.array)
     values = raw(result)
     if np.shape(values) not in (x.shape, ()):
         raise ShapeError(
@@ -120,6 +122,7 @@ for _name, _op in {
 
 def _setitem(self: Tensor, index: Any, value: Any) -> None:
     """self[index] = value."""
+    once_for_all("a change in place", self.array)
     index = plain_index(index, self.array)
     value = (
         value
