@@ -182,7 +182,7 @@ class Batch(NDArrayOperatorsMixin, arrays.Duck):
         together; and how many axes stand before those. NumPy puts them in front here.
         """
         parts = tuple(p for part in parts for p in self._without_mask(part))
-        used = sum(p is not None and p is not Ellipsis for p in parts)
+        used = sum(p is not None and p is not Ellipsis and not _is_mask(p) for p in parts)
         rest = (slice(None),) * (self.ndim - used)
         at = next((i for i, p in enumerate(parts) if p is Ellipsis), len(parts))
         parts = (*parts[:at], *rest, *parts[at + 1 :])
@@ -190,16 +190,21 @@ class Batch(NDArrayOperatorsMixin, arrays.Duck):
             return (slice(None), *parts), 0, 0
         picks = [i for i, p in enumerate(parts) if p is not None and not isinstance(p, slice)]
         together = picks[-1] - picks[0] < len(picks)
-        count = max(p.ndim for p in parts if arrays.is_array(p))
+        count = max(p.ndim or _is_mask(p) for p in parts if arrays.is_array(p))
         rows = np.arange(len(self.data), like=self.data).reshape(-1, *(1,) * count)
         own = [_align(p, count) if _is_of(p, self.level) else p for p in parts]
         return (rows, *own), count, picks[0] if together else 0
 
     def _without_mask(self, part: Any) -> tuple[Any, ...]:
-        """The places where a mask is true: they may not differ between the examples."""
-        if not arrays.is_array(part) or part.dtype.kind != "b":
+        """The places where a mask is true: they may not differ between the examples. A mask of no
+        axes stays; it makes an axis of size 1 or 0.
+        """
+        if isinstance(part, bool):
+            part = np.array(part)
+        if not _is_mask(part):
             return (part,)
-        return tuple(np.nonzero(part._agreed() if _is_of(part, self.level) else part))
+        part = part._agreed() if _is_of(part, self.level) else part
+        return tuple(np.nonzero(part)) if part.ndim else (part,)
 
     def _write(self, index: Any, value: Any, write: Callable[..., None]) -> None:
         """write(data, index of data, values in line with it), where that is nobody else's memory."""
@@ -283,6 +288,10 @@ def _map(function: Callable[[Any], Any], x: Any) -> Any:
 
 def _is_of(x: Any, level: Level) -> bool:
     return isinstance(x, Batch) and x.level is level
+
+
+def _is_mask(x: Any) -> bool:
+    return arrays.is_array(x) and x.dtype.kind == "b"
 
 
 def _level(x: Any) -> Level | None:
@@ -378,9 +387,8 @@ def _reduced(function: Any, a: Batch, axis: Any = None, *, none: Any = None, **o
 def _along(function: Any, a: Batch, axis: Any = None, *rest: Any, **options: Any) -> Any:
     """Functions for which axis None means: of the flattened array."""
     if axis is None:
-        if options.get("keepdims"):
-            a.level.refuse("vmap: keepdims without an axis")
-        a, axis = Batch(_ravel(a), a.level), 0
+        y = function(_ravel(a), 1, *rest, **{**options, "keepdims": False} if "keepdims" in options else options)
+        return np.reshape(y, (len(y), *(1,) * a.ndim)) if options.get("keepdims") else y
     return function(a.data, _shift(axis, a.ndim), *rest, **options)
 
 
@@ -441,9 +449,9 @@ def _where(condition: Any, x: Any, y: Any) -> Any:
     return _elementwise(np.where, condition, x, y)
 
 
-def _matrices(function: Any, *xs: Batch, **options: Any) -> Any:
+def _matrices(function: Any, *xs: Any, **options: Any) -> Any:
     """Functions of the last two axes, whose other axes broadcast."""
-    if min(x.ndim for x in xs) < 2:
+    if min(x.ndim for x in xs if isinstance(x, Batch)) < 2:
         return _each(function, xs[0].level, *xs, **options)
     return _elementwise(function, *xs, **options)
 
