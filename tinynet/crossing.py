@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import tinynet.batch_rules  # noqa: F401  fills the table that a Batch reads
 from tinynet.arrays import is_array
 from tinynet.autograd import Edge, Node, edge_of, place
-from tinynet.batching import Batch, Level, batched, current, unbatched
+from tinynet.batching import Batch, Level, batched, current, level_of, unbatched
 from tinynet.grad_mode import is_grad_enabled
 from tinynet.tensor import Tensor, raw
 
@@ -70,6 +71,13 @@ def alike(*values: Any) -> tuple[Any, ...]:
     return tuple(
         enter(x, None, inner) if is_array(raw(x)) and _level(x) is not inner else x for x in values
     )
+
+
+def beside(x: Any, index: Any) -> Any:
+    """x as a batch too, where a part of its index is one."""
+    level, own = level_of(index), _level(x)
+    deeper = level is not None and (own is None or own.depth < level.depth)
+    return enter(x, None, level) if level is not None and deeper else x
 
 
 def _level(x: Any) -> Level | None:

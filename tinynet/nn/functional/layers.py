@@ -70,7 +70,7 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
     ids, rows = input.array, weight.shape[0]
     if ids.dtype.kind not in "iu":
         raise DTypeError("embedding: ids are whole numbers", got=describe(input))
-    if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < rows:
+    if ids.size and not 0 <= ids.min() <= ids.max() < rows:
         raise OutOfRangeError(
             "embedding: an id has no row",
             expected=f"0 … {rows - 1}",
@@ -193,7 +193,7 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
         if not ids.size:
             raise ShapeError("one_hot of nothing needs num_classes", got=describe(tensor))
         num_classes = int(ids.max()) + 1
-    if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < num_classes:
+    if ids.size and not 0 <= ids.min() <= ids.max() < num_classes:
         raise OutOfRangeError(
             "one_hot: a class id is out of range",
             expected=f"0 … {num_classes - 1}",
