@@ -187,7 +187,11 @@ def propagate(
                     borrowed.discard(edge)
                     continue
                 sums[edge] = d
-                if d is g or getattr(d, "base", None) is not None:
+                if d is g:  # handed on, by one that had it for itself alone
+                    held = len(edges) > 1 or node in borrowed or node in ends or node.hooks
+                else:
+                    held = getattr(d, "base", None) is not None
+                if held:
                     borrowed.add(edge)
                 if isinstance(edge, Node) and edge.order >= oldest:
                     heappush(heap, (-edge.order, edge))

@@ -1,8 +1,8 @@
 """`vmap`: one function of one example becomes a function of all of them.
 
-It is first called once, with a `Batch` in place of every array (`batching.py` tells how). Where that
-run is given up, it is called for each example and the results are stacked: the loop below is the
-definition, so every function will do.
+It is first called once, with a `Batch` in place of every array (`batching.py` tells how). Where
+that run is given up, it is called for each example and the results are stacked: the loop below is
+the definition, so every function will do.
 """
 
 from __future__ import annotations
@@ -62,13 +62,17 @@ def vmap(func: Function, in_dims: Any = 0, out_dims: Any = 0) -> Function:
               None for the result of the first example alone
 
     What comes out is what a loop over the examples and a stack give; it nests, and differentiates
-    like any other function. The function is called once for all examples. Where that will not do, it
-    is called again, for each example: where it asks for a value in which the examples differ
-    (`if x > 0`, `x.item()`, `x[x > 0]`), draws random numbers (anew for each example), changes in
-    place what stands outside of it, calls `backward` on, or differentiates by, a leaf outside, makes
-    a leaf that no example has part in, uses `checkpoint` or class weights; or where a gradient is to
-    flow out through an `autograd.Function` or a hook. So how often it runs is not promised: it should
-    keep nothing for its next call, and draw from tinynet's generators, not from NumPy's.
+    like any other function. The function is called once for all examples. Where that will not do,
+    it is called again, for each example: where it
+
+    - asks for a value in which the examples differ: `if x > 0`, `x.item()`, `x[x > 0]`,
+    - draws random numbers (anew for each example), or uses `checkpoint`, which records their state,
+    - changes in place what stands outside of it, or a part of its argument,
+    - differentiates by a leaf outside (`backward`), or makes a leaf that no example has part in,
+    - looks up class weights, or lets a gradient out through an `autograd.Function` or a hook.
+
+    So how often it runs is not promised: a function that keeps something for its next call, or
+    draws from a generator that is not tinynet's, belongs in a loop.
 
     Raises ShapeError where the batches differ in size, ArgumentError where nothing is mapped or
     there is no example.
@@ -137,7 +141,7 @@ def _stacked(y: Any, dim: int | None, level: Level, start: int) -> Tensor:
         raise BatchError("vmap: a gradient that the user computes, of one example at a time")
     found: Tensor = leave(y, dim or 0, level)
     if dim is None:
-        return found[0]  # type: ignore[index, no-any-return]
+        return found[0]
     if found.array.base is not None:  # it may be an argument, or one row that all share
         found.array = found.array.copy()
     return found
