@@ -195,7 +195,7 @@ def check_through(name: str, draw: Any) -> None:
 @pytest.mark.parametrize("check", [check_inside, check_through])
 @pytest.mark.parametrize("name", sorted(registry))
 def test_every_op(name: str, check: Any) -> None:
-    @settings(max_examples=4)
+    @settings(max_examples=6)
     @given(st.data())
     def run(data: st.DataObject) -> None:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -324,6 +324,16 @@ def energy(u: Any, v: Any) -> Any:
     return ((u @ W) * v).sum().exp() + (u * u * v).sum()
 
 
+def earlier() -> tuple[Tensor, Tensor, Tensor]:
+    """A leaf, and what runs that are over have made of it."""
+    w = normal(2).requires_grad_()
+    once = vmap(lambda u: (u * w).sum().exp())(b[:2])
+    twice = vmap(lambda u: vmap(lambda v: (u * w * v).sum().exp())(b[:2]))(b[:2])
+    return w, once, twice
+
+
+EARLIER = earlier()
+
 NESTED: dict[str, Callable[[], Any]] = {
     "vmap of vmap": lambda: vmap(vmap(energy, (None, 0)), (0, None))(a, b),
     "vmap of vmap of grad": lambda: vmap(vmap(grad(energy), (None, 0)), (0, None))(a, b),
@@ -352,6 +362,14 @@ NESTED: dict[str, Callable[[], Any]] = {
     "by a value of the run outside": lambda: vmap(
         lambda u: vmap(lambda v: grad(lambda w: energy(w, v))(u))(b)
     )(a),
+    "backward of an earlier run": lambda: vmap(
+        lambda v: (
+            tn.autograd.grad(EARLIER[1], EARLIER[0], v * (v @ b.T).sum(), retain_graph=True)[0] * v
+        )
+    )(a @ W),
+    "and of one that was nested": lambda: vmap(
+        lambda v: tn.autograd.grad(EARLIER[2], EARLIER[0], v[:, None] * b[0], retain_graph=True)[0]
+    )(b.T @ b),
     "a constant": lambda: vmap(lambda u: W * 2)(a),
     "a constant gradient": lambda: vmap(grad(lambda u: u.sum()))(a),
     "no gradient": lambda: vmap(grad(lambda u: W.sum()))(a),
@@ -523,6 +541,15 @@ def test_changes_in_place() -> None:
 
     both_ways(lambda: vmap(running)(x))
 
+    def residual(v: Any) -> Any:  # and so may what was just computed
+        y = (v[None] @ W).tanh()
+        y += v
+        y[0] *= 2
+        return y[0]
+
+    both_ways(lambda: vmap(residual)(x))
+    both_ways(lambda: vmap(grad(lambda v: residual(v).exp().sum()))(x))
+
     def aliased(v: Any) -> Any:
         y = tn.zeros_like(v)
         part = y[:1]
@@ -628,6 +655,9 @@ def test_a_rule_that_asks_for_values() -> None:
 
 
 def test_functions_of_numpy() -> None:
+    clipped = tn.custom_op(backward=lambda g, y, u: g)(
+        lambda u: np.add(u, [1.0, 2.0, 3.0]) * np.clip(u, [0, 1, 2], 3)
+    )
     x = normal(3, 4, 4)
     both_ways(lambda: vmap(lambda v: np.ptp(v, 0) * np.median(v, axis=0))(x))  # no rule: one by one
     both_ways(lambda: vmap(lambda v: np.moveaxis(v, 0, 1) @ np.linalg.solve(v, v[0]))(x))
@@ -636,6 +666,7 @@ def test_functions_of_numpy() -> None:
     both_ways(
         lambda: vmap(lambda v: (v > 0).sum() + v.argmax() + v.argmax(0, keepdim=True).sum())(x)
     )
+    both_ways(lambda: vmap(lambda v: clipped(v[0, 0]) + clipped(v[:3, 0]))(x))
     both_ways(lambda: vmap(lambda v: v.unbind()[1] + sum(row.sum() for row in v) + len(v))(x))
     both_ways(lambda: vmap(lambda v: tn.einsum("ij,...j->...i", v, W.repeat(1, 2)[0]))(x))
 

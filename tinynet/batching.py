@@ -232,7 +232,7 @@ class Batch(NDArrayOperatorsMixin, arrays.Duck):
             return NotImplemented  # a Tensor among them answers
         if method == "__call__":
             rule = rules.get(ufunc) or (None if ufunc.signature else partial(elementwise, ufunc))
-            return _answer(ufunc, rule, args, kwargs)
+            return _answer(ufunc, rule, args, kwargs, fresh=True)
         if ufunc is np.add and method == "at" and isinstance(args[0], Batch):
             return args[0].write(args[1], args[2], arrays.index_add)
         return _answer(getattr(ufunc, method), rules.get((ufunc, method)), args, kwargs)
@@ -320,8 +320,12 @@ def _fronts(count: int, before: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
 # -- running a NumPy function ----------------------------------------------------------------------
 
 
-def _answer(function: Any, rule: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """Run a function of NumPy: by its rule, which takes Batches and gives data, or one by one."""
+def _answer(
+    function: Any, rule: Any, args: Any, kwargs: dict[str, Any], fresh: bool = False
+) -> Any:
+    """Run a function of NumPy: by its rule, which takes Batches and gives data, or one by one. What
+    is fresh shows nobody's memory.
+    """
     given = [x for x in _leaves((args, list(kwargs.values()))) if isinstance(x, Batch)]
     level = max((x.level for x in given), key=lambda level: level.depth)
     if kwargs.get("out") is not None or function in _WRITES:
@@ -329,7 +333,7 @@ def _answer(function: Any, rule: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     args = _map(lambda x: lift(x, level), args)
     kwargs = {k: _map(lambda x: lift(x, level), v) for k, v in kwargs.items()}
     y = (rule or partial(one_by_one, function, level))(*args, **kwargs)
-    return _map(lambda part: _batch(part, level, given), y)
+    return Batch(y, level, own=True) if fresh else _map(lambda v: _batch(v, level, given), y)
 
 
 def _batch(y: Any, level: Level, given: list[Batch]) -> Any:
@@ -344,6 +348,9 @@ def _batch(y: Any, level: Level, given: list[Batch]) -> Any:
 
 def elementwise(function: Any, *args: Any, **kwargs: Any) -> Any:
     """Functions that work entry by entry: their arguments broadcast."""
+    if any(isinstance(x, list | tuple) for x in args):
+        level = next(x.level for x in args if isinstance(x, Batch))
+        args = tuple(lift(np.asarray(x), level) if isinstance(x, list | tuple) else x for x in args)
     ndim = max(x.ndim for x in (*args, *kwargs.values()) if isinstance(x, Batch))
     aligned = {k: align(v, ndim) for k, v in kwargs.items()}
     return function(*(align(x, ndim) for x in args), **aligned)
