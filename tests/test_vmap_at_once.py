@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 
 import tinynet as tn
 from tinynet import nn, vectorize
+from tinynet.batching import Batch, Level, batched, unbatched
 from tinynet.check.samples import sample
 from tinynet.check.sweep import differentiable
 from tinynet.errors import BatchError, InPlaceError, OutOfRangeError, ShapeError
-from tinynet.func import functional_call, grad, hessian, jacrev, jvp, vjp, vmap
+from tinynet.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
 from tinynet.op import registry
 from tinynet.tensor import Tensor
 
@@ -205,6 +206,18 @@ def test_every_op(name: str, check: Any) -> None:
     run()
 
 
+@pytest.mark.parametrize("axis", [None, 0, 1, -1])
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_ways_in_and_out_are_adjoint(axis: int | None, shared: bool) -> None:
+    level = Level(B)
+    inside = Batch(rng.standard_normal((1 if shared else B, 2)), level)
+    out = unbatched(inside, axis, level)
+    g = rng.standard_normal(out.shape)
+    left = np.sum(out * g)
+    pairs = np.broadcast_to(inside.data, (B, 2)) * batched(g, axis, level).data
+    np.testing.assert_allclose(np.sum(pairs), left, rtol=1e-12)
+
+
 # -- one call for all examples ---------------------------------------------------------------------
 
 
@@ -334,6 +347,14 @@ def earlier() -> tuple[Tensor, Tensor, Tensor]:
 
 EARLIER = earlier()
 
+
+def put(u: Any, w: Any) -> Any:
+    y = tn.zeros_like(u)
+    y[0] = w[0, 1]
+    y[1:] = u[:1] * w[1, 0]
+    return y
+
+
 NESTED: dict[str, Callable[[], Any]] = {
     "vmap of vmap": lambda: vmap(vmap(energy, (None, 0)), (0, None))(a, b),
     "vmap of vmap of grad": lambda: vmap(vmap(grad(energy), (None, 0)), (0, None))(a, b),
@@ -372,6 +393,20 @@ NESTED: dict[str, Callable[[], Any]] = {
     )(b.T @ b),
     "a constant": lambda: vmap(lambda u: W * 2)(a),
     "a constant gradient": lambda: vmap(grad(lambda u: u.sum()))(a),
+    "a constant, through": lambda: grad(
+        lambda w: (vmap(lambda u: w * 2)(a) * b.sum(0) * a[:, None]).sum()
+    )(W),
+    "shared, through": lambda: grad(
+        lambda w: (vmap(lambda u, v: v * 2, (0, None))(a, w) * b.sum(0) * a[:, None]).sum()
+    )(W),
+    "a constant of a run outside": lambda: grad(
+        lambda u: vmap(lambda v: vmap(lambda w: v * 2)(b) * b)(u).square().sum()
+    )(a),
+    "copied": lambda: grad(
+        lambda w: (vmap(lambda u: tn.zeros_like(u).copy_(w[0] * 1) * u)(a) * a).sum()
+    )(W),
+    "put": lambda: grad(lambda w: (vmap(lambda u: put(u, w))(a) * a).sum())(W),
+    "vmap of jacfwd": lambda: vmap(jacfwd(lambda u: (u @ W).tanh() * u))(a),
     "no gradient": lambda: vmap(grad(lambda u: W.sum()))(a),
     "detached": lambda: grad(lambda u: vmap(lambda v: (v.detach() * v).sum())(u).sum())(a),
     "axes": lambda: vmap(lambda u, v: (u[0], {"k": v * u.sum()}), (-1, 1), (0, -1))(a.T, b[:3].T),

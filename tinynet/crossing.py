@@ -46,6 +46,8 @@ def leave(x: Any, axis: int | None, level: Level) -> Any:
     """
     if level.active:
         level.refuse("vmap: a gradient is asked for of a value that all examples share")
+    if isinstance(x, Tensor) and _level(x) is not level:
+        x = enter(x, None, level)
     return _across(x, unbatched(raw(x), axis, level), lambda g: enter(g, axis, level))
 
 

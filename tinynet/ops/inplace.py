@@ -19,6 +19,7 @@ import numpy as np
 from tinynet import arrays
 from tinynet.autograd import place, renew
 from tinynet.batching import once_for_all
+from tinynet.crossing import alike
 from tinynet.errors import InPlaceError, ShapeError, describe
 from tinynet.grad_mode import is_grad_enabled
 from tinynet.ops.creation import as_tensor
@@ -152,6 +153,7 @@ def copy_(self: Tensor, src: Any) -> Tensor:
     `src`.
     """
     src = as_tensor(src).to(self.dtype).to(self.device)
+    _, src = alike(self, src)
     return overwrite(self, src if src.shape == self.shape else src.broadcast_to(self.shape))
 
 
