@@ -218,6 +218,40 @@ def test_the_ways_in_and_out_are_adjoint(axis: int | None, shared: bool) -> None
     np.testing.assert_allclose(np.sum(pairs), left, rtol=1e-12)
 
 
+ARRAYS: dict[str, Callable[..., Any]] = {
+    "matmul": lambda x, y: np.matmul(x, y),
+    "matmul, two rows": lambda x, y: x[..., None, :] @ np.stack([y, y], axis=-1),
+    "reduce": lambda x, y: np.add.reduce(x) + np.maximum.reduce(y, axis=-1, keepdims=True).sum(),
+    "reductions": lambda x, y: x.mean(0).sum() + np.var(y, axis=-1) + np.prod(x, axis=(0,)).sum(),
+    "running": lambda x, y: np.cumsum(x)[-1] + np.cumprod(y, axis=-1) * np.argmax(x),
+    "order": lambda x, y: np.sort(x) * np.argsort(-y, axis=-1) + np.flip(y),
+    "moved": lambda x, y: (
+        np.roll(x, 1) + np.swapaxes(np.stack([x, y]), 0, -1).reshape(-1)[:2].sum()
+    ),
+    "joined": lambda x, y: np.concatenate([x, y], axis=-1) * np.pad(x, 1).mean(),
+    "einsum": lambda x, y: np.einsum("...i,...i->...", x, y) + np.einsum("i,j->", x[..., 0], y[0]),
+    "by hand": lambda x, y: np.where(x > y, x, [0, 1]) + np.kron(x, y)[..., :2] + np.ptp(x),
+}
+
+
+@pytest.mark.parametrize("shared", ["neither", "first", "second", "both"])
+@pytest.mark.parametrize("ranks", [(1, 1), (2, 1), (1, 2), (2, 2), (3, 2), (2, 3), (3, 3)])
+@pytest.mark.parametrize("name", ARRAYS)
+def test_functions_of_numpy_on_batches(name: str, ranks: tuple[int, int], shared: str) -> None:
+    """Bare batches, as a user's rule may have them: each call is that of every example."""
+    level, function = Level(B), ARRAYS[name]
+    counts = [1 if shared in (place, "both") else B for place in ("first", "second")]
+    x, y = (rng.standard_normal((n, *(2,) * rank)) for n, rank in zip(counts, ranks, strict=True))
+    try:
+        rows = [function(x[i % len(x)], y[i % len(y)]) for i in range(B)]
+    except (ValueError, IndexError):
+        with pytest.raises((ValueError, IndexError)):
+            function(Batch(x, level), Batch(y, level))
+        return
+    found = unbatched(function(Batch(x, level), Batch(y, level)), 0, level)
+    np.testing.assert_allclose(found, np.stack(rows), rtol=1e-12, atol=1e-14)
+
+
 # -- one call for all examples ---------------------------------------------------------------------
 
 

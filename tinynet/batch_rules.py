@@ -112,10 +112,10 @@ def _alike(function: Any, a: Batch, *args: Any, dtype: Any = None) -> Any:
 
 
 def _matmul(a: Batch, b: Batch) -> Any:
+    if b.ndim == 1:  # a column; its axis goes last, and comes off first
+        return _matmul(a, Batch(b.data[..., None], b.level))[..., 0]
     if a.ndim == 1:
         return _matmul(Batch(a.data[:, None], a.level), b)[..., 0, :]
-    if b.ndim == 1:
-        return _matmul(a, Batch(b.data[..., None], b.level))[..., 0]
     if b.ndim == 2 and len(b.data) == 1:  # one large product instead of many small ones
         rows = np.reshape(a.data, (math.prod(a.data.shape[:-1]), a.shape[-1]))
         return np.reshape(rows @ b.data[0], (*a.data.shape[:-1], b.shape[-1]))
