@@ -27,6 +27,13 @@ bool_ = np.dtype("?")
 _default_dtype: np.dtype[Any] = float32
 
 
+class Duck:
+    """The base of an array of another kind, around `data` of one of the two: `batching.Batch`."""
+
+    __slots__ = ("data",)
+    data: Array
+
+
 # -- the library -----------------------------------------------------------------------------------
 
 
@@ -49,7 +56,7 @@ def on_cpu(x: Any) -> bool:
 
 def is_array(x: Any) -> bool:
     """Whether x is an array of either library. CuPy is asked only if somebody has imported it."""
-    if on_cpu(x):
+    if on_cpu(x) or isinstance(x, Duck):
         return True
     module = sys.modules.get("cupy")
     return module is not None and isinstance(x, module.ndarray)
@@ -57,7 +64,9 @@ def is_array(x: Any) -> bool:
 
 def device_of(x: Array) -> str:
     """'cpu' or 'cuda:0', 'cuda:1', ..."""
-    return "cpu" if on_cpu(x) else f"cuda:{x.device.id}"
+    if on_cpu(x):
+        return "cpu"
+    return device_of(x.data) if isinstance(x, Duck) else f"cuda:{x.device.id}"
 
 
 def canonical_device(device: Any) -> str:
@@ -202,8 +211,14 @@ def _holds_numpy(data: Any) -> bool:
 
 def index_add(target: Array, index: Any, values: Array) -> None:
     """target[index] += values, in place, where an index that occurs twice is added twice."""
-    library = np if on_cpu(target) else cupy()  # NumPy's own hands CuPy arrays on, but no slices
+    # NumPy's own hands CuPy arrays on, but no slices
+    library = np if on_cpu(target) or isinstance(target, Duck) else cupy()
     library.add.at(target, index, values)
+
+
+def everywhere(x: Array) -> bool:
+    """Whether all entries are true; of all examples, in a batch of them."""
+    return everywhere(x.data) if isinstance(x, Duck) else bool(np.all(x))
 
 
 def repeats(index: Any) -> bool:
@@ -256,7 +271,7 @@ def erf(x: Array) -> Array:
     >>> float(erf(np.array(0.5)))
     0.5204998778130465
     """
-    if not on_cpu(x):
+    if not on_cpu(x) and not isinstance(x, Duck):
         from cupyx.scipy import special
 
         return special.erf(x).astype(x.dtype, copy=False)  # of float16 it makes float64

@@ -22,6 +22,7 @@ import numpy as np
 
 from tinynet import arrays
 from tinynet.arrays import Array
+from tinynet.batching import once_for_all
 from tinynet.errors import GraphError, ShapeError, at_op, describe, foreseen
 from tinynet.grad_mode import enable_grad, is_grad_enabled
 from tinynet.hooks import Hook, RemovableHandle, Retain, run_hooks
@@ -156,7 +157,11 @@ def propagate(
                     borrowed.discard(edge)
                     continue
                 sums[edge] = d
-                if d is g or getattr(d, "base", None) is not None:
+                if d is g:  # handed on, by one that had it for itself alone
+                    held = len(edges) > 1 or node in borrowed or node in ends or bool(node.hooks)
+                else:
+                    held = getattr(d, "base", None) is not None
+                if held:
                     borrowed.add(edge)
                 if isinstance(edge, Node) and edge.order >= oldest:
                     heappush(heap, (-edge.order, edge))
@@ -283,6 +288,7 @@ def backward(
 
 def _accumulate(owner: Tensor, g: Any) -> None:
     """owner.grad += g, in place where nothing is recorded: the gradient is the owner's array."""
+    once_for_all("a gradient that is added", owner.array)
     old = owner._grad
     if old is None:
         owner._grad = g if isinstance(g, Tensor) else Tensor(g)

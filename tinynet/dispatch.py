@@ -14,6 +14,7 @@ import numpy as np
 from tinynet import arrays
 from tinynet.arrays import Array
 from tinynet.autograd import AliasNode, Edge, Node, clock, differentiate, place
+from tinynet.crossing import alike
 from tinynet.errors import DTypeError, InPlaceError, RuleError, at_op, describe, foreseen
 from tinynet.grad_mode import is_grad_enabled
 from tinynet.op import Derivation, Op, Spec
@@ -221,8 +222,12 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _promote(op: Op, inputs: tuple[Any, ...], values: Sequence[Any]) -> tuple[Any, ...]:
-    """The inputs with one dtype, by PyTorch's rules, after a look at their kinds and devices."""
+    """The inputs with one dtype, by PyTorch's rules, after a look at their kinds and devices. Where
+    one is a batch of examples, all become batches.
+    """
+    batch = False
     for value in values:
+        batch = batch or isinstance(value, arrays.Duck)
         if not arrays.is_array(value) and not isinstance(value, bool | int | float | complex):
             raise DTypeError(
                 "expected tensors, arrays or numbers",
@@ -230,6 +235,8 @@ def _promote(op: Op, inputs: tuple[Any, ...], values: Sequence[Any]) -> tuple[An
                 hint="tn.tensor(...) around it",
             )
     arrays.same_device(values, [f"input {i}" for i in range(len(values))])
+    if batch:
+        inputs = alike(*inputs)
     if op.promote == "none":
         return inputs
     dtype = arrays.result_type(*values[op.masks :])

@@ -15,6 +15,7 @@ import numpy as np
 
 from tinynet import arrays
 from tinynet.arrays import Array
+from tinynet.batching import once_for_all
 from tinynet.errors import ArgumentError
 
 
@@ -43,6 +44,7 @@ class Generator:
         """The NumPy or CuPy generator itself; seeded from the system when first used without a
         seed.
         """
+        once_for_all("a draw of random numbers")
         if self._source is None:
             import secrets
 

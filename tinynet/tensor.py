@@ -16,6 +16,7 @@ import numpy as np
 
 from tinynet import arrays, printing
 from tinynet.arrays import Array
+from tinynet.batching import once_for_all
 from tinynet.errors import ArgumentError, DTypeError, GraphError, ShapeError, describe
 from tinynet.op import numpy_functions
 
@@ -117,6 +118,7 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
+        once_for_all("a new leaf", self.array)
         if wanted and not arrays.is_floating(self.dtype):
             raise DTypeError(
                 "only floating-point tensors can require gradients: a derivative needs small steps",
@@ -150,6 +152,7 @@ class Tensor:
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
+        once_for_all("a new gradient", self.array)
         if value is not None:
             if not isinstance(value, Tensor):
                 raise DTypeError("a gradient is a Tensor or None", got=describe(value))
@@ -177,6 +180,7 @@ class Tensor:
     @data.setter
     def data(self, value: Tensor) -> None:
         array = value.array if isinstance(value, Tensor) else arrays.as_array(value)
+        once_for_all("new data for a tensor", self.array)
         if array.shape != self.array.shape:
             raise ShapeError(
                 "new data must have the old shape", expected=str(self.shape), got=str(array.shape)
@@ -335,6 +339,8 @@ def _into(function: Any, name: str, inputs: tuple[Any, ...], kwargs: dict[str, A
     """`np.add(a, t, out=b)`, and so `b += t` for an array b: allowed where no gradient is lost."""
     outs = kwargs.pop("out")
     arrays_out = tuple(_unwrap(out, name) for out in outs)
+    for array in arrays_out:
+        once_for_all("a change in place", array)
     function(*_unwrap(inputs, name), out=arrays_out, **kwargs)
     for out in outs:
         if isinstance(out, Tensor):

@@ -15,10 +15,7 @@ vectors: `embedding`, `matrix_factorisation`. Sequences: `rnn`, `lstm`, `gru`; `
 positions, `sinusoidal` and `rotary`.
 
 What several proofs share, and is no op: `reduction` ('mean' and 'sum'), `columns` and `windows`
-(where windows lie), `standardise`, `lookup`.
-Start with `softmax`; then `linear`, `cross_entropy`, `bce`, `mse`, `dropout`, `log_softmax`; then
-the other losses: `nll`, `bernoulli`, `mae`, `huber`, `kl`. `reduction` says what 'mean' and 'sum'
-do in all of them. Layers with a state: `rnn`, then `lstm`, `gru`; `sequence` has what they share.
+(where windows lie), `standardise`, `lookup`, `sequence`.
 """
 
 from __future__ import annotations

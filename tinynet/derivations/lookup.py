@@ -51,6 +51,6 @@ def check_ids(ids: Any, rows: int, what: str = "id", otherwise: str = "has no ro
         raise DTypeError(f"{what}s are whole numbers", got=ids.dtype.name, hint=f"{what}s.long()")
     if 0 in ids.shape:
         return
-    for found in (int(np.min(ids)), int(np.max(ids))):
+    for found in (np.min(ids), np.max(ids)):
         if not 0 <= found < rows:
-            raise OutOfRangeError(f"{what} {found} {otherwise}", expected=f"0 … {rows - 1}")
+            raise OutOfRangeError(f"{what} {int(found)} {otherwise}", expected=f"0 … {rows - 1}")

@@ -33,6 +33,7 @@ from tinynet.arrays import (
     to_device,
 )
 from tinynet.arrays import index_add as scatter_in_place
+from tinynet.crossing import beside
 from tinynet.dispatch import cast
 from tinynet.errors import DTypeError, ShapeError, describe
 from tinynet.op import implements, primitive
@@ -127,8 +128,17 @@ def _plain(part: Any, of: Array) -> Any:
     return part
 
 
+def _taken(input: Any, index: Any) -> Any:
+    return getitem(beside(input, index), index=index)
+
+
+def _added(source: Any, index: Any, input: Any) -> Any:
+    """Zeros of the shape of input, with `source` added at the index."""
+    return scatter(beside(source, index), index=index, shape=tuple(input.shape))
+
+
 def _getitem(self: Any, index: Any) -> Any:
-    return getitem(self, index=plain_index(index, self.array))
+    return _taken(self, plain_index(index, self.array))
 
 
 def _grid(shape: Any, axis: int, indices: Array) -> tuple[Any, ...]:
@@ -162,8 +172,8 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """
     indices = _whole_numbers(indices, "take_along_dim")
     if dim is None:
-        return getitem(np.ravel(input), index=indices.reshape(-1))
-    return getitem(input, index=_grid(input.shape, dim % input.ndim, indices))
+        return _taken(np.ravel(input), indices.reshape(-1))
+    return _taken(input, _grid(input.shape, dim % input.ndim, indices))
 
 
 @implements(np.take_along_axis)
@@ -215,7 +225,7 @@ def gather(input: Any, dim: int, index: Any) -> Any:
     tensor([[2.],
             [3.]])
     """
-    return getitem(input, index=_corner(input, dim, index, "gather"))
+    return _taken(input, _corner(input, dim, index, "gather"))
 
 
 def _source(src: Any, index: tuple[Any, ...], axis: int) -> Any:
@@ -239,7 +249,7 @@ def _scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = 
     """
     places = _corner(input, dim, index, "scatter")
     source = _source(value if src is None else src, places, axis_of(dim, input.ndim))
-    return _kept(put(input, source, index=places), input, source)
+    return _kept(put(beside(input, places), source, index=places), input, source)
 
 
 def _kept(y: Any, input: Any, value: Any) -> Any:
@@ -264,7 +274,7 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     """
     places = _corner(input, dim, index, "scatter_add")
     source = _source(src, places, axis_of(dim, input.ndim))
-    return input + scatter(source, index=places, shape=tuple(input.shape))
+    return input + _added(source, places, input)
 
 
 def _rows(input: Any, dim: int, index: Any, name: str) -> tuple[Any, ...]:
@@ -284,7 +294,7 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     tensor([[2, 2],
             [4, 4]])
     """
-    return getitem(input, index=_rows(input, dim, index, "index_select"))
+    return _taken(input, _rows(input, dim, index, "index_select"))
 
 
 @public
@@ -293,13 +303,13 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1
     """A copy of input with alpha · source added to the slices along `dim` that `index` names."""
     places = _rows(input, dim, index, "index_add")
     added = source if alpha == 1 else source * alpha
-    return input + scatter(added, index=places, shape=tuple(input.shape))
+    return input + _added(added, places, input)
 
 
 @public
 def take(input: Any, index: Any) -> Any:
     """The entries at `index`, counted through the flattened tensor; shaped like `index`."""
-    return getitem(np.ravel(input), index=_whole_numbers(index, "take"))
+    return _taken(np.ravel(input), _whole_numbers(index, "take"))
 
 
 @implements(np.take)

@@ -18,6 +18,8 @@ import numpy as np
 
 from tinynet import arrays
 from tinynet.autograd import place
+from tinynet.batching import once_for_all
+from tinynet.crossing import alike
 from tinynet.errors import InPlaceError, ShapeError, describe
 from tinynet.grad_mode import is_grad_enabled
 from tinynet.ops.creation import as_tensor
@@ -30,6 +32,7 @@ from tinynet.views import renew
 
 def overwrite(x: Tensor, result: Any) -> Tensor:
     """Write `result` over x and let x take its place in the graph."""
+    once_for_all("a change in place", x.array)
     values = raw(result)
     if np.shape(values) not in (x.shape, ()):
         raise ShapeError(
@@ -121,6 +124,7 @@ for _name, _op in {
 
 def _setitem(self: Tensor, index: Any, value: Any) -> None:
     """self[index] = value."""
+    once_for_all("a change in place", self.array)
     index = plain_index(index, self.array)
     value = (
         value
@@ -150,6 +154,7 @@ def copy_(self: Tensor, src: Any) -> Tensor:
     `src`.
     """
     src = as_tensor(src).to(self.dtype).to(self.device)
+    _, src = alike(self, src)
     return overwrite(self, src if src.shape == self.shape else src.broadcast_to(self.shape))
 
 

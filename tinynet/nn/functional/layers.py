@@ -118,7 +118,7 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
         if not ids.size:
             raise ShapeError("one_hot of nothing needs num_classes", got=describe(tensor))
         num_classes = int(ids.max()) + 1
-    if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < num_classes:
+    if ids.size and not 0 <= ids.min() <= ids.max() < num_classes:
         raise OutOfRangeError(
             "one_hot: a class id is out of range",
             expected=f"0 … {num_classes - 1}",
