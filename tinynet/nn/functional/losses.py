@@ -230,7 +230,7 @@ def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool
     """
     batch = reduction == "batchmean"
     y = kl.op(input, target, log_target=log_target, reduction="sum" if batch else reduction)
-    return y / input.shape[0] if batch else y
+    return y / input.shape[0] if batch and input.ndim else y
 
 
 def poisson_nll_loss(
