@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Their doctests could not even be collected without PyTorch, which they import at the top.
 _ON_TORCH = ["module_samples.py", "operator_samples.py", "pytorch_samples.py"]
+collect_ignore_glob = ["torch_programs/*"]  # programs, not tests: test_torch_programs runs them
 collect_ignore = [] if importlib.util.find_spec("torch") else _ON_TORCH
 
 _SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}

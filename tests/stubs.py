@@ -95,7 +95,7 @@ def tensor_stub() -> str:
     head = (
         "import builtins\nfrom collections.abc import Iterator, Sequence\n"
         "from typing import Any\n\n"
-        "import numpy as np\n\nfrom tinynet.arrays import Array\n"
+        "import numpy as np\n\nfrom tinynet import arrays\nfrom tinynet.arrays import Array\n"
         "from tinynet.autograd import Hook, RemovableHandle\n"
         "from tinynet.random import Generator\n\n"
     )
@@ -118,7 +118,7 @@ def package_stub() -> str:
         "",
     ]
     for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tinynet"):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module != "typing":
             for alias in node.names:
                 if not alias.name.startswith("_") and alias.name != "exports":
                     name = alias.asname or alias.name
@@ -131,6 +131,8 @@ def package_stub() -> str:
         "double = float64",
         "int = int32",
         "long = int64",
+        "short = int16",
+        "Size = tuple[builtins.int, ...]",
     ]
     lines += ["__version__: str", ""]
     lines += [_function(n, f, method=False) for n, f in sorted(exports.items())]

@@ -27,7 +27,7 @@ class Generator:
     """
 
     def __init__(self, device: Any = "cpu") -> None:
-        self.device = arrays.canonical_device(device)
+        self.device = arrays.Device(device)
         self._source: Any = None
 
     def manual_seed(self, seed: Any) -> Generator:
@@ -97,7 +97,7 @@ _seed: int | None = None
 
 def default_generator(device: Any = "cpu") -> Generator:
     """The generator that is used where none is given."""
-    name = arrays.canonical_device(device)
+    name = arrays.Device(device)
     if name not in _default:
         _default[name] = Generator(name)
         if _seed is not None:

@@ -14,7 +14,7 @@ import numpy as np
 from tinynet import arrays
 from tinynet.errors import ArgumentError, describe
 from tinynet.op import implements
-from tinynet.ops.public import public
+from tinynet.ops.public import exports, public
 from tinynet.ops.shape import sizes
 from tinynet.random import Generator, default_generator
 from tinynet.tensor import Tensor, raw
@@ -40,7 +40,7 @@ def tensor(
     tensor(0.5000, requires_grad=True)
     """
     array = arrays.as_array(_plain(data), dtype, device)
-    return Tensor(array.copy(), requires_grad, name)
+    return Tensor(array.copy(), requires_grad=requires_grad, name=name)
 
 
 def _plain(data: Any) -> Any:
@@ -68,8 +68,43 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     return Tensor(array)
 
 
+class TensorType:
+    """PyTorch's older way to a dtype: `FloatTensor(2, 3)` or `FloatTensor([1, 2])` makes a Tensor,
+    and `x.type(FloatTensor)` casts to it.
+
+    >>> import tinynet as tn
+    >>> tn.LongTensor([1, 2]), tn.FloatTensor(2, 3).shape
+    (tensor([1, 2]), (2, 3))
+    """
+
+    def __init__(self, name: str, dtype: np.dtype[Any]) -> None:
+        self.__name__, self.dtype = name, dtype
+
+    def __call__(self, *args: Any) -> Tensor:
+        return Tensor(arrays.older(tuple(map(_plain, args)), self.dtype))
+
+    def __repr__(self) -> str:
+        return f"<type {self.__name__} of {self.dtype}>"
+
+
+TYPES = {
+    arrays.bool_: "BoolTensor",
+    arrays.uint8: "ByteTensor",
+    arrays.int8: "CharTensor",
+    arrays.int16: "ShortTensor",
+    arrays.int32: "IntTensor",
+    arrays.int64: "LongTensor",
+    arrays.float16: "HalfTensor",
+    arrays.float32: "FloatTensor",
+    arrays.float64: "DoubleTensor",
+}
+for _dtype, _name in TYPES.items():
+    exports[_name] = TensorType(_name, _dtype)
+
+
 def _new(array: Any, device: Any, requires_grad: bool) -> Tensor:
-    return Tensor(array if device is None else arrays.to_device(array, device), requires_grad)
+    array = array if device is None else arrays.to_device(array, device)
+    return Tensor(array, requires_grad=requires_grad)
 
 
 def full(
@@ -312,7 +347,8 @@ def rand(
 ) -> Tensor:
     """Uniform on [0, 1)."""
     shape = sizes((size, *more))
-    return Tensor(_generator(generator, device).random(shape, dtype), requires_grad)
+    array = _generator(generator, device).random(shape, dtype)
+    return Tensor(array, requires_grad=requires_grad)
 
 
 def randn(
@@ -325,7 +361,8 @@ def randn(
 ) -> Tensor:
     """Normal with mean 0 and variance 1."""
     shape = sizes((size, *more))
-    return Tensor(_generator(generator, device).standard_normal(shape, dtype), requires_grad)
+    array = _generator(generator, device).standard_normal(shape, dtype)
+    return Tensor(array, requires_grad=requires_grad)
 
 
 def randint(
