@@ -90,7 +90,7 @@ def run(case: Case) -> str | None:
 
 # Their values are drawn, or are what the memory held.
 UNSET = {"empty", "empty_like", "bernoulli", "multinomial", "normal", "rand_like", "randint"}
-UNSET |= {"randint_like", "randn", "randn_like"}
+UNSET |= {"randint_like", "randn", "randn_like", "new_empty"}
 
 # Where PyTorch's table calls an operator, or a variant of it, in a way of its own.
 ADAPTED: dict[str, Callable[..., Any]] = {
@@ -253,17 +253,30 @@ NAMED += [name for name in map(in_full, _LAYERS.split()) if name in NAMES]
 # -- the count -------------------------------------------------------------------------------------
 
 _FORMAT = "memory_format=: arrays are in row-major order here, or in whatever order views leave"
+_CASTS = "bool byte char double float half int long short to"
 _SINGULAR = "needs singular values, for which there is no op"
 
 # (op, what stands in the call): why tinynet differs, knowingly.
 REASONS: Reasons = {
     **{
         (name, "memory_format"): _FORMAT
-        for name in ("bool", "double", "float", "half", "int", "long", "to")
+        for name in [
+            "bool",
+            "byte",
+            "char",
+            "double",
+            "float",
+            "half",
+            "int",
+            "long",
+            "short",
+            "to",
+        ]
     },
     **{("linalg.matrix_norm", f"), {p}, ["): _SINGULAR for p in ("'nuc'", "2", "-2")},
     **{("linalg.norm", p): _SINGULAR for p in ("'nuc'", "), 2, ", "), -2, ")},
     ("norm", "'nuc'"): _SINGULAR,
+    ("cov", "aweights=float32"): "the last digits of a gradient in float32",
     ("gather", "uint8(2, 0)"): "an empty index of another rank: its sizes are checked all the same",
     ("repeat_interleave", "output_size"): "output_size= spares a GPU from counting; here it counts",
     ("tensordot", "(1, 1, 1), float64(2, 1, 2)"): "a size of 1 meets 2: summed sizes must be equal",

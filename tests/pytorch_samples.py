@@ -118,7 +118,7 @@ def difference(a: Any, b: Any, free: bool = False) -> str:
     if not isinstance(a, torch.Tensor) or not isinstance(b, tn.Tensor):
         same = type(a) is type(b) and (a == b or (a != a and b != b))
         return "" if same else f"{a!r} is not {b!r}"
-    expected, found = a.detach().resolve_conj().resolve_neg().numpy(), b.detach().numpy()
+    expected, found = a.detach().numpy(force=True), b.detach().numpy()
     if expected.shape != found.shape or expected.dtype != found.dtype:
         return f"{expected.shape} {expected.dtype} is not {found.shape} {found.dtype}"
     close = np.isclose(found, expected, RTOL, ATOL, equal_nan=True)

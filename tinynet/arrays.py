@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -255,8 +256,8 @@ def as_array(data: Any, dtype: DTypeLike = None, device: Any = None) -> Array:
             )
         if dtype is not None:
             array = array.astype(dtype, copy=False)
-        elif array.dtype.kind in "fc" and not _holds_numpy(data):
-            array = array.astype(_number_dtype(0.0 if array.dtype.kind == "f" else 0j), copy=False)
+        elif array.dtype.kind in "fc":
+            array = array.astype(_dtype_of(data), copy=False)
     return array if device is None else to_device(array, device)
 
 
@@ -278,11 +279,13 @@ def older(args: tuple[Any, ...], dtype: DTypeLike) -> Array:
     )
 
 
-def _holds_numpy(data: Any) -> bool:
-    """Whether nested lists hold NumPy values, whose dtype was chosen by somebody and is kept."""
-    while isinstance(data, list | tuple) and data:
-        data = data[0]
-    return isinstance(data, np.ndarray | np.generic)
+def _dtype_of(data: Any) -> np.dtype[Any]:
+    """The dtype of nested lists: NumPy values bring their own, which was chosen by somebody."""
+    if not isinstance(data, list | tuple):
+        return data.dtype if isinstance(data, np.ndarray | np.generic) else _number_dtype(data)
+    if not data or not isinstance(data[0], list | tuple | np.ndarray | np.generic):
+        return _number_dtype(0j if any(isinstance(x, complex) for x in data) else 0.0)
+    return reduce(promote_types, (_dtype_of(x) for x in data), bool_)
 
 
 def index_add(target: Array, index: Any, values: Array) -> None:

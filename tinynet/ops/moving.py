@@ -11,7 +11,7 @@ from tinynet.arrays import Array
 from tinynet.dispatch import cast
 from tinynet.errors import ArgumentError
 from tinynet.op import primitive
-from tinynet.ops.creation import TYPES
+from tinynet.ops.kinds import TYPES
 from tinynet.ops.public import method, public
 from tinynet.ops.shape import clone
 from tinynet.tensor import Tensor

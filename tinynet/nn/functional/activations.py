@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from tinynet.arrays import is_floating
 from tinynet.errors import ArgumentError, ShapeError, describe
 from tinynet.ops import activations as table
+from tinynet.ops.elementwise import clamp
 from tinynet.ops.inplace import in_place
 from tinynet.ops.public import exports, with_numpy_spelling
 
@@ -66,7 +68,7 @@ def prelu(input: Any, weight: Any) -> Any:
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
     """x pulled back into [min_val, max_val]; unlike `clamp`, no gradient passes at the edges.
 
-    Raises ArgumentError where min_val > max_val.
+    Whole numbers stay whole. Raises ArgumentError where min_val > max_val.
 
     >>> import tinynet as tn
     >>> hardtanh(tn.tensor([-3.0, 0.5, 3.0]))
@@ -74,6 +76,8 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
     """
     if not min_val <= max_val:
         raise ArgumentError("hardtanh: min_val is above max_val", got=f"{min_val}, {max_val}")
+    if not is_floating(input.dtype):
+        return _apply(clamp, input, inplace, min=int(min_val), max=int(max_val))
     return _apply(table.hardtanh, input, inplace, min_val=min_val, max_val=max_val)
 
 
