@@ -150,7 +150,7 @@ def forms(info: Any) -> Iterator[tuple[str, Any, Any]]:
 
 def samples(info: Any) -> list[SampleInput]:
     """PyTorch's calls of an operator, the same each time."""
-    kinds = [torch.float64, torch.int64, torch.bool]
+    kinds = [torch.float64, torch.int64, torch.bool, torch.float32]
     dtype = next((d for d in kinds if d in info.dtypes), None)
     if dtype is None:
         return []
