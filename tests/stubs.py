@@ -80,6 +80,15 @@ def _class_body(tree: ast.Module) -> list[str]:
     return lines
 
 
+def _functions(tree: ast.Module) -> list[str]:
+    """The public functions that `tensor.py` itself defines."""
+    functions = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name[0] != "_"]
+    for node in functions:
+        node.body = [ast.Expr(ast.Constant(...))]
+        node.args.defaults = [ast.Constant(...) for _ in node.args.defaults]
+    return [ast.unparse(node).replace(":\n    ...", ": ...") for node in functions]
+
+
 def tensor_stub() -> str:
     """The text of tensor.pyi."""
     tree = ast.parse((PACKAGE / "tensor.py").read_text(encoding="utf-8"))
@@ -102,7 +111,7 @@ def tensor_stub() -> str:
     return (
         f"{HEADER}{head}class Tensor:\n"
         + "".join(f"    {line}\n" for line in body)
-        + ("\ndef raw(x: Any) -> Any: ...\n")
+        + "".join(f"\n{line}\n" for line in _functions(tree))
     )
 
 

@@ -56,7 +56,7 @@ from tinynet.grad_mode import (
 )
 from tinynet.ops import exports as _exports
 from tinynet.random import Generator, get_rng_state, manual_seed, set_rng_state
-from tinynet.tensor import Tensor
+from tinynet.tensor import Tensor, set_printoptions
 
 globals().update(_exports)
 autograd.Function = function.Function

@@ -43,6 +43,7 @@ from tinynet.random import get_rng_state as get_rng_state
 from tinynet.random import manual_seed as manual_seed
 from tinynet.random import set_rng_state as set_rng_state
 from tinynet.tensor import Tensor as Tensor
+from tinynet.tensor import set_printoptions as set_printoptions
 from tinynet import backends as backends
 from tinynet import bench as bench
 from tinynet import check as check

@@ -25,6 +25,9 @@ from tinynet import arrays
 from tinynet.arrays import Array
 from tinynet.errors import GraphError, ShapeError, at_op, describe, foreseen
 from tinynet.grad_mode import enable_grad, is_grad_enabled
+from tinynet.grad_mode import inference_mode as inference_mode  # PyTorch's path to the switches
+from tinynet.grad_mode import no_grad as no_grad
+from tinynet.grad_mode import set_grad_enabled as set_grad_enabled
 from tinynet.tensor import Tensor, raw
 
 clock = itertools.count()

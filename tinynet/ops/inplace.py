@@ -106,7 +106,8 @@ _IN_PLACE = """
     round floor ceil remainder floor_divide masked_fill scatter scatter_add index_add
     rsqrt trunc frac sign tan asin acos atan sinh cosh erf exp2 expm1 log1p log2 log10 fmod
     tril triu cumsum cumprod addcmul addcdiv addmm baddbmm clamp_min clamp_max nan_to_num
-    logical_not scatter_reduce index_fill index_copy index_put
+    logical_not logical_and logical_or bitwise_and bitwise_or eq ne lt le gt ge
+    scatter_reduce index_fill index_copy index_put
 """
 for _name in _IN_PLACE.split():
     _function = in_place(exports[_name])
