@@ -253,6 +253,65 @@ def test_fill_diagonal() -> None:
         tn.zeros(3).fill_diagonal_(1)
 
 
+# -- on a GPU --------------------------------------------------------------------------------------
+
+# Each call gets a matrix (3, 4), and functions to make whole numbers on its device.
+ON_CUPY: dict[str, Any] = {
+    "entry by entry": lambda x, ids: (
+        tn.addcmul(x, x, x, value=2) + tn.addcdiv(x, x, x * x + 1) + x.clamp_min(0).clamp_max(1)
+    ),
+    "replaced": lambda x, ids: (
+        tn.nan_to_num(tn.where(x > 0, x, tn.nan), 1.0) + tn.xlogy(x > 0, x.exp())
+    ),
+    "powers": lambda x, ids: tn.matrix_power(x[:, :3], 3) + tn.matrix_power(x[:, :3], 0),
+    "along": lambda x, ids: tn.diff(x, dim=1).sum() + tn.trapezoid(x) + tn.cov(x) + tn.cdist(x, x),
+    "moments": lambda x, ids: sum(tn.var_mean(x, 1)) + sum(x.aminmax(dim=1)) + tn.corrcoef(x).sum(),
+    "cross": lambda x, ids: tn.cross(x, x.flip(1), dim=0) + x.dist(x * 2),
+    "order": lambda x, ids: x.median(1).values + x.quantile(tn.tensor([0.3]), 1) + x.kthvalue(2)[0],
+    "arranged": lambda x, ids: tn.block_diag(x, x.rot90()) + tn.diagflat(x[0]).sum(),
+    "windows": lambda x, ids: (
+        x.unfold(1, 2, 1).sum(-1) + sum(t.sum() for t in x.tensor_split(3, 1))
+    ),
+    "scatter": lambda x, ids: (
+        x.scatter_reduce(1, ids([[0, 0, 1, 1]]), x * 2, "prod")
+        + x.scatter(1, ids([[0, 0]]), 3.0, reduce="add")
+        + x.scatter_reduce(0, ids([[1, 1, 1, 1]]), x, "mean")
+    ),
+    "index": lambda x, ids: (
+        x.index_fill(1, ids([0, 2]), 5.0)
+        + x.index_put((ids([0, 0]), ids([1, 1])), x[0, :2], accumulate=True)
+        + x.index_copy(0, ids([2]), x[:1])
+    ),
+    "in place": lambda x, ids: (x * 1).unsqueeze_(0).squeeze_(0).fill_diagonal_(0.0).tril_(),
+    "layers": lambda x, ids: nn.functional.hardswish(x) + nn.functional.softshrink(x),
+    "losses": lambda x, ids: nn.functional.multi_margin_loss(x, ids([0, 3, 1])) + 0 * x.sum(),
+}
+
+
+@pytest.mark.parametrize("name", ON_CUPY)
+def test_the_surface_on_a_gpu(cupy: Any, name: str) -> None:
+    values, results = np.random.default_rng(0).standard_normal((3, 4)), []
+    for device in ("cpu", "cuda"):
+        x = tn.tensor(values, device=device, requires_grad=True)
+        y = ON_CUPY[name](x, lambda data, device=device: tn.tensor(data, device=device))
+        y.sum().backward()
+        assert y.device == device if device == "cpu" else y.is_cuda
+        assert x.grad is not None
+        results.append([y.detach().cpu().numpy(), x.grad.cpu().numpy()])
+    for expected, found in zip(*results, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_counting_on_a_gpu(cupy: Any) -> None:
+    found = []
+    for device in ("cpu", "cuda"):
+        x = tn.tensor([2, 2, 0, 5, 5, 5], device=device)
+        y = [x.bincount(), tn.bucketize(x, x.sort()[0]), tn.isin(x, x[:1]), x.argwhere()]
+        y += [*tn.unique_consecutive(x, True, True), x.double().histc(3)]
+        found.append([v.cpu().tolist() for v in y])
+    assert found[0] == found[1]
+
+
 # -- mistakes --------------------------------------------------------------------------------------
 
 X = tn.arange(6.0).reshape(2, 3)

@@ -11,6 +11,7 @@ import numpy as np
 
 from tinynet import arrays
 from tinynet.errors import ArgumentError, ShapeError, describe
+from tinynet.ops.creation import eye, ones
 from tinynet.ops.elementwise import clamp, isnan, logical_not
 from tinynet.ops.linalg import inv, vector_norm
 from tinynet.ops.pieces import narrow, roll
@@ -282,7 +283,7 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     if input.ndim > 2:
         raise ShapeError("cov: rows of observations are expected", got=describe(input))
     x = np.reshape(input, (-1, input.shape[-1]) if input.ndim else (1, 1))
-    counts = np.ones(x.shape[1], x.dtype, like=x) if fweights is None else fweights
+    counts = ones(x.shape[1], dtype=x.dtype, device=x.device) if fweights is None else fweights
     w = counts if aweights is None else counts * aweights
     total = sum_(w)
     x = x - sum_(x * w, 1, keepdim=True) / total
@@ -327,9 +328,8 @@ def matrix_power(input: Any, n: int) -> Any:
         raise ArgumentError("matrix_power: n is a whole number", got=repr(n))
     if n < 0:
         input, n = inv(input), -n
-    result = np.broadcast_to(
-        np.eye(input.shape[-1], dtype=input.dtype, like=input), tuple(input.shape)
-    )
+    one = eye(input.shape[-1], dtype=input.dtype, device=input.device)
+    result = np.broadcast_to(one, tuple(input.shape))
     while n:
         if n % 2:
             result = matmul(result, input)

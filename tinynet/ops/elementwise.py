@@ -387,7 +387,7 @@ def _where(condition: Any, input: Any = None, other: Any = None) -> Any:
         return tuple(Tensor(i) for i in np.nonzero(condition.array))
     if not isinstance(input, Tensor) and not isinstance(other, Tensor):  # numbers have no dtype yet
         dtype = arrays.result_type(input, other)
-        input = Tensor(np.full((), input, dtype, like=condition.array))
+        input = Tensor(np.zeros((), dtype, like=condition.array) + input)
     return where(condition, input, other)
 
 

@@ -252,7 +252,7 @@ def _scatter(
     if reduce is not None:
         if reduce not in ("add", "multiply"):
             raise ArgumentError("scatter: no such reduce", expected="add, multiply", got=reduce)
-        source = source if isinstance(source, Tensor) else np.full(index.shape, source, like=input)
+        source = source if isinstance(source, Tensor) else np.zeros_like(index) + source
         return _gathered(input, places, source, add if reduce == "add" else mul, True)
     return _kept(put(input, source, index=places), input, source)
 
@@ -329,8 +329,8 @@ def scatter_reduce(
     y = _gathered(input, places, source, steps[reduce], include_self)
     if reduce != "mean":
         return y
-    ones = np.ones(places[axis_of(dim, input.ndim)].shape, input.dtype, like=y)
-    count = scatter(ones, index=places, shape=tuple(input.shape)) + int(include_self)
+    one = np.zeros_like(source.detach()) + 1
+    count = scatter(one, index=places, shape=tuple(input.shape)) + int(include_self)
     return y / np.maximum(count, 1) if is_floating(input.dtype) else y // np.maximum(count, 1)
 
 

@@ -215,9 +215,9 @@ def unique_consecutive(
     x = np.ravel(raw(input)) if dim is None else np.moveaxis(raw(input), dim, 0)
     n = x.shape[0]
     differs = (x[1:] != x[:-1]).any(tuple(range(1, x.ndim)))
-    first = np.concatenate([np.ones(min(n, 1), bool, like=differs), differs])
+    first = np.concatenate([np.zeros(min(n, 1), bool, like=differs) | True, differs])
     starts = np.flatnonzero(first)
-    counts = np.diff(np.concatenate([starts, np.full(1, n, like=starts)]))
+    counts = np.diff(np.concatenate([starts, np.zeros(1, starts.dtype, like=starts) + n]))
     inverse = (np.cumsum(first) - 1).reshape(input.shape if dim is None else -1)
     values = x[first] if dim is None else np.moveaxis(x[first], 0, dim)
     wanted = [(values, True), (inverse, return_inverse), (counts, return_counts)]
