@@ -65,6 +65,7 @@ def test_without_a_gpu_programs_stay_on_the_cpu(monkeypatch: pytest.MonkeyPatch)
     device = tn.device("cuda" if tn.cuda.is_available() else "cpu")
     assert nn.Linear(2, 1).to(device, non_blocking=True)(tn.ones(2).to(device)).device == "cpu"
     assert not tn.backends.cudnn.is_available()
+    assert tn.accelerator.current_accelerator() is None
 
 
 # -- types -----------------------------------------------------------------------------------------
@@ -187,6 +188,32 @@ def test_relu_may_overwrite_what_a_linear_layer_gave() -> None:
         gradients.append([p.grad.numpy().copy() for p in model.parameters()])
     for a, b in zip(*gradients, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_the_graph_can_be_walked() -> None:
+    w = tn.ones(2, requires_grad=True)
+    y = (w * 3).sum()
+    assert y.grad_fn.next_functions[0][0].name == "MulBackward"
+    assert y.grad_fn.next_functions[0][0].next_functions[0] == (w, 0)
+    assert y.grad_fn.next_functions[0][0].next_functions[1] == (None, 0)
+
+
+def test_checkpoint_takes_pytorchs_switch() -> None:
+    x = tn.ones(2, requires_grad=True)
+    tn.utils.checkpoint.checkpoint(lambda x: x * x, x, use_reentrant=False).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [2, 2]
+
+
+def test_seeds_are_told() -> None:
+    tn.manual_seed(42)
+    assert tn.initial_seed() == 42
+    source = tn.Generator()
+    assert source.initial_seed() == source.initial_seed()
+    assert source.seed() != source.seed()
+    seed = source.seed()
+    a = source.random((3,))
+    np.testing.assert_array_equal(a, tn.Generator().manual_seed(seed).random((3,)))
 
 
 def test_what_saves_its_output_still_refuses() -> None:

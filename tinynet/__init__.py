@@ -12,7 +12,7 @@ The map, in reading order. Each room holds one kind of thing.
     data/ train/                  sets and loaders; the loop
     check/ plot/                  is it right? what does it look like?
     bench/ tour cli               what a sceptic and a visitor type
-    utils/ cuda backends          doors to PyTorch's paths
+    utils/ cuda                   doors to PyTorch's paths; so are accelerator and backends
 
 >>> import tinynet as tn
 >>> x = tn.tensor([1.0, 2.0], requires_grad=True)
@@ -55,7 +55,7 @@ from tinynet.grad_mode import (
     set_grad_enabled,
 )
 from tinynet.ops import exports as _exports
-from tinynet.random import Generator, get_rng_state, manual_seed, set_rng_state
+from tinynet.random import Generator, get_rng_state, initial_seed, manual_seed, set_rng_state
 from tinynet.tensor import Tensor, set_printoptions
 
 globals().update(_exports)
@@ -67,6 +67,7 @@ Size = tuple  # of which shapes are made
 __version__ = "0.1.0"
 
 _ROOMS = (
+    "accelerator",
     "backends",
     "bench",
     "check",

@@ -54,6 +54,11 @@ class Node:
         """What was recorded, in PyTorch's style: `MulBackward`."""
         return type(self).__name__.strip("_").replace("Node", "Backward")
 
+    @property
+    def next_functions(self) -> tuple[tuple[Edge | None, int], ...]:
+        """Where the gradient of each input goes, in PyTorch's form: pairs with a 0."""
+        return tuple((edge, 0) for edge in self.edges or ())
+
     def gradients(self, g: Any, wanted: Sequence[Edge | None], create_graph: bool) -> Sequence[Any]:
         """dL/dinput for each input, given g = dL/doutput; None where no edge in `wanted` asks for
         it.
