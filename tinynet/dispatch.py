@@ -108,6 +108,8 @@ class OpNode(Node):
         for edge, bits in zip(edges, op.reads, strict=False):
             if edge is not None:
                 needed |= bits
+        if op.derived and not any(_shows(x, y.array) for x in saved):
+            needed &= ~1  # so that relu_ may follow a linear layer
         kept: list[Any] = []
         versions: list[tuple[list[int], int]] = []
         bit = 1
@@ -199,6 +201,11 @@ class OpNode(Node):
         )
 
 
+def _shows(x: Any, y: Array) -> bool:
+    """Whether what was saved is memory of the output."""
+    return x is y or (arrays.is_array(x) and bool(np.may_share_memory(x, y)))
+
+
 def _at(array: Array, edge: Edge) -> Tensor:
     """A Tensor of these values whose gradient goes to `edge`."""
     if isinstance(edge, Tensor):
@@ -242,6 +249,8 @@ def _promote(op: Op, inputs: tuple[Any, ...], values: Sequence[Any]) -> tuple[An
     dtype = arrays.result_type(*values[op.masks :])
     if op.promote == "float" and not arrays.is_floating(dtype):
         dtype = arrays.get_default_dtype()
+    elif op.promote == "number" and dtype == arrays.bool_:
+        dtype = arrays.int64
     return (*inputs[: op.masks], *(cast(x, dtype) for x in inputs[op.masks :]))
 
 

@@ -18,6 +18,8 @@ from tinynet.derivations import cross_entropy as _cross_entropy
 from tinynet.derivations.reduction import check_classes, classes_of, reduce, sizes_of
 from tinynet.errors import ArgumentError, ShapeError, describe
 from tinynet.nn.functional.activations import log_softmax, logsigmoid, relu
+from tinynet.ops.indexing import take_along_dim
+from tinynet.ops.linalg import vector_norm
 from tinynet.tensor import Tensor, raw
 
 # -- classes ---------------------------------------------------------------------------------------
@@ -222,7 +224,7 @@ def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool
     """
     batch = reduction == "batchmean"
     y = kl.op(input, target, log_target=log_target, reduction="sum" if batch else reduction)
-    return y / input.shape[0] if batch else y
+    return y / input.shape[0] if batch and input.ndim else y
 
 
 def poisson_nll_loss(
@@ -343,4 +345,92 @@ def margin_ranking_loss(
     tensor(2.)
     """
     losses = relu(margin - target * (input1 - input2))
+    return reduce(losses, math.prod(losses.shape), reduction)
+
+
+def pairwise_distance(
+    x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+) -> Any:
+    """The p-norm of x1 − x2 + eps along the last axis; eps keeps the gradient finite at 0.
+
+    >>> import tinynet as tn
+    >>> pairwise_distance(tn.tensor([[3.0, 4.0]]), tn.zeros(1, 2))
+    tensor([5.0000])
+    """
+    return vector_norm(x1 - x2 + eps, p, -1, keepdim)
+
+
+def triplet_margin_loss(
+    anchor: Any,
+    positive: Any,
+    negative: Any,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-6,
+    swap: bool = False,
+    *,
+    reduction: str = "mean",
+) -> Any:
+    """max(d(anchor, positive) − d(anchor, negative) + margin, 0), d the p-norm distance.
+
+    With `swap` the negative counts from the anchor or the positive, whichever is nearer.
+
+    >>> import tinynet as tn
+    >>> a, b, c = (tn.tensor([[x, 0.0]]) for x in (0.0, 1.0, 3.0))
+    >>> triplet_margin_loss(a, c, b)
+    tensor(3.)
+    """
+    near = pairwise_distance(anchor, positive, p, eps)
+    far = pairwise_distance(anchor, negative, p, eps)
+    if swap:
+        far = np.minimum(far, pairwise_distance(positive, negative, p, eps))
+    losses = relu(margin + near - far)
+    return reduce(losses, math.prod(losses.shape), reduction)
+
+
+def soft_margin_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
+    """log(1 + e^(−target · input)), targets being 1 and −1.
+
+    >>> import tinynet as tn
+    >>> soft_margin_loss(tn.tensor([0.0, 9.0]), tn.tensor([1.0, -1.0]), reduction="none")
+    tensor([0.6931, 9.0001])
+    """
+    _same_shape(input, target)
+    losses = -logsigmoid(target * input)
+    return reduce(losses, math.prod(losses.shape), reduction)
+
+
+def multilabel_soft_margin_loss(
+    input: Any, target: Any, weight: Any = None, *, reduction: str = "mean"
+) -> Any:
+    """Binary cross-entropy of each class, averaged over the classes along the last axis."""
+    _same_shape(input, target)
+    losses = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
+    losses = (losses if weight is None else losses * weight).mean(-1)
+    return reduce(losses, math.prod(losses.shape), reduction)
+
+
+def multi_margin_loss(
+    input: Any,
+    target: Any,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Any = None,
+    *,
+    reduction: str = "mean",
+) -> Any:
+    """Σ_{i≠t} max(margin − x_t + x_i, 0)^p / C: the score of class t is to lead by the margin.
+
+    Shapes: input (n, C) and target (n,), or (C,) and (). `weight` (C,) is that of the true class.
+
+    >>> import tinynet as tn
+    >>> multi_margin_loss(tn.tensor([0.0, 3.0, 2.5]), tn.tensor(1))
+    tensor(0.1667)
+    """
+    input = input if input.ndim else np.reshape(input, (1,))
+    true = np.expand_dims(target, -1)
+    behind = relu(margin - take_along_dim(input, true, -1) + input) ** p
+    others = true != Tensor(np.arange(input.shape[-1], like=raw(target)))
+    losses = np.where(others, behind, 0) / input.shape[-1]
+    losses = (losses if weight is None else losses * np.expand_dims(weight[target], -1)).sum(-1)
     return reduce(losses, math.prod(losses.shape), reduction)
