@@ -38,13 +38,13 @@ from tinynet.grad_mode import inference_mode as inference_mode
 from tinynet.grad_mode import is_grad_enabled as is_grad_enabled
 from tinynet.grad_mode import no_grad as no_grad
 from tinynet.grad_mode import set_grad_enabled as set_grad_enabled
+from tinynet.printing import set_printoptions as set_printoptions
 from tinynet.random import Generator as Generator
 from tinynet.random import get_rng_state as get_rng_state
 from tinynet.random import initial_seed as initial_seed
 from tinynet.random import manual_seed as manual_seed
 from tinynet.random import set_rng_state as set_rng_state
 from tinynet.tensor import Tensor as Tensor
-from tinynet.tensor import set_printoptions as set_printoptions
 from tinynet import accelerator as accelerator
 from tinynet import backends as backends
 from tinynet import bench as bench
