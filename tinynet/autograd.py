@@ -188,7 +188,7 @@ def propagate(
                     continue
                 sums[edge] = d
                 if d is g:  # handed on, by one that had it for itself alone
-                    held = len(edges) > 1 or node in borrowed or node in ends or node.hooks
+                    held = len(edges) > 1 or node in borrowed or node in ends or bool(node.hooks)
                 else:
                     held = getattr(d, "base", None) is not None
                 if held:
