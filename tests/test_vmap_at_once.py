@@ -665,6 +665,15 @@ def test_buffers_gradients_and_leaves_of_the_outside() -> None:
 
     by_loop(lambda: vmap(leaf)(x))
 
+    for change in (lambda v: setattr(w, "data", v), lambda v: setattr(w, "grad", v)):
+        by_loop(lambda change=change: vmap(lambda v: v if change(v) else v * 1)(x))
+        assert w.grad is None or isinstance(w.grad.array, np.ndarray)
+        assert isinstance(w.array, np.ndarray)
+    w.grad, before = tn.ones(2, dtype=tn.float64), w.detach().clone()
+    step = tn.optim.SGD([w], lr=1.0).step
+    vmap(lambda v: v if step() else v * 1)(x)
+    same(w.detach(), before - 3)
+
     def leaf_of_a_batch(v: Any) -> Any:
         own = v.clone().requires_grad_()
         (own * own).sum().backward()

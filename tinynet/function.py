@@ -18,7 +18,6 @@ import numpy as np
 
 from tinynet import arrays
 from tinynet.autograd import AliasNode, Edge, Node, edge_of, place
-from tinynet.crossing import alike
 from tinynet.dispatch import cast
 from tinynet.errors import DTypeError, InPlaceError, RuleError, describe
 from tinynet.grad_mode import enable_grad, is_grad_enabled, no_grad
@@ -143,7 +142,6 @@ class Function:
 
 def _apply(function: type[Function], inputs: tuple[Any, ...], **told: Any) -> Any:
     """Run forward on a new context, on which stands what it was told."""
-    inputs = alike(*inputs)
     edges = [edge_of(x) if is_grad_enabled() else None for x in inputs]
     ctx = Context(function.__name__, tuple(e is not None for e in edges))
     ctx.__dict__.update(told)

@@ -127,7 +127,6 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
-        once_for_all("a new leaf", self.array)
         if wanted and not arrays.is_floating(self.dtype):
             raise DTypeError(
                 "only floating-point tensors can require gradients: a derivative needs small steps",

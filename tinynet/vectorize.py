@@ -68,7 +68,7 @@ def vmap(func: Function, in_dims: Any = 0, out_dims: Any = 0) -> Function:
     - asks for a value in which the examples differ: `if x > 0`, `x.item()`, `x[x > 0]`,
     - draws random numbers (anew for each example), or uses `checkpoint`, which records their state,
     - changes in place what stands outside of it, or a part of its argument,
-    - differentiates by a leaf outside (`backward`), or makes a leaf that no example has part in,
+    - differentiates by a leaf that is not made of its arguments (`backward`),
     - looks up class weights, or lets a gradient out through an `autograd.Function` or a hook.
 
     So how often it runs is not promised: a function that keeps something for its next call, or
