@@ -11,9 +11,10 @@ biases are not one: p_t = W_ih x_t + b_ih and q_t = W_hh h_{t−1} + b_hh, each 
 in r and z, but as p^n + r ⊙ q^n in n.
 
 Derivation. h_t reaches the loss through the output (g_t), through q_{t+1}, and directly through
-h_{t+1}, where it is multiplied by z_{t+1}:
+h_{t+1}, where it is multiplied by z_{t+1}. In the arrays each sequence is a row, and W_hhᵀ q̄ is
+q̄ W_hh:
 
-    h̄_t = g_t + W_hhᵀ q̄_{t+1} + h̄_{t+1} ⊙ z_{t+1}
+    h̄_t = g_t + q̄_{t+1} W_hh + h̄_{t+1} ⊙ z_{t+1}
 
 The last line of the definition gives n̄_t = h̄_t ⊙ (1 − z_t) and z̄_t = h̄_t ⊙ (h_{t−1} − n_t). With
 tanh′ = 1 − n² and σ′ = σ (1 − σ),

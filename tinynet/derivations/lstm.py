@@ -13,9 +13,10 @@ W_hh h_{t−1} + b_hh, of which i_t, f_t, u_t, o_t are σ, σ, tanh, σ of a qua
 
 Derivation. The loss sees h_t through the output and through a_{t+1}; it sees c_t through the output
 (c's are part of it), through h_t, and through c_{t+1}, where c_t is multiplied by f_{t+1}. Two
-gradients are carried from t = T down to 1:
+gradients are carried from t = T down to 1 (in the arrays each sequence is a row, and W_hhᵀ ā is
+ā W_hh):
 
-    h̄_t = g^h_t + W_hhᵀ ā_{t+1}
+    h̄_t = g^h_t + ā_{t+1} W_hh
     c̄_t = g^c_t + h̄_t ⊙ o_t ⊙ (1 − tanh² c_t) + c̄_{t+1} ⊙ f_{t+1}
 
 Each line of the definition is then differentiated entry by entry, with σ′ = σ (1 − σ) and

@@ -8,9 +8,10 @@ can be exchanged. Their gradients are equal.)
 
 Derivation. Write a_t for what σ is applied to. The loss sees h_t in two ways: directly, through
 the output, with the gradient g_t that arrives from above; and through the next state, which is
-made of it. So the total h̄_t = ∂L/∂h_t is a sum of two terms, and the second needs h̄_{t+1}:
+made of it. So the total h̄_t = ∂L/∂h_t is a sum of two terms, and the second needs h̄_{t+1}. In the
+arrays each sequence is a row, and W_hhᵀ ā is ā W_hh:
 
-    h̄_t = g_t + W_hhᵀ ā_{t+1}        (ā_{T+1} = 0)       (N, H) = (N, H) + (N, H)(H, H)
+    h̄_t = g_t + ā_{t+1} W_hh         (ā_{T+1} = 0)       (N, H) = (N, H) + (N, H)(H, H)
     ā_t = h̄_t ⊙ σ′(a_t)                                  tanh′ = 1 − h_t², relu′ = [h_t > 0]
 
 Forward runs t upwards, backward runs it downwards: this is all that "through time" means. What
@@ -126,7 +127,7 @@ def backward(
 ) -> tuple[Any, ...]:
     """h̄_t = g_t + ā_{t+1} W_hh and ā_t = h̄_t ⊙ σ′(a_t), from the last step to the first."""
     x, W_ih, W_hh, y, before, runs, biased = saved
-    slope = chosen(runs, 1 - y * y if nonlinearity == "tanh" else y > 0, 0)
+    slope = chosen(runs, 1 - y * y if nonlinearity == "tanh" else y > 0, False)
     da, dh = np.empty_like(y), 0
     for t in steps(x.shape[0], not reverse):
         dh = g[t] + dh
