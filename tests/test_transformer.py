@@ -289,8 +289,9 @@ def test_a_stack_owns_its_layers() -> None:
     first.linear1.weight.data[...] = 0
     assert second.linear1.weight.any()
     assert layer.linear1.weight.any()
-    assert stack.num_layers == 3
     assert stack.norm is None
+    model, x = encoder(), normal(2, 5, 6)
+    same(model(x), model.norm(model.layers[1](model.layers[0](x))))
 
 
 def test_the_whole_starts_xavier() -> None:
