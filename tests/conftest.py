@@ -13,8 +13,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("MPLBACKEND", "Agg")
-# Its doctests could not even be collected without PyTorch, which it imports at the top.
-collect_ignore = [] if importlib.util.find_spec("torch") else ["operator_samples.py"]
+# Their doctests could not even be collected without PyTorch, which they import at the top.
+_ON_TORCH = ["module_samples.py", "operator_samples.py", "pytorch_samples.py"]
+collect_ignore_glob = ["torch_programs/*"]  # programs, not tests: test_torch_programs runs them
+collect_ignore = [] if importlib.util.find_spec("torch") else _ON_TORCH
 
 _SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("quick", max_examples=20, derandomize=True, database=None, **_SHARED)

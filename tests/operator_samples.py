@@ -11,35 +11,33 @@ name too.
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
-import random
 import sys
-import types
-import unittest
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import torch
+from pytorch_samples import (
+    Reasons,
+    SampleInput,
+    Tally,
+    Twins,
+    call,
+    failure,
+    listed,
+    op_db,
+    repeatable,
+    results_differ,
+    table,
+    total_of,
+)
 
 import tinynet as tn
 from tinynet.ops.public import exports
-
-if importlib.util.find_spec("expecttest") is None:
-    # PyTorch's test helpers derive a class from it when they are imported; no more is needed here.
-    sys.modules["expecttest"] = types.ModuleType("expecttest")
-    sys.modules["expecttest"].TestCase = unittest.TestCase  # type: ignore[attr-defined]
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from torch.testing._internal.common_methods_invocations import op_db
-    from torch.testing._internal.opinfo.core import SampleInput
-
-RTOL, ATOL = 1e-6, 1e-10
 
 # -- one call --------------------------------------------------------------------------------------
 
@@ -55,83 +53,17 @@ class Case:
     sample: SampleInput
 
     @property
+    def drawn(self) -> bool:
+        """Whether its values are random, or what the memory held: then shapes and dtypes count."""
+        given = self.sample.kwargs
+        p = given.get("dropout_p", given.get("p", 0.5) if "dropout" in self.op else 0)
+        return self.op in UNSET or (given.get("training", True) and p not in (0, 1))
+
+    @property
     def text(self) -> str:
         """The call as one would write it, shapes in place of tensors."""
-        given = [_shown(x) for x in (self.sample.input, *self.sample.args)]
-        given += [f"{k}={_shown(v)}" for k, v in self.sample.kwargs.items()]
-        return f"{self.op}({', '.join(given)}) [{self.form}]"
-
-
-def _shown(x: Any) -> str:
-    if isinstance(x, torch.Tensor):
-        return f"{str(x.dtype).removeprefix('torch.')}{tuple(x.shape)}"
-    if isinstance(x, list | tuple) and not isinstance(x, torch.Size):
-        return f"[{', '.join(map(_shown, x))}]"
-    return repr(x)
-
-
-class Twins:
-    """tinynet's counterparts of PyTorch's arguments; of each tensor there is one."""
-
-    def __init__(self) -> None:
-        self.pairs: dict[int, tuple[torch.Tensor, tn.Tensor]] = {}
-
-    def of(self, x: Any) -> Any:
-        if isinstance(x, torch.Tensor):
-            if id(x) not in self.pairs:
-                twin = tn.from_numpy(np.array(x.detach().numpy()))
-                self.pairs[id(x)] = (x, twin.requires_grad_(x.requires_grad))
-            return self.pairs[id(x)][1]
-        if isinstance(x, list | tuple):
-            return [self.of(v) for v in x] if isinstance(x, list) else tuple(map(self.of, x))
-        if isinstance(x, dict):  # the only layout is no argument of tinynet's
-            return {k: self.of(v) for k, v in x.items() if v is not torch.strided}
-        if isinstance(x, slice):
-            return slice(*(self.of(v) for v in (x.start, x.stop, x.step)))
-        if isinstance(x, torch.dtype):
-            return np.dtype(str(x).removeprefix("torch."))
-        return str(x) if isinstance(x, torch.device) else x
-
-    def gradients(self, theirs: list[Any], ours: list[Any]) -> Iterator[tuple[Any, Any]]:
-        """For each input that requires a gradient, what both sides give for one cotangent."""
-        inputs = [pair for pair in self.pairs.values() if pair[0].requires_grad]
-        outputs = [pair for pair in zip(theirs, ours, strict=True) if hasattr(pair[0], "grad_fn")]
-        if not inputs:
-            return
-        rng, found = np.random.default_rng(0), []
-        drawn = [np.asarray(rng.standard_normal(z.shape)).astype(z.dtype) for _, z in outputs]
-        for side, module in enumerate((torch, tn)):
-            known = [(pair[side], g) for pair, g in zip(outputs, drawn, strict=True)]
-            known = [(y, module.tensor(g)) for y, g in known if y.requires_grad]
-            x, y, g = [pair[side] for pair in inputs], [y for y, _ in known], [g for _, g in known]
-            found.append(module.autograd.grad(y, x, g, allow_unused=True) if y else [None] * len(x))
-        for (x, _), a, b in zip(inputs, *found, strict=True):
-            zero = torch.zeros_like(x)  # None stands for it
-            yield (zero if a is None else a), tn.from_numpy(zero.numpy()) if b is None else b
-
-
-def leaves(x: Any) -> list[Any]:
-    """The tensors and numbers in nested tuples and lists."""
-    if isinstance(x, list | tuple):
-        return [leaf for v in x for leaf in leaves(v)]
-    return [x]
-
-
-def difference(a: Any, b: Any, free: bool = False) -> str:
-    """In words, how PyTorch's a and tinynet's b differ; nothing if they do not. With `free`, their
-    values may.
-    """
-    if not isinstance(a, torch.Tensor) or not isinstance(b, tn.Tensor):
-        same = type(a) is type(b) and (a == b or (a != a and b != b))
-        return "" if same else f"{a!r} is not {b!r}"
-    expected, found = a.detach().resolve_conj().resolve_neg().numpy(), b.detach().numpy()
-    if expected.shape != found.shape or expected.dtype != found.dtype:
-        return f"{expected.shape} {expected.dtype} is not {found.shape} {found.dtype}"
-    close = np.isclose(found, expected, RTOL, ATOL, equal_nan=True)
-    if free or close.all():
-        return ""
-    at = tuple(int(k) for k in np.argwhere(~close)[0])
-    return f"at {at}, {expected[at]} is not {found[at]}"
+        sample = self.sample
+        return f"{call(self.op, (sample.input, *sample.args), sample.kwargs)} [{self.form}]"
 
 
 def run(case: Case) -> str | None:
@@ -148,34 +80,29 @@ def run(case: Case) -> str | None:
     try:
         args = twins.of((sample.input, *sample.args))
         with np.errstate(all="ignore"):
-            theirs, ours = leaves(y), leaves(case.ours(*args, **twins.of(sample.kwargs)))
-            if len(theirs) != len(ours):
-                return f"{len(theirs)} outputs are not {len(ours)}"
-            free = case.op in UNSET
-            for a, b in zip(theirs, ours, strict=True):
-                if found := difference(a, b, free):
-                    return f"value: {found}"
-            for i, (a, b) in enumerate(() if free else twins.gradients(theirs, ours)):
-                if found := difference(a, b):
-                    return f"gradient {i}: {found}"
-    except Exception as error:  # any failure of tinynet's is a finding to be listed
-        return f"{type(error).__name__}: {str(error).splitlines()[0]}"
-    return ""
+            z = case.ours(*args, **twins.of(sample.kwargs))
+            return results_differ(y, z, twins, free=case.drawn)
+    except Exception as error:
+        return failure(error)
 
 
 # -- all calls -------------------------------------------------------------------------------------
 
-# Their values are drawn, or are what the memory held: shape and dtype are compared.
+# Their values are drawn, or are what the memory held.
 UNSET = {"empty", "empty_like", "bernoulli", "multinomial", "normal", "rand_like", "randint"}
-UNSET |= {"randint_like", "randn", "randn_like"}
+UNSET |= {"randint_like", "randn", "randn_like", "new_empty"}
 
 # Where PyTorch's table calls an operator, or a variant of it, in a way of its own.
 ADAPTED: dict[str, Callable[..., Any]] = {
     "einsum": lambda tensors, equation: tn.einsum(equation, tensors),
     "where": lambda x, condition, other: tn.where(condition, x, other),
-    "nn.functional.embedding": lambda weight, ids, **k: tn.nn.functional.embedding(
-        ids, weight, **k
-    ),
+    **{
+        f"nn.functional.{name}": lambda weight, ids, name=name, **k: getattr(
+            tn.nn.functional, name
+        )(ids, weight, **k)
+        for name in ("embedding", "embedding_bag")
+        if hasattr(tn.nn.functional, name)
+    },
     "T": lambda x: x.T,
     "mT": lambda x: x.mT,
     "zero_": lambda x: x.clone().zero_(),
@@ -223,14 +150,11 @@ def forms(info: Any) -> Iterator[tuple[str, Any, Any]]:
 
 def samples(info: Any) -> list[SampleInput]:
     """PyTorch's calls of an operator, the same each time."""
-    kinds = [torch.float64, torch.int64, torch.bool]
+    kinds = [torch.float64, torch.int64, torch.bool, torch.float32]
     dtype = next((d for d in kinds if d in info.dtypes), None)
     if dtype is None:
         return []
-    torch.manual_seed(0)
-    tn.manual_seed(0)
-    np.random.seed(0)  # noqa: NPY002  PyTorch's lists draw from NumPy's and Python's generators
-    random.seed(0)
+    repeatable()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tracked = info.supports_autograd and dtype is torch.float64
@@ -303,6 +227,21 @@ _NAMED = """
     glu mish prelu dropout mse_loss l1_loss smooth_l1_loss huber_loss cross_entropy nll_loss
     binary_cross_entropy binary_cross_entropy_with_logits kl_div hinge_embedding_loss
     cosine_similarity cosine_embedding_loss embedding normalize
+    conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d unfold pixel_shuffle
+    pixel_unshuffle
+    max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d
+    adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d max_unpool1d
+    max_unpool2d interpolate upsample_nearest upsample_bilinear
+    cosine_similarity cosine_embedding_loss embedding embedding_bag normalize
+    batch_norm layer_norm group_norm instance_norm rms_norm local_response_norm
+"""
+# What layers compute, counted among the named once it is there.
+_LAYERS = """
+    conv1d conv2d conv_transpose1d conv_transpose2d unfold fold interpolate pixel_shuffle
+    max_pool1d max_pool2d avg_pool1d avg_pool2d adaptive_avg_pool1d adaptive_avg_pool2d
+    adaptive_max_pool1d adaptive_max_pool2d
+    batch_norm layer_norm group_norm instance_norm rms_norm local_response_norm embedding_bag
+    scaled_dot_product_attention multi_head_attention_forward dropout2d alpha_dropout
 """
 
 
@@ -316,49 +255,45 @@ def in_full(name: str) -> str:
 
 
 NAMED = list(dict.fromkeys(map(in_full, _NAMED.split())))
+NAMED += [name for name in map(in_full, _LAYERS.split()) if name in NAMES]
 
 # -- the count -------------------------------------------------------------------------------------
 
 _FORMAT = "memory_format=: arrays are in row-major order here, or in whatever order views leave"
-_RANDOM = "random numbers of another generator"
+_CASTS = "bool byte char double float half int long short to"
 _SINGULAR = "needs singular values, for which there is no op"
 
 # (op, what stands in the call): why tinynet differs, knowingly.
-REASONS: dict[tuple[str, str], str] = {
+REASONS: Reasons = {
     **{
         (name, "memory_format"): _FORMAT
-        for name in ("bool", "double", "float", "half", "int", "long", "to")
+        for name in [
+            "bool",
+            "byte",
+            "char",
+            "double",
+            "float",
+            "half",
+            "int",
+            "long",
+            "short",
+            "to",
+        ]
     },
     **{("linalg.matrix_norm", f"), {p}, ["): _SINGULAR for p in ("'nuc'", "2", "-2")},
     **{("linalg.norm", p): _SINGULAR for p in ("'nuc'", "), 2, ", "), -2, ")},
     ("norm", "'nuc'"): _SINGULAR,
+    ("cov", "aweights=float32"): "the last digits of a gradient in float32",
     ("gather", "uint8(2, 0)"): "an empty index of another rank: its sizes are checked all the same",
     ("repeat_interleave", "output_size"): "output_size= spares a GPU from counting; here it counts",
     ("tensordot", "(1, 1, 1), float64(2, 1, 2)"): "a size of 1 meets 2: summed sizes must be equal",
-    **{("nn.functional.dropout", how): _RANDOM for how in ("p=0.5, training=True", "64()) [")},
+    ("nn.functional.batch_norm", "float64(0,), float64(0,)"): "an input without a channel axis",
 }
 
 
 def reason_of(text: str) -> str | None:
     """Why the call may differ, if the reason is listed."""
-    name = text.partition("(")[0]
-    return next((r for (op, part), r in REASONS.items() if op == name and part in text), None)
-
-
-@dataclass
-class Tally:
-    """What came of the calls of one operator."""
-
-    forms: Counter[str] = field(default_factory=Counter)
-    differ: list[tuple[str, str]] = field(default_factory=list)  # the call, and how
-
-    @property
-    def total(self) -> int:
-        return sum(self.forms.values())
-
-    @property
-    def good(self) -> int:
-        return self.total - len(self.differ)
+    return listed(text, REASONS)
 
 
 @cache
@@ -376,21 +311,13 @@ def tally(name: str) -> Tally:
 
 def count(names: Iterable[str]) -> tuple[int, int]:
     """How many calls of these operators agree, and how many there are."""
-    tallies = [tally(name) for name in names]
-    return sum(t.good for t in tallies), sum(t.total for t in tallies)
+    return total_of(map(tally, names))
 
 
 def main(names: list[str]) -> None:
-    """Print the table: op, calls that agree / all calls; why the others differ; the sums."""
-    torch.set_num_threads(1)
-    for name in names or NAMES:
-        found = tally(name)
-        print(f"{name:40} {found.good:5} / {found.total}")
-        for text, how in found.differ:
-            print(f"    {text}: {reason_of(text) or how}")
-    for title, group in {"all": NAMES, "of these, named in NAMED": NAMED}.items():
-        good, total = count(n for n in group if n in (names or NAMES))
-        print(f"{title:40} {good:5} / {total}   {good / max(total, 1):.2%}")
+    """Print the table."""
+    groups = {"all": NAMES, "of these, named in NAMED": NAMED}
+    table(names or NAMES, tally, reason_of, groups)
 
 
 if __name__ == "__main__":

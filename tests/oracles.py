@@ -8,10 +8,25 @@ pass itself is wrong. One file for each room, as in `tinynet/check/samples`.
 
 from __future__ import annotations
 
+import oracles_attention
+import oracles_convolution
 import oracles_losses
+import oracles_neurons
+import oracles_normalisation
+import oracles_pooling
 import oracles_primitives
+import oracles_recurrence
 
-ORACLES = {**oracles_primitives.ORACLES, **oracles_losses.ORACLES}
+ORACLES = {
+    **oracles_attention.ORACLES,
+    **oracles_convolution.ORACLES,
+    **oracles_losses.ORACLES,
+    **oracles_neurons.ORACLES,
+    **oracles_normalisation.ORACLES,
+    **oracles_pooling.ORACLES,
+    **oracles_primitives.ORACLES,
+    **oracles_recurrence.ORACLES,
+}
 
 # Analytic functions whose forward pass accepts complex arrays: their derivatives are also checked
 # by the complex step.
@@ -36,4 +51,5 @@ ANALYTIC = [
     *("asinh", "acosh", "atanh"),
     *("broadcast_to", "clone", "getitem", "scatter", "put", "matmul", "einsum", "where"),
     *("silu", "gelu_tanh"),
+    *("conv2d", "conv_transpose2d", "unfold", "fold"),
 ]

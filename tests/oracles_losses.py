@@ -60,6 +60,20 @@ def _nll(x: Any, t: Any, reduction: str, weight: Any, ignore_index: int) -> Any:
     return _reduced(losses, "sum") / math.fsum(weights[int(t[k])] for k in counted)
 
 
+def _soft_cross_entropy(x: Any, y: Any, weight: Any, reduction: str, label_smoothing: float) -> Any:
+    axis = min(1, x.ndim - 1)
+    C, shape = x.shape[axis], x.shape[:axis] + x.shape[axis + 1 :]
+    losses = np.full(shape, 0.0, dtype=object)
+    for k in np.ndindex(shape):
+        places = [(*k[:axis], c, *k[axis:]) for c in range(C)]
+        total = math.fsum(math.exp(x[place]) for place in places)
+        for c, place in enumerate(places):
+            target = y[place] + label_smoothing * (1 / C - y[place])
+            loss = target * math.log(total / math.exp(x[place]))
+            losses[k] += loss * (1 if weight is None else float(weight[c]))
+    return _reduced(losses, reduction)
+
+
 def _huber(d: float, delta: float) -> float:
     return d * d / 2 if abs(d) <= delta else delta * (abs(d) - delta / 2)
 
@@ -89,6 +103,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "cross_entropy": _cross_entropy,
     "bce": _bce,
     "nll": _nll,
+    "soft_cross_entropy": _soft_cross_entropy,
     "bernoulli": _pairs(_bernoulli),
     "mse": _pairs(lambda u, v: (u - v) ** 2),
     "mae": _pairs(lambda u, v: abs(u - v)),

@@ -8,9 +8,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import proofs_attention
+import proofs_convolution
 import proofs_losses
+import proofs_neurons
+import proofs_normalisation
+import proofs_pooling
+import proofs_recurrence
 
-ROOMS = (proofs_losses,)
+ROOMS = (
+    proofs_attention,
+    proofs_convolution,
+    proofs_losses,
+    proofs_neurons,
+    proofs_normalisation,
+    proofs_pooling,
+    proofs_recurrence,
+)
 PROOFS = [proof for room in ROOMS for proof in room.PROOFS]
 CASES = [case for room in ROOMS for case in room.CASES]
 

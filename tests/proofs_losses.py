@@ -19,11 +19,12 @@ from tinynet.derivations import (
     mae,
     mse,
     nll,
+    soft_cross_entropy,
     softmax,
 )
 
 PROOFS = (softmax, log_softmax, linear, cross_entropy, mse, bce, dropout)
-PROOFS += (nll, bernoulli, mae, huber, kl)
+PROOFS += (nll, bernoulli, mae, huber, kl, soft_cross_entropy)
 CASES = [
     case(softmax, normal(4, 3), axis=-1),
     case(softmax, normal(2, 3, 4), axis=1),
@@ -65,6 +66,16 @@ CASES = [
     *reductions(huber, normal(3, 4) * 2, normal(3, 4), delta=0.3),
     *reductions(kl, normal(3, 2), rng.random((3, 2))),
     *reductions(kl, normal(3, 2), normal(3, 2), log_target=True),
+    *reductions(soft_cross_entropy, normal(5, 4), rng.dirichlet(np.ones(4), 5)),
+    *reductions(soft_cross_entropy, normal(5), rng.random(5), label_smoothing=0.3),
+    *reductions(
+        soft_cross_entropy,
+        normal(2, 3, 4),
+        rng.random((2, 3, 4)),
+        weight=np.array([0.5, 2.0, 0.0]),
+        label_smoothing=0.1,
+    ),
+    case(soft_cross_entropy, normal(0, 3), normal(0, 3), reduction="sum"),
     case(dropout, normal(3, 4), rng.random((3, 4)) < 0.5, p=0.5),
     case(dropout, normal(3, 4), rng.random((3, 4)) < 0.5, p=0.2),
     case(dropout, normal(3), np.zeros(3, bool), p=1.0),
@@ -92,4 +103,5 @@ def peers(torch: Any) -> dict[str, Any]:
         "mae": F.l1_loss,
         "huber": F.huber_loss,
         "kl": F.kl_div,
+        "soft_cross_entropy": F.cross_entropy,
     }

@@ -80,6 +80,15 @@ def _class_body(tree: ast.Module) -> list[str]:
     return lines
 
 
+def _functions(tree: ast.Module) -> list[str]:
+    """The public functions that `tensor.py` itself defines."""
+    functions = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name[0] != "_"]
+    for node in functions:
+        node.body = [ast.Expr(ast.Constant(...))]
+        node.args.defaults = [ast.Constant(...) for _ in node.args.defaults]
+    return [ast.unparse(node).replace(":\n    ...", ": ...") for node in functions]
+
+
 def tensor_stub() -> str:
     """The text of tensor.pyi."""
     tree = ast.parse((PACKAGE / "tensor.py").read_text(encoding="utf-8"))
@@ -95,14 +104,14 @@ def tensor_stub() -> str:
     head = (
         "import builtins\nfrom collections.abc import Iterator, Sequence\n"
         "from typing import Any\n\n"
-        "import numpy as np\n\nfrom tinynet.arrays import Array\n"
+        "import numpy as np\n\nfrom tinynet import arrays\nfrom tinynet.arrays import Array\n"
         "from tinynet.hooks import Hook, RemovableHandle\n"
         "from tinynet.random import Generator\n\n"
     )
     return (
         f"{HEADER}{head}class Tensor:\n"
         + "".join(f"    {line}\n" for line in body)
-        + ("\ndef raw(x: Any) -> Any: ...\n")
+        + "".join(f"\n{line}\n" for line in _functions(tree))
     )
 
 
@@ -118,7 +127,7 @@ def package_stub() -> str:
         "",
     ]
     for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tinynet"):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module != "typing":
             for alias in node.names:
                 if not alias.name.startswith("_") and alias.name != "exports":
                     name = alias.asname or alias.name
@@ -131,6 +140,8 @@ def package_stub() -> str:
         "double = float64",
         "int = int32",
         "long = int64",
+        "short = int16",
+        "Size = tuple[builtins.int, ...]",
     ]
     lines += ["__version__: str", ""]
     lines += [_function(n, f, method=False) for n, f in sorted(exports.items())]

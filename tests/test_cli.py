@@ -74,6 +74,25 @@ def test_where_names_the_right_line(capsys: Any, monkeypatch: Any) -> None:
         assert f'"{op.name}"' in out
 
 
+@pytest.mark.parametrize(
+    ("section", "there", "not_there"),
+    [
+        ("B4.2", ["neuron ", "bce ", "derivations/bce.py:1"], ["softmax", "mse ", "linear"]),
+        ("D 4", ["bigram ", "nll ", "document D, 4.2"], ["bce "]),
+        ("a", ["softmax "], ["bigram"]),
+    ],
+)
+def test_where_of_a_section_of_a_document(
+    capsys: Any, section: str, there: list[str], not_there: list[str]
+) -> None:
+    """The derivations whose docstring names it."""
+    status, out, _ = run(capsys, "where", section)
+    assert status == 0
+    assert all(part in out for part in there)
+    assert not any(part in out for part in not_there)
+    assert run(capsys, "where", "B 7.9")[0] == 2
+
+
 def test_where_of_a_name_that_is_none(capsys: Any) -> None:
     status, out, err = run(capsys, "where", "sofmax")
     assert (status, out) == (2, "")

@@ -353,42 +353,6 @@ def test_each_proof_says_what_it_must(proof: Any) -> None:
     assert proof.op.room == "derivations"
 
 
-# -- what a document gets wrong ----------------------------------------------------------------
-
-
-def test_the_printed_cross_entropy_forgets_half() -> None:
-    y, prediction = np.array([0.0, 1, 0, 1]), np.array([0.9, 0.1, 0.8, 0.2])
-    z = np.log(prediction / (1 - prediction))
-    losses, saved = bce.forward(z, y, reduction="none")
-    np.testing.assert_allclose(losses, -np.log([0.1, 0.1, 0.2, 0.2]))
-    printed, gradient = bce.as_printed(prediction, y)
-    assert math.isclose(printed, float(losses[1] + losses[3]) / 4)
-    right = bce.backward(np.ones(4), saved, reduction="none")[0] / 4
-    np.testing.assert_allclose(gradient[[1, 3]], right[[1, 3]])
-    assert not gradient[[0, 2]].any()
-    assert (right[[0, 2]] > 0.19).all()
-
-
-def test_a_neuron_trained_on_the_printed_loss_answers_one_to_everything() -> None:
-    x = np.random.default_rng(5).standard_normal((200, 2))
-    y = (x[:, 0] > 0).astype(float)
-    answers = {}
-    for name in ("printed", "right"):
-        w, b = np.zeros(2), 0.0
-        for _ in range(3000):
-            z = x @ w + b
-            prediction = 1 / (1 + np.exp(-z))
-            dz = bce.as_printed(prediction, y)[1] if name == "printed" else (prediction - y) / 200
-            w, b = w - x.T @ dz, b - dz.sum()
-        answers[name] = prediction > 0.5
-    assert (answers["right"] == y).mean() > 0.98
-    assert answers["printed"][y == 0].mean() > 0.95
-
-
-def test_the_quotient_without_its_sum() -> None:
-    assert (softmax.as_printed(normal(4)) == 1).all()
-
-
 # -- rules that are not ops --------------------------------------------------------------------
 
 

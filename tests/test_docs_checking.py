@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import linecache
 import re
 from pathlib import Path
 from typing import Any
 
+import pages
 import pytest
+from pages import DOCS, anchor
 
-PAGE = Path(__file__).parents[1] / "docs" / "checking.md"
-TEXT = PAGE.read_text(encoding="utf-8")
-# A heading, or a fenced block: its kind, the word after it, what is in it.
-PARTS = re.compile(
-    r"^#+ ([^\n]+)$|^```(\{[\w-]+\}|\w+) ?(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL
-)
-
-
-def anchor(heading: str) -> str:
-    """As MyST makes it from a heading."""
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+TEXT = (DOCS / "checking.md").read_text(encoding="utf-8")
 
 
 def blocks(*kinds: str) -> list[tuple[str, str]]:
-    """The heading above each block of these kinds, and the block without its options."""
-    found, heading = [], ""
-    for match in PARTS.finditer(TEXT):
-        if match[1]:
-            heading = match[1]
-        elif match[2] in kinds:
-            found.append((heading, re.sub(r"\A(:.*\n)+\n?", "", match[4])))
-    return found
+    return pages.blocks(TEXT, *kinds)
 
 
 def promises() -> dict[str, str]:
@@ -44,20 +26,7 @@ def promises() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def ran() -> tuple[dict[str, str], dict[str, Any]]:
     """What the cells below each heading print, and the names that they define."""
-    import matplotlib.pyplot as plt
-
-    printed: dict[str, str] = {}
-    names: dict[str, Any] = {"__name__": "page"}
-    for n, (heading, code) in enumerate(blocks("{code-cell}")):
-        out = io.StringIO()
-        place = f"<cell {n}>"
-        linecache.cache[place] = (len(code), None, code.splitlines(keepends=True), place)
-        with contextlib.redirect_stdout(out), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(plt, "show", lambda: None)
-            exec(compile(code, place, "exec", dont_inherit=True), names)
-        printed[anchor(heading)] = printed.get(anchor(heading), "") + out.getvalue()
-    plt.close("all")
-    return printed, names
+    return pages.run(TEXT)
 
 
 @pytest.mark.parametrize("link", promises())

@@ -160,6 +160,23 @@ def test_two_leaves_never_share_a_gradient() -> None:
     np.testing.assert_array_equal(b.grad, [1.0, 1.0])
 
 
+def test_a_gradient_that_is_handed_on_unchanged_has_one_owner() -> None:
+    x, seen = leaf(1.0, 2.0), []
+    g = tn.tensor([1.0, 1.0], dtype=tn.float64)
+    x.clone().backward(g)
+    x.grad.zero_()
+    np.testing.assert_array_equal(g, [1.0, 1.0])
+    y = x.clone()
+    dy, dx = tn.autograd.grad((y * 2).sum(), [y, x])
+    dy.zero_()
+    np.testing.assert_array_equal(dx, [2.0, 2.0])
+    x.grad, y = None, x.clone()
+    y.register_hook(seen.append)
+    (y * 2).sum().backward()
+    x.grad.zero_()
+    np.testing.assert_array_equal(seen[0], [2.0, 2.0])
+
+
 def test_a_gradient_is_not_the_callers_array_and_can_be_changed_in_place() -> None:
     x = leaf(1.0, 2.0)
     g = tn.tensor([1.0, 1.0], dtype=tn.float64)

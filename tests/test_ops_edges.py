@@ -162,3 +162,18 @@ def test_normal_with_tensors_lets_gradients_through() -> None:
     assert y.shape == (2, 3)
     y.sum().backward()
     np.testing.assert_array_equal(mean.grad, [2, 2, 2])
+
+
+@pytest.mark.parametrize(("window", "axis"), [((2, 3), None), (2, 1), ((2, 1), (0, -1)), (3, -1)])
+def test_sliding_windows_of_tensors(window: Any, axis: Any) -> None:
+    view = np.lib.stride_tricks.sliding_window_view
+    x = tn.tensor(np.random.default_rng(0).standard_normal((3, 4)), requires_grad=True)
+    y = view(x, window, axis)
+    np.testing.assert_array_equal(y.detach().numpy(), view(x.detach().numpy(), window, axis))
+    g = np.random.default_rng(1).standard_normal(y.shape)
+    y.backward(tn.tensor(g))
+    expected, numbers = np.zeros(12), view(np.arange(12).reshape(3, 4), window, axis)
+    np.add.at(expected, numbers, g)
+    np.testing.assert_allclose(x.grad.numpy(), expected.reshape(3, 4), rtol=1e-12)
+    with pytest.raises(ShapeError, match="a window of 5 on an axis of 4 entries"):
+        view(x, 5, axis=1)

@@ -6,13 +6,16 @@ The map, in reading order. Each room holds one kind of thing.
     op tensor autograd dispatch   what an op is; a value that remembers; walking back; the one door
     printing views hooks          a value as text; shared memory; gradients seen on their way
     recompute func function       memory for time; gradients of functions; an op of your own
+    batching batch_rules crossing vectorize    a function of one example becomes one of all: vmap
     ops/                          the table of derivatives, one line each
     linalg                        the door to the ops on whole matrices
     derivations/                  one proof per file: definition and derived backward
+    kernels/                      the same, faster
     nn/ optim/ metrics            names and state; steps; scores
     data/ train/                  sets and loaders; the loop
     check/ plot/                  is it right? what does it look like?
     bench/ tour cli               what a sceptic and a visitor type
+    utils/ cuda                   doors to PyTorch's paths; so are accelerator and backends
 
 >>> import tinynet as tn
 >>> x = tn.tensor([1.0, 2.0], requires_grad=True)
@@ -21,17 +24,23 @@ The map, in reading order. Each room holds one kind of thing.
 tensor([2., 4.])
 """
 
+from math import e, inf, nan, pi
 from typing import Any
 
+from numpy import dtype
+
 from tinynet import autograd, derivations, function, linalg
+from tinynet.arrays import Device as device
 from tinynet.arrays import bool_ as bool
 from tinynet.arrays import (
     complex64,
     complex128,
+    finfo,
     float16,
     float32,
     float64,
     get_default_dtype,
+    iinfo,
     int8,
     int16,
     int32,
@@ -41,23 +50,36 @@ from tinynet.arrays import (
     uint8,
 )
 from tinynet.function import custom_op
-from tinynet.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from tinynet.grad_mode import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 from tinynet.ops import exports as _exports
-from tinynet.random import Generator, get_rng_state, manual_seed, set_rng_state
+from tinynet.printing import set_printoptions
+from tinynet.random import Generator, get_rng_state, initial_seed, manual_seed, set_rng_state
 from tinynet.tensor import Tensor
 
 globals().update(_exports)
 autograd.Function = function.Function
-half, float, double, int, long = float16, float32, float64, int32, int64
+half, float, double = float16, float32, float64
+short, int, long = int16, int32, int64
+Size = tuple  # of which shapes are made
 
 __version__ = "0.1.0"
 
 _ROOMS = (
+    "accelerator",
+    "backends",
     "bench",
     "check",
     "cli",
+    "cuda",
     "data",
     "func",
+    "kernels",
     "metrics",
     "nn",
     "optim",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -25,6 +26,13 @@ uint8, int8, int16, int32, int64 = map(np.dtype, ("u1", "i1", "i2", "i4", "i8"))
 bool_ = np.dtype("?")
 
 _default_dtype: np.dtype[Any] = float32
+
+
+class Duck:
+    """The base of an array of another kind, around `data` of one of the two: `batching.Batch`."""
+
+    __slots__ = ("data",)
+    data: Array
 
 
 # -- the library -----------------------------------------------------------------------------------
@@ -49,40 +57,81 @@ def on_cpu(x: Any) -> bool:
 
 def is_array(x: Any) -> bool:
     """Whether x is an array of either library. CuPy is asked only if somebody has imported it."""
-    if on_cpu(x):
+    if on_cpu(x) or isinstance(x, Duck):
         return True
     module = sys.modules.get("cupy")
     return module is not None and isinstance(x, module.ndarray)
 
 
-def device_of(x: Array) -> str:
-    """'cpu' or 'cuda:0', 'cuda:1', ..."""
-    return "cpu" if on_cpu(x) else f"cuda:{x.device.id}"
+class Device(str):
+    """Where arrays live, in one spelling: 'cpu', 'cuda:0', 'cuda:1'. Text, and PyTorch's `device`.
 
+    type     "cpu" or "cuda"
+    index    the number of the GPU; None for the CPU
 
-def canonical_device(device: Any) -> str:
-    """PyTorch's spellings of a device, made one: 'cpu', 'cuda', 'cuda:1'.
+    Raises ArgumentError for a device of another kind.
 
-    >>> canonical_device("cuda"), canonical_device("cpu")
-    ('cuda:0', 'cpu')
+    >>> Device("cuda"), Device("cuda", 1), Device("cpu") == "cpu"
+    (device(type='cuda', index=0), device(type='cuda', index=1), True)
     """
-    name = str(device)
-    if name == "cpu":
-        return name
-    kind, _, number = name.partition(":")
-    if kind == "cuda" and (number or "0").isdigit():
-        return f"cuda:{int(number or 0)}"
-    raise ArgumentError(f"no such device: {name!r}", expected="'cpu', 'cuda' or 'cuda:N'")
+
+    __slots__ = ()
+
+    def __new__(cls, type: Any, index: int | None = None) -> Device:
+        if isinstance(type, Device):
+            return type
+        kind, _, number = (
+            f"cuda:{type}".partition(":") if isinstance(type, int) else (str(type).partition(":"))
+        )
+        if index is not None and not number:
+            number = str(index)
+        if kind == "cpu" and number in ("", "0"):
+            return str.__new__(cls, kind)
+        if kind == "cuda" and (number or "0").isdigit():
+            return str.__new__(cls, f"cuda:{int(number or 0)}")
+        raise ArgumentError(f"no such device: {str(type)!r}", expected="'cpu', 'cuda' or 'cuda:N'")
+
+    @property
+    def type(self) -> str:
+        """The kind of device."""
+        return "cpu" if self == "cpu" else "cuda"
+
+    @property
+    def index(self) -> int | None:  # type: ignore[override]  # where a text stands in another
+        """Which one of its kind."""
+        return int(self[5:]) if self != "cpu" else None
+
+    def __repr__(self) -> str:
+        index = "" if self == "cpu" else f", index={self.index}"
+        return f"device(type={self.type!r}{index})"
+
+
+CPU = Device("cpu")
+
+
+def device_of(x: Array) -> Device:
+    """'cpu' or 'cuda:0', 'cuda:1', ..."""
+    if on_cpu(x):
+        return CPU
+    return device_of(x.data) if isinstance(x, Duck) else Device("cuda", x.device.id)
+
+
+def gpus() -> int:
+    """How many GPUs CuPy can use; 0 where there is no CuPy, or no driver."""
+    try:
+        return int(cupy().cuda.runtime.getDeviceCount())
+    except Exception:  # whichever error a missing driver raises
+        return 0
 
 
 def to_device(x: Array, device: Any) -> Array:
     """The array on `device`; itself if it is there already."""
-    device = canonical_device(device)
+    device = Device(device)
     if device_of(x) == device:
         return x
     if device == "cpu":
         return cupy().asnumpy(x)
-    with cupy().cuda.Device(int(device[5:])):
+    with cupy().cuda.Device(device.index):
         return cupy().asarray(x)
 
 
@@ -164,6 +213,34 @@ def _kind(dtype: np.dtype[Any]) -> int:
     return {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}[dtype.kind]
 
 
+class finfo:
+    """The limits of a floating-point dtype, as Python numbers, under PyTorch's names.
+
+    >>> finfo(float32).eps, finfo(float16).max
+    (1.1920928955078125e-07, 65504.0)
+    """
+
+    def __init__(self, dtype: DTypeLike = None) -> None:
+        info: Any = np.finfo(np.dtype(dtype or _default_dtype))
+        self.dtype, self.bits = str(info.dtype), int(info.bits)
+        self.eps, self.resolution = float(info.eps), float(info.resolution)
+        self.min, self.max = float(info.min), float(info.max)
+        self.tiny = self.smallest_normal = float(info.smallest_normal)
+
+
+class iinfo:
+    """The limits of a whole-number dtype, under PyTorch's names.
+
+    >>> iinfo("int8").min, iinfo(uint8).max
+    (-128, 255)
+    """
+
+    def __init__(self, dtype: DTypeLike) -> None:
+        info: Any = np.iinfo(np.dtype(dtype).name)
+        self.dtype, self.bits = str(info.dtype), int(info.bits)
+        self.min, self.max = int(info.min), int(info.max)
+
+
 # -- making and scattering -------------------------------------------------------------------------
 
 
@@ -188,22 +265,48 @@ def as_array(data: Any, dtype: DTypeLike = None, device: Any = None) -> Array:
             )
         if dtype is not None:
             array = array.astype(dtype, copy=False)
-        elif array.dtype.kind in "fc" and not _holds_numpy(data):
-            array = array.astype(_number_dtype(0.0 if array.dtype.kind == "f" else 0j), copy=False)
+        elif array.dtype.kind in "fc":
+            array = array.astype(_dtype_of(data), copy=False)
     return array if device is None else to_device(array, device)
 
 
-def _holds_numpy(data: Any) -> bool:
-    """Whether nested lists hold NumPy values, whose dtype was chosen by somebody and is kept."""
-    while isinstance(data, list | tuple) and data:
-        data = data[0]
-    return isinstance(data, np.ndarray | np.generic)
+def older(args: tuple[Any, ...], dtype: DTypeLike) -> Array:
+    """What PyTorch's older constructors make: of sizes an array of that shape, its values not set;
+    of nested lists an array of those numbers.
+
+    >>> older((2, 3), float32).shape, older(([2, 3],), float32)
+    ((2, 3), array([2., 3.], dtype=float32))
+    """
+    if args and all(isinstance(n, int) for n in args):
+        return np.empty(args, dtype)
+    if len(args) == 1:
+        return as_array(args[0], dtype)
+    raise DTypeError(
+        "expected sizes, or the data alone",
+        got=", ".join(map(describe, args)),
+        hint="tn.tensor(data)",
+    )
+
+
+def _dtype_of(data: Any) -> np.dtype[Any]:
+    """The dtype of nested lists: NumPy values bring their own, which was chosen by somebody."""
+    if not isinstance(data, list | tuple):
+        return data.dtype if isinstance(data, np.ndarray | np.generic) else _number_dtype(data)
+    if not data or not isinstance(data[0], list | tuple | np.ndarray | np.generic):
+        return _number_dtype(0j if any(isinstance(x, complex) for x in data) else 0.0)
+    return reduce(promote_types, (_dtype_of(x) for x in data), bool_)
 
 
 def index_add(target: Array, index: Any, values: Array) -> None:
     """target[index] += values, in place, where an index that occurs twice is added twice."""
-    library = np if on_cpu(target) else cupy()  # NumPy's own hands CuPy arrays on, but no slices
+    # NumPy's own hands CuPy arrays on, but no slices
+    library = np if on_cpu(target) or isinstance(target, Duck) else cupy()
     library.add.at(target, index, values)
+
+
+def everywhere(x: Array) -> bool:
+    """Whether all entries are true; of all examples, in a batch of them."""
+    return everywhere(x.data) if isinstance(x, Duck) else bool(np.all(x))
 
 
 def repeats(index: Any) -> bool:
@@ -256,7 +359,7 @@ def erf(x: Array) -> Array:
     >>> float(erf(np.array(0.5)))
     0.5204998778130465
     """
-    if not on_cpu(x):
+    if not on_cpu(x) and not isinstance(x, Duck):
         from cupyx.scipy import special
 
         return special.erf(x).astype(x.dtype, copy=False)  # of float16 it makes float64

@@ -22,8 +22,12 @@ import numpy as np
 
 from tinynet import arrays
 from tinynet.arrays import Array
+from tinynet.batching import once_for_all
 from tinynet.errors import GraphError, ShapeError, at_op, describe, foreseen
 from tinynet.grad_mode import enable_grad, is_grad_enabled
+from tinynet.grad_mode import inference_mode as inference_mode  # PyTorch's path to the switches
+from tinynet.grad_mode import no_grad as no_grad
+from tinynet.grad_mode import set_grad_enabled as set_grad_enabled
 from tinynet.hooks import Hook, RemovableHandle, Retain, run_hooks
 from tinynet.tensor import Tensor, raw
 from tinynet.views import renew
@@ -51,6 +55,11 @@ class Node:
     def name(self) -> str:
         """What was recorded, in PyTorch's style: `MulBackward`."""
         return type(self).__name__.strip("_").replace("Node", "Backward")
+
+    @property
+    def next_functions(self) -> tuple[tuple[Edge | None, int], ...]:
+        """Where the gradient of each input goes, in PyTorch's form: pairs with a 0."""
+        return tuple((edge, 0) for edge in self.edges or ())
 
     def gradients(self, g: Any, wanted: Sequence[Edge | None], create_graph: bool) -> Sequence[Any]:
         """dL/dinput for each input, given g = dL/doutput; None where no edge in `wanted` asks for
@@ -156,7 +165,11 @@ def propagate(
                     borrowed.discard(edge)
                     continue
                 sums[edge] = d
-                if d is g or getattr(d, "base", None) is not None:
+                if d is g:  # handed on, by one that had it for itself alone
+                    held = len(edges) > 1 or node in borrowed or node in ends or bool(node.hooks)
+                else:
+                    held = getattr(d, "base", None) is not None
+                if held:
                     borrowed.add(edge)
                 if isinstance(edge, Node) and edge.order >= oldest:
                     heappush(heap, (-edge.order, edge))
@@ -283,6 +296,7 @@ def backward(
 
 def _accumulate(owner: Tensor, g: Any) -> None:
     """owner.grad += g, in place where nothing is recorded: the gradient is the owner's array."""
+    once_for_all("a gradient that is added", owner.array)
     old = owner._grad
     if old is None:
         owner._grad = g if isinstance(g, Tensor) else Tensor(g)

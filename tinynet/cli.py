@@ -12,6 +12,7 @@ import inspect
 import io
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -86,7 +87,10 @@ def _parser() -> argparse.ArgumentParser:
         "--quick", action="store_true", help="fewer epochs: some seconds, lower accuracy"
     )
     where = add("where", _where, "where a name stands: formula, rule, file and line")
-    where.add_argument("name", help="an op, a derivation, a layer or a function")
+    where.add_argument(
+        "name",
+        help="an op, a derivation, a layer or a function; B4.2, a section of a source document",
+    )
     check = add("check", _check, "every derivative against differences")
     check.add_argument(
         "names",
@@ -154,14 +158,14 @@ def _check(args: Any) -> int:
             raise ArgumentError(f"there is no op {name!r}", hint=_nearest(name, registry))
     if args.mutants:
         return _check_mutants(args)
-    print(f"{'op':<15}{'room':<14}{'cases':>6}{'first':>9}{'second':>9}         formula")
+    print(f"{'op':<21}{'room':<14}{'cases':>6}{'first':>9}{'second':>9}         formula")
     failed = 0
     for r in check_ops(args.names, seed=args.seed):
         failed += not r.ok
         numbers = "        –        –" if math.isnan(r.first) else f"{r.first:9.0e}{r.second:9.0e}"
         verdict = "ok" if r.ok else "WRONG"
         formula = r.formula if len(r.formula) <= 38 else r.formula[:37] + "…"
-        print(f"{r.name:<15}{r.room:<14}{r.cases:6}{numbers}  {verdict:<5}  {formula}", flush=True)
+        print(f"{r.name:<21}{r.room:<14}{r.cases:6}{numbers}  {verdict:<5}  {formula}", flush=True)
     print(
         "\nfirst, second: the worst relative error of the first and second derivative; – has none."
     )
@@ -174,11 +178,11 @@ def _check_mutants(args: Any) -> int:
     from tinynet.check import check_mutants
     from tinynet.check.mutants import DRAWS
 
-    print(f"{'op':<15}{'mutants':>9}{'killed':>9}{'equivalent':>12}{'survived':>10}")
+    print(f"{'op':<21}{'mutants':>9}{'killed':>9}{'equivalent':>12}{'survived':>10}")
     total = killed = survived = 0
     for r in check_mutants(args.names, seed=args.seed):
         row = f"{r.total:9}{r.killed:9}{len(r.equivalent):12}{len(r.survivors):10}"
-        print(f"{r.name:<15}{row}", flush=True)
+        print(f"{r.name:<21}{row}", flush=True)
         for mutant in r.equivalent:
             print(f"   equal on {DRAWS:,} draws: {mutant}")
         for mutant in r.survivors:
@@ -279,6 +283,9 @@ def _where(args: Any) -> int:
     found = _index()
     wanted = args.name.removeprefix("tinynet.").removeprefix("tn.").lower()
     entries = found.get(wanted) or found.get(wanted.rpartition(".")[2])
+    section = re.fullmatch(r"([a-d])[\s,.]*([\d.]*)", wanted)
+    if not entries and section:
+        entries = _of_document(section[1].upper(), section[2].strip("."), found)
     if not entries:
         raise ArgumentError(f"nothing is called {args.name!r}", hint=_nearest(args.name, found))
     for i, entry in enumerate(entries):
@@ -286,6 +293,28 @@ def _where(args: Any) -> int:
         for line in entry.show():
             print(f"   {line}".rstrip())
     return 0
+
+
+def _of_document(letter: str, section: str, found: dict[str, list[Entry]]) -> list[Entry]:
+    """The derivations that name a source document, and a section of it (or a part of that one).
+
+    The letters of the documents, and what they get wrong, stand in docs/errata.md.
+    """
+    from tinynet import derivations
+
+    entries = []
+    for name in derivations.__all__:
+        module = getattr(derivations, name)
+        text = " ".join(module.__doc__.split())
+        named = re.findall(rf"[Dd]ocument {letter}, ((?:[\d.]+|, | and )*)", text)
+        sections = [s.strip(".") for group in named for s in re.findall(r"\d[\d.]*", group)]
+        if any(s == section or s.startswith(f"{section}.") or not section for s in sections):
+            title = (
+                f"{found[name][0].title}   document {letter}, {', '.join(dict.fromkeys(sections))}"
+            )
+            lines = [module.__doc__.splitlines()[0], f"at {_place(module.__file__, 1)}"]
+            entries.append(Entry(title, lines.__iter__))
+    return entries
 
 
 def _nearest(name: str, known: Any) -> str:
@@ -321,6 +350,7 @@ def _index() -> dict[str, list[Entry]]:
         "nn.functional",
         "nn.init",
         "nn.utils",
+        "nn.utils.rnn",
         "func",
         "function",
         "optim",
@@ -399,9 +429,9 @@ def _statement(path: Path, name: str) -> tuple[int, list[str]]:
 def _show_module(module: Any) -> Iterator[str]:
     """The derivation as it is written, and where its functions stand."""
     path = inspect.getsourcefile(module) or ""
-    for name in ("definition", "forward", "backward", "as_printed", "fit", "step", "update"):
-        function = getattr(module, name, None)
-        if inspect.isfunction(function) and function.__module__ == module.__name__:
+    for name, function in vars(module).items():
+        own = inspect.isfunction(function) and function.__module__ == module.__name__
+        if own and not name.startswith("_"):
             yield f"{name:<11} at {_place(path, function.__code__.co_firstlineno)}"
     yield ""
     yield from inspect.cleandoc(module.__doc__ or "").splitlines()

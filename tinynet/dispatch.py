@@ -14,6 +14,7 @@ import numpy as np
 from tinynet import arrays
 from tinynet.arrays import Array
 from tinynet.autograd import AliasNode, Edge, Node, clock, differentiate, place
+from tinynet.crossing import alike
 from tinynet.errors import DTypeError, InPlaceError, RuleError, at_op, describe, foreseen
 from tinynet.grad_mode import is_grad_enabled
 from tinynet.op import Derivation, Op, Spec
@@ -107,6 +108,8 @@ class OpNode(Node):
         for edge, bits in zip(edges, op.reads, strict=False):
             if edge is not None:
                 needed |= bits
+        if op.derived and not any(_shows(x, y.array) for x in saved):
+            needed &= ~1  # so that relu_ may follow a linear layer
         kept: list[Any] = []
         versions: list[tuple[list[int], int]] = []
         bit = 1
@@ -198,6 +201,11 @@ class OpNode(Node):
         )
 
 
+def _shows(x: Any, y: Array) -> bool:
+    """Whether what was saved is memory of the output."""
+    return x is y or (arrays.is_array(x) and bool(np.may_share_memory(x, y)))
+
+
 def _at(array: Array, edge: Edge) -> Tensor:
     """A Tensor of these values whose gradient goes to `edge`."""
     if isinstance(edge, Tensor):
@@ -221,8 +229,12 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _promote(op: Op, inputs: tuple[Any, ...], values: Sequence[Any]) -> tuple[Any, ...]:
-    """The inputs with one dtype, by PyTorch's rules, after a look at their kinds and devices."""
+    """The inputs with one dtype, by PyTorch's rules, after a look at their kinds and devices. Where
+    one is a batch of examples, all become batches.
+    """
+    batch = False
     for value in values:
+        batch = batch or isinstance(value, arrays.Duck)
         if not arrays.is_array(value) and not isinstance(value, bool | int | float | complex):
             raise DTypeError(
                 "expected tensors, arrays or numbers",
@@ -230,11 +242,15 @@ def _promote(op: Op, inputs: tuple[Any, ...], values: Sequence[Any]) -> tuple[An
                 hint="tn.tensor(...) around it",
             )
     arrays.same_device(values, [f"input {i}" for i in range(len(values))])
+    if batch:
+        inputs = alike(*inputs)
     if op.promote == "none":
         return inputs
     dtype = arrays.result_type(*values[op.masks :])
     if op.promote == "float" and not arrays.is_floating(dtype):
         dtype = arrays.get_default_dtype()
+    elif op.promote == "number" and dtype == arrays.bool_:
+        dtype = arrays.int64
     return (*inputs[: op.masks], *(cast(x, dtype) for x in inputs[op.masks :]))
 
 

@@ -74,6 +74,10 @@ class GraphError(TinynetError):
     """The recorded computation cannot give the derivative that was asked for."""
 
 
+class BatchError(TinynetError):
+    """All examples cannot be computed at once: they do not agree in a value that is asked for."""
+
+
 class InPlaceError(GraphError):
     """A tensor was changed in place after, or where, its old value is needed."""
 

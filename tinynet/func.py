@@ -23,9 +23,11 @@ import numpy as np
 from tinynet import arrays
 from tinynet.autograd import AliasNode, edge_of, leaves_of, place
 from tinynet.autograd import grad as _gradients
+from tinynet.crossing import inside
 from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
 from tinynet.grad_mode import enable_grad
 from tinynet.tensor import Tensor, raw
+from tinynet.vectorize import map_tree, tensor_output, vmap
 
 __all__ = ["functional_call", "grad", "hessian", "hvp", "jacfwd", "jacrev", "jvp"]
 __all__ += ["value_and_grad", "vjp", "vmap"]
@@ -58,6 +60,7 @@ def _fresh(x: Any, i: int) -> Tensor:
     """
     if not isinstance(x, Tensor):
         x = Tensor(arrays.as_array(x))
+    x = inside(x)
     if not arrays.is_floating(x.dtype):
         raise DTypeError(
             f"argument {i} must be floating point to be differentiated",
@@ -79,24 +82,6 @@ def _is_open(output: Tensor) -> bool:
     return _depth.get() > 1 or any(not isinstance(leaf, _Argument) for leaf in leaves_of(output))
 
 
-def _is_tree(x: Any) -> bool:
-    """Whether x is a dict, or a list or tuple with Tensors in it; not a list of numbers."""
-    if isinstance(x, list | tuple):
-        return any(isinstance(v, Tensor) or _is_tree(v) for v in x)
-    return isinstance(x, dict)
-
-
-def _map(function: Function, *trees: Any) -> Any:
-    """The function of each leaf of the first tree (and what stands at its place in the others)."""
-    tree = trees[0]
-    if not _is_tree(tree):
-        return function(*trees)
-    if isinstance(tree, dict):
-        return {k: _map(function, *(t[k] for t in trees)) for k in tree}
-    values = [_map(function, *parts) for parts in zip(*trees, strict=True)]
-    return type(tree)(*values) if hasattr(tree, "_fields") else type(tree)(values)
-
-
 def _scalar(y: Any) -> Tensor:
     if not isinstance(y, Tensor) or y.array.size != 1 or y.ndim:
         raise ShapeError(
@@ -104,12 +89,6 @@ def _scalar(y: Any) -> Tensor:
             got=describe(y),
             hint="y.sum(), or jacrev(f) for a function with many outputs",
         )
-    return y
-
-
-def _tensor_output(y: Any) -> Tensor:
-    if not isinstance(y, Tensor):
-        raise DTypeError("the function must return a Tensor", got=describe(y))
     return y
 
 
@@ -147,15 +126,15 @@ def value_and_grad(
             full = list(args)
             own: list[Tensor] = []
             for n in numbers:
-                full[n] = _map(lambda x, n=n: _fresh(x, n), args[n])
-                _map(own.append, full[n])
+                full[n] = map_tree(lambda x, n=n: _fresh(x, n), args[n])
+                map_tree(own.append, full[n])
             result = func(*full, **kwargs)
             y = _scalar(result[0] if has_aux else result)
             open_ = _is_open(y)
             gradients = _pull(y, own, None, open_)
             value = y if open_ else y.detach()
         left = iter(gradients)
-        found = tuple(_map(lambda _: next(left), full[n]) for n in numbers)
+        found = tuple(map_tree(lambda _: next(left), full[n]) for n in numbers)
         found = found[0] if isinstance(argnums, int) else found
         return ((value, result[1]) if has_aux else value), found
 
@@ -188,7 +167,7 @@ def vjp(func: Function, *primals: Any) -> tuple[Tensor, Callable[[Any], tuple[Te
     """
     with _inside():
         own = [_fresh(x, i) for i, x in enumerate(primals)]
-        y = _tensor_output(func(*own))
+        y = tensor_output(func(*own))
         open_ = _is_open(y)
 
     def pullback(cotangent: Any) -> tuple[Tensor, ...]:
@@ -215,7 +194,7 @@ def jvp(func: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tupl
             )
     with _inside():
         own = [_fresh(x, i) for i, x in enumerate(primals)]
-        y = _tensor_output(func(*own))
+        y = tensor_output(func(*own))
         open_ = _is_open(y)
         shown = y if open_ else y.detach()
         if not y.requires_grad:
@@ -262,7 +241,7 @@ def jacrev(func: Function, argnums: int = 0) -> Function:
     def transformed(*args: Any) -> Tensor:
         with _inside():
             own = _fresh(args[argnums], argnums)
-            y = _tensor_output(func(*args[:argnums], own, *args[argnums + 1 :]))
+            y = tensor_output(func(*args[:argnums], own, *args[argnums + 1 :]))
             open_ = _is_open(y)
             rows = [_pull(y, [own], unit, open_, retain=True)[0] for unit in _basis(y)]
             return _stack(rows, (*y.shape, *own.shape))
@@ -289,7 +268,7 @@ def jacfwd(func: Function, argnums: int = 0) -> Function:
 
         columns = [jvp(of_x, (x,), (unit,))[1] for unit in _basis(x)]
         if not columns:
-            return _stack([], (*_tensor_output(of_x(x)).shape, *x.shape))
+            return _stack([], (*tensor_output(of_x(x)).shape, *x.shape))
         y_shape = columns[0].shape
         table = _stack(columns, (x.array.size, *y_shape))
         return table.movedim(0, -1).reshape(*y_shape, *x.shape)
@@ -344,88 +323,6 @@ def hvp(func: Function, inputs: Any, v: Any) -> tuple[Tensor, Any]:
 
 
 # -- one example at a time, another model's parameters ---------------------------------------------
-
-
-def vmap(func: Function, in_dims: Any = 0, out_dims: Any = 0) -> Function:
-    """From a function of one example to the function of a batch: examples along the axes `in_dims`,
-    results stacked along `out_dims`.
-
-    in_dims   for each argument the axis of its examples, or None to hand it over whole; one number
-              for all; for a dict, list or tuple of Tensors one axis, or a dict, list or tuple
-    out_dims  the axis of the examples in the result, or one for each of several results;
-              None for the result of the first example alone
-
-    A loop and a stack, so that any function will do, and it nests and differentiates like any
-    other; random numbers are drawn anew for each example. Raises ShapeError where the batches
-    differ in size, ArgumentError where nothing is mapped or there is no example.
-
-    >>> import tinynet as tn
-    >>> x, w = tn.tensor([[1.0, 2.0], [3.0, 4.0]]), tn.tensor([1.0, 1.0])
-    >>> loss = lambda w, x: (w * x).sum() ** 2
-    >>> tn.func.vmap(tn.func.grad(loss), in_dims=(None, 0))(w, x)  # one gradient per example
-    tensor([[ 6., 12.],
-            [42., 56.]])
-    """
-
-    def mapped(*args: Any, **kwargs: Any) -> Any:
-        dims = tuple(in_dims) if isinstance(in_dims, list | tuple) else (in_dims,) * len(args)
-        if len(dims) != len(args):
-            raise ArgumentError(f"vmap: {len(dims)} in_dims for {len(args)} argument(s)")
-        axes = tuple(_spread(x, d) for x, d in zip(args, dims, strict=True))
-        sizes: list[int] = []
-        for x, a in zip(args, axes, strict=True):
-            _map(lambda v, d: None if d is None else sizes.append(_length(v, d)), x, a)
-        if len(set(sizes)) > 1:
-            raise ShapeError("vmap: the batches differ in size", got=", ".join(map(str, sizes)))
-        if not sizes or not sizes[0]:
-            raise ArgumentError("vmap: no argument has an example", got=f"in_dims={in_dims!r}")
-        results = [
-            func(
-                *(_map(lambda v, d, i=i: _one(v, d, i), *p) for p in zip(args, axes, strict=True)),
-                **kwargs,
-            )
-            for i in range(sizes[0])
-        ]
-        return _map(_joined, results[0], _spread(results[0], out_dims), *results)
-
-    return mapped
-
-
-def _spread(x: Any, dims: Any) -> Any:
-    """One axis for each leaf of x: the same for all, or as a container says."""
-    if not _is_tree(x):
-        return dims
-    if isinstance(x, dict):
-        return {k: _spread(v, dims[k] if isinstance(dims, dict) else dims) for k, v in x.items()}
-    several = isinstance(dims, list | tuple)
-    if several and len(dims) != len(x):
-        raise ArgumentError(f"vmap: {len(dims)} axes for {len(x)} Tensors")
-    return [_spread(v, dims[i] if several else dims) for i, v in enumerate(x)]
-
-
-def _length(x: Any, dim: int) -> int:
-    if not isinstance(x, Tensor) or not -x.ndim <= dim < x.ndim:
-        raise ShapeError(f"vmap: there is no axis {dim} to map over", got=describe(x))
-    return x.shape[dim]
-
-
-def _one(x: Any, dim: int | None, i: int) -> Any:
-    """Example i of x."""
-    return x if dim is None else x[(slice(None),) * (dim % x.ndim) + (i,)]
-
-
-def _joined(first: Any, dim: int | None, *results: Any) -> Any:
-    if dim is None:
-        return first
-    for y in results:
-        if _tensor_output(y).shape != first.shape:
-            raise ShapeError(
-                "vmap: the examples have results of different shapes",
-                expected=str(first.shape),
-                got=str(y.shape),
-            )
-    stacked: Any = np.stack(list(results), axis=dim)
-    return stacked
 
 
 _PLACE = ("array", "_requires_grad", "_node", "_counter", "_base")

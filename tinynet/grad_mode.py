@@ -48,8 +48,25 @@ class no_grad(_Switch):
     False
     """
 
+    def __new__(cls, function: Any = None) -> Any:
+        """`@no_grad` on a function is meant as `@no_grad()`."""
+        return super().__new__(cls) if function is None else cls()(function)
+
     def __init__(self) -> None:
         super().__init__(False)
+
+
+class inference_mode(_Switch):
+    """`no_grad` under the name that PyTorch gives to a stricter form of it; `mode=False` records.
+
+    >>> import tinynet as tn
+    >>> with tn.inference_mode():
+    ...     (tn.ones(2, requires_grad=True) * 2).requires_grad
+    False
+    """
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__(not mode)
 
 
 class enable_grad(_Switch):

@@ -50,7 +50,8 @@ class Op:
     rules       one rule per input, or one callable for any number of inputs (see `variadic`)
     formula     LaTeX, for the reference page and for explanations
     domain      where it is defined and smooth, for the checks: "real", "positive", "nonzero", ...
-    promote     "common": inputs to one dtype; "float": integers become floats as well; "none"
+    promote     "common": inputs to one dtype; "float": integers become floats as well; "number":
+                truth values become integers; "none"
     masks       this many leading inputs are conditions and take no part in the promotion
     broadcasts  inputs are broadcast, so dispatch sums each gradient back to its input's shape
     view        the output may share its input's memory

@@ -15,6 +15,7 @@ import numpy as np
 
 from tinynet import arrays
 from tinynet.arrays import Array
+from tinynet.batching import once_for_all
 from tinynet.errors import ArgumentError
 
 
@@ -27,8 +28,9 @@ class Generator:
     """
 
     def __init__(self, device: Any = "cpu") -> None:
-        self.device = arrays.canonical_device(device)
+        self.device = arrays.Device(device)
         self._source: Any = None
+        self._seed: int | None = None
 
     def manual_seed(self, seed: Any) -> Generator:
         """Start the stream that belongs to `seed`, and return the generator."""
@@ -36,17 +38,30 @@ class Generator:
             raise ArgumentError("a seed is a whole number, 0 or larger", got=repr(seed))
         module = np if self.device == "cpu" else arrays.cupy()
         self._source = module.random.default_rng(int(seed))
+        self._seed = int(seed)
         return self
+
+    def initial_seed(self) -> int:
+        """The seed with which the stream began."""
+        if self._seed is None:
+            self.seed()
+        assert self._seed is not None
+        return self._seed
+
+    def seed(self) -> int:
+        """Begin a stream that nobody chose, and tell its seed."""
+        import secrets
+
+        return self.manual_seed(secrets.randbits(63)).initial_seed()
 
     @property
     def source(self) -> Any:
         """The NumPy or CuPy generator itself; seeded from the system when first used without a
         seed.
         """
+        once_for_all("a draw of random numbers")
         if self._source is None:
-            import secrets
-
-            self.manual_seed(secrets.randbits(63))
+            self.seed()
         return self._source
 
     def get_state(self) -> Any:
@@ -97,7 +112,7 @@ _seed: int | None = None
 
 def default_generator(device: Any = "cpu") -> Generator:
     """The generator that is used where none is given."""
-    name = arrays.canonical_device(device)
+    name = arrays.Device(device)
     if name not in _default:
         _default[name] = Generator(name)
         if _seed is not None:
@@ -118,6 +133,16 @@ def manual_seed(seed: int) -> Generator:
     for generator in _default.values():
         generator.manual_seed(seed)
     return default_generator("cpu")
+
+
+def initial_seed() -> int:
+    """The seed with which the CPU's default generator began.
+
+    >>> import tinynet as tn
+    >>> _ = tn.manual_seed(7); tn.initial_seed()
+    7
+    """
+    return default_generator().initial_seed()
 
 
 def get_rng_state() -> Any:

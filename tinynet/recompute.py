@@ -38,12 +38,15 @@ class CheckpointNode(Node):
         self.function = None
 
 
-def checkpoint(function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+def checkpoint(
+    function: Callable[..., Tensor], *args: Any, use_reentrant: bool = False, **kwargs: Any
+) -> Tensor:
     """`function(*args, **kwargs)`, keeping none of its intermediate values: backward computes them
     once more.
 
     Memory falls from the whole stretch to its inputs, for one more forward pass of time. Random
-    numbers (dropout) are drawn again from the same state, so both passes agree.
+    numbers (dropout) are drawn again from the same state, so both passes agree. `use_reentrant`
+    chooses between two ways in PyTorch; here there is one.
 
     >>> import tinynet as tn
     >>> x = tn.tensor(0.5, requires_grad=True)

@@ -16,6 +16,7 @@ import numpy as np
 
 from tinynet import arrays, printing
 from tinynet.arrays import Array
+from tinynet.batching import once_for_all
 from tinynet.errors import ArgumentError, DTypeError, GraphError, ShapeError, describe
 from tinynet.op import numpy_functions
 
@@ -24,6 +25,9 @@ _MAKERS = frozenset((np.zeros, np.ones, np.full, np.empty, np.arange, np.eye))
 
 class Tensor:
     """An array that can be differentiated through. Make one with `tn.tensor(data)`.
+
+    `Tensor(array)` wraps an array as it is. In PyTorch's older manner `Tensor(2, 3)` has that shape
+    and values that are not set, and `Tensor([1, 2])` holds those numbers in the default dtype.
 
     array           the NumPy or CuPy array itself
     requires_grad   whether gradients flow to this value
@@ -56,15 +60,21 @@ class Tensor:
     array: Array
     name: str | None
 
-    def __init__(self, array: Array, requires_grad: bool = False, name: str | None = None) -> None:
-        if type(array) is not np.ndarray:
-            if not arrays.is_array(array):
+    def __init__(
+        self,
+        array: Array = (),
+        *sizes: int,
+        requires_grad: bool = False,
+        name: str | None = None,
+    ) -> None:
+        if sizes or type(array) is not np.ndarray:
+            if sizes or isinstance(array, int | list | tuple):
+                array = arrays.older((array, *sizes), arrays.get_default_dtype())
+            elif not arrays.is_array(array):
                 raise DTypeError(
-                    "Tensor() wraps an array",
-                    got=describe(array),
-                    hint="tn.tensor(data) for lists and numbers",
+                    "Tensor() wraps an array", got=describe(array), hint="tn.tensor(data)"
                 )
-            if arrays.on_cpu(array):
+            elif arrays.on_cpu(array):
                 array = np.asarray(array)  # a NumPy scalar becomes a 0-d array
         self.array, self.name = array, name
         self._node: Any = None
@@ -96,7 +106,7 @@ class Tensor:
         return dtype
 
     @property
-    def device(self) -> str:
+    def device(self) -> arrays.Device:
         """Where the entries live: 'cpu' or 'cuda:N'."""
         return arrays.device_of(self.array)
 
@@ -150,6 +160,7 @@ class Tensor:
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
+        once_for_all("a new gradient", self.array)
         if value is not None:
             if not isinstance(value, Tensor):
                 raise DTypeError("a gradient is a Tensor or None", got=describe(value))
@@ -177,6 +188,7 @@ class Tensor:
     @data.setter
     def data(self, value: Tensor) -> None:
         array = value.array if isinstance(value, Tensor) else arrays.as_array(value)
+        once_for_all("new data for a tensor", self.array)
         if array.shape != self.array.shape:
             raise ShapeError(
                 "new data must have the old shape", expected=str(self.shape), got=str(array.shape)
@@ -270,7 +282,7 @@ class Tensor:
                 hint="copy.deepcopy(x.detach())",
             )
         other = self.__class__.__new__(self.__class__)
-        Tensor.__init__(other, self.array.copy(), self._requires_grad, self.name)
+        Tensor.__init__(other, self.array.copy(), requires_grad=self._requires_grad, name=self.name)
         memo[id(self)] = other
         other._grad = None if self._grad is None else Tensor(self._grad.array.copy())
         return other
@@ -335,6 +347,8 @@ def _into(function: Any, name: str, inputs: tuple[Any, ...], kwargs: dict[str, A
     """`np.add(a, t, out=b)`, and so `b += t` for an array b: allowed where no gradient is lost."""
     outs = kwargs.pop("out")
     arrays_out = tuple(_unwrap(out, name) for out in outs)
+    for array in arrays_out:
+        once_for_all("a change in place", array)
     function(*_unwrap(inputs, name), out=arrays_out, **kwargs)
     for out in outs:
         if isinstance(out, Tensor):

@@ -106,10 +106,12 @@ def _check(cases: int) -> dict[str, Any]:
     reports = list(check_ops(seed=0, cases=cases))
     judged = [r for r in reports if not math.isnan(r.first)]
     print("The worst relative error of first and second derivatives, at random arguments:\n")
-    cells = [f"{r.name:<13}{r.first:8.0e}{r.second:8.0e}" for r in judged]
-    rows = -(-len(cells) // 3)
-    head = f"{'op':<13}{'first':>8}{'second':>8}"
-    print("   " + "   ".join([head] * min(3, len(cells))))
+    wide = max(len(r.name) for r in judged)
+    cells = [f"{r.name:<{wide}}{r.first:8.0e}{r.second:8.0e}" for r in judged]
+    columns = 100 // (wide + 19)
+    rows = -(-len(cells) // columns)
+    head = f"{'op':<{wide}}{'first':>8}{'second':>8}"
+    print("   " + "   ".join([head] * min(columns, len(cells))))
     for i in range(rows):
         print("   " + "   ".join(cells[i::rows]))
     failed = [r.name for r in reports if not r.ok]

@@ -182,6 +182,51 @@ def _mlp_hips(hips: Any, X: Any, Y: Any) -> Callable[[], None]:
     return lambda: adam.step(gradient(weights))
 
 
+@row("the gradients of each of 64 examples, 784-64-10 with ReLU and cross-entropy, float32")
+def examples(device: str) -> Calls:
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((64, 784)).astype(np.float32), rng.integers(0, 10, 64)
+
+    def one(lib: Any, device: Any) -> tuple[Callable[..., Any], Any, Any, Any]:
+        nn = lib.nn
+        model = nn.Sequential(nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 10)).to(device)
+
+        def loss(params: Any, x: Any, y: Any) -> Any:
+            scores = lib.func.functional_call(model, params, (x.unsqueeze(0),))
+            return nn.functional.cross_entropy(scores, y.unsqueeze(0))
+
+        params = {name: p.detach() for name, p in model.named_parameters()}
+        x, y = lib.tensor(X, device=device), lib.tensor(Y, device=device)
+        return lib.func.grad(loss), params, x, y
+
+    import tinynet
+
+    gradient, params, x, y = one(tinynet, device)
+    each = tinynet.func.vmap(gradient, in_dims=(None, 0, 0))
+    calls: Calls = {
+        "tinynet": lambda: each(params, x, y),
+        "loop": lambda: [gradient(params, x[i], y[i]) for i in range(64)],
+    }
+    if torch := peer("torch", device):
+        theirs, p, u, t = one(torch, device)
+        vectorized = torch.func.vmap(theirs, in_dims=(None, 0, 0))
+        calls["torch"] = lambda: vectorized(p, u, t)
+    return calls
+
+
+@row("a product of two 512 × 512 float32 matrices: compiled by Numba, beside BLAS", on_gpu=False)
+def matmul(device: str) -> Calls:
+    from tinynet import kernels
+
+    rng = np.random.default_rng(0)
+    A, B = _arrays(device, *rng.standard_normal((2, 512, 512)))
+    calls: Calls = {"tinynet": lambda: kernels.matmul(A, B), "numpy": lambda: np.matmul(A, B)}
+    if torch := peer("torch", device):
+        p, q = torch.tensor(A), torch.tensor(B)
+        calls["torch"] = lambda: torch.matmul(p, q)
+    return calls
+
+
 @row("a chain of 10,000 ops, x = x · 1.0001 on 16 numbers, forward and backward")
 def chain(device: str) -> Calls:
     X = np.linspace(-1, 1, 16, dtype=np.float32)

@@ -82,7 +82,7 @@ def run(names: Sequence[str] = (), *, device: str = "cpu", rounds: int = 15) -> 
     unknown = [name for name in names if name not in ROWS]
     if unknown:
         raise ArgumentError(f"no row {', '.join(unknown)}", expected=", ".join(ROWS))
-    device = arrays.canonical_device(device)
+    device = arrays.Device(device)
     if device != "cpu":
         arrays.cupy()  # a clear error where there is none
     for row in [ROWS[name] for name in names] if names else ROWS.values():

@@ -9,8 +9,23 @@ Start with `sets.py`, then `loading.py`; `handwriting.py` is the digits.
 
 from tinynet.data.batching import default_collate
 from tinynet.data.handwriting import Digits, load_digits
-from tinynet.data.loading import BatchSampler, DataLoader, RandomSampler, SequentialSampler
-from tinynet.data.sets import ConcatDataset, Dataset, Subset, TensorDataset, random_split
+from tinynet.data.loading import (
+    BatchSampler,
+    DataLoader,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
+from tinynet.data.sets import (
+    ConcatDataset,
+    Dataset,
+    IterableDataset,
+    Subset,
+    TensorDataset,
+    random_split,
+)
 
 __all__ = [
     "BatchSampler",
@@ -18,10 +33,14 @@ __all__ = [
     "DataLoader",
     "Dataset",
     "Digits",
+    "IterableDataset",
     "RandomSampler",
+    "Sampler",
     "SequentialSampler",
     "Subset",
+    "SubsetRandomSampler",
     "TensorDataset",
+    "WeightedRandomSampler",
     "default_collate",
     "load_digits",
     "random_split",

@@ -5,18 +5,35 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
 from typing import Any
 
-from tinynet.data.batching import gather
+from tinynet.arrays import float64
+from tinynet.data.batching import default_collate, gather
+from tinynet.data.sets import IterableDataset
 from tinynet.errors import ArgumentError, DataError
+from tinynet.ops.creation import as_tensor, multinomial
 from tinynet.random import Generator, default_generator
 
 
-class SequentialSampler:
-    """0, 1, 2, … in order."""
+class Sampler:
+    """An order of the numbers of samples. A subclass writes `__iter__`, and `__len__` where it can.
 
-    def __init__(self, data_source: Any) -> None:
+    >>> class Even(Sampler):
+    ...     def __iter__(self): return iter(range(0, 6, 2))
+    >>> list(Even())
+    [0, 2, 4]
+    """
+
+    def __init__(self, data_source: Any = None) -> None:
         self.data_source = data_source
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NotImplementedError(f"{type(self).__name__} has no __iter__")
+
+
+class SequentialSampler(Sampler):
+    """0, 1, 2, … in order."""
 
     def __iter__(self) -> Iterator[int]:
         return iter(range(len(self.data_source)))
@@ -25,21 +42,83 @@ class SequentialSampler:
         return len(self.data_source)
 
 
-class RandomSampler:
-    """Each number once, in an order drawn anew for every pass."""
+class RandomSampler(Sampler):
+    """Each number once, in an order drawn anew for every pass; with `replacement`, each drawn anew.
 
-    def __init__(self, data_source: Any, generator: Generator | None = None) -> None:
-        self.data_source, self.generator = data_source, generator
+    `num_samples` are drawn, by default as many as there are.
+    """
+
+    def __init__(
+        self,
+        data_source: Any,
+        replacement: bool = False,
+        num_samples: int | None = None,
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__(data_source)
+        self.replacement, self.generator = replacement, generator
+        self.num_samples = len(data_source) if num_samples is None else num_samples
+
+    def __iter__(self) -> Iterator[int]:
+        generator, n = self.generator or default_generator(), len(self.data_source)
+        if self.replacement:
+            return iter(generator.integers(0, n, (self.num_samples,)).tolist())
+        passes = (
+            generator.permutation(n).tolist() for _ in range(-(-self.num_samples // (n or 1)))
+        )
+        return islice(chain.from_iterable(passes), self.num_samples)
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+class SubsetRandomSampler(Sampler):
+    """These numbers, in an order drawn anew for every pass.
+
+    >>> sorted(SubsetRandomSampler([4, 1, 7]))
+    [1, 4, 7]
+    """
+
+    def __init__(self, indices: Sequence[int], generator: Generator | None = None) -> None:
+        self.indices, self.generator = indices, generator
 
     def __iter__(self) -> Iterator[int]:
         generator = self.generator or default_generator()
-        return iter(generator.permutation(len(self.data_source)).tolist())
+        return (self.indices[i] for i in generator.permutation(len(self.indices)).tolist())
 
     def __len__(self) -> int:
-        return len(self.data_source)
+        return len(self.indices)
 
 
-class BatchSampler:
+class WeightedRandomSampler(Sampler):
+    """`num_samples` numbers 0, 1, … drawn in proportion to their weights: rare classes more often.
+
+    >>> list(WeightedRandomSampler([0.0, 1.0], 3))
+    [1, 1, 1]
+    """
+
+    def __init__(
+        self,
+        weights: Any,
+        num_samples: int,
+        replacement: bool = True,
+        generator: Generator | None = None,
+    ) -> None:
+        self.weights = as_tensor(weights, dtype=float64)
+        self.num_samples, self.replacement = num_samples, replacement
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[int]:
+        drawn = multinomial(
+            self.weights, self.num_samples, self.replacement, generator=self.generator
+        )
+        return iter(drawn.tolist())
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+class BatchSampler(Sampler):
     """Lists of `batch_size` numbers from another sampler; the last may be shorter, or is dropped.
 
     >>> list(BatchSampler(range(5), batch_size=2, drop_last=False))
@@ -79,8 +158,10 @@ class DataLoader:
     collate_fn     list of samples -> batch; `default_collate` if left out
     drop_last      leave out a last batch that is not full
 
-    `pin_memory` and `persistent_workers` are accepted so that programs for PyTorch run, and change
-    nothing.
+    An `IterableDataset` comes in its own order, without numbers: no shuffle, no sampler, no length.
+
+    `pin_memory`, `timeout`, `worker_init_fn` and `persistent_workers` are accepted so that programs
+    for PyTorch run, and change nothing.
 
     >>> import tinynet as tn
     >>> from tinynet.data import DataLoader, TensorDataset
@@ -102,12 +183,19 @@ class DataLoader:
         collate_fn: Callable[[list[Any]], Any] | None = None,
         pin_memory: bool = False,
         drop_last: bool = False,
+        timeout: float = 0,
+        worker_init_fn: Callable[[int], None] | None = None,
         *,
         generator: Generator | None = None,
         prefetch_factor: int = 2,
         persistent_workers: bool = False,
     ) -> None:
-        if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        self.endless = isinstance(dataset, IterableDataset)
+        if self.endless:
+            if shuffle or sampler is not None or batch_sampler is not None:
+                raise ArgumentError("an IterableDataset has an order of its own")
+            sampler = dataset  # what comes is the samples themselves, not their numbers
+        elif not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
             raise DataError(
                 "a data set has a length and numbered samples",
                 expected="an object with __len__ and __getitem__",
@@ -127,7 +215,11 @@ class DataLoader:
                 got=f"{num_workers}, {prefetch_factor}",
             )
         if sampler is None:
-            sampler = RandomSampler(dataset, generator) if shuffle else SequentialSampler(dataset)
+            sampler = (
+                RandomSampler(dataset, generator=generator)
+                if shuffle
+                else SequentialSampler(dataset)
+            )
         if batch_sampler is None and batch_size is not None:
             batch_sampler = BatchSampler(sampler, batch_size, drop_last)
         elif batch_size is None and drop_last:
@@ -152,6 +244,11 @@ class DataLoader:
 
     def _fetch(self, indices: Any) -> Any:
         """One batch, or one sample where there are no batches."""
+        if self.endless:
+            samples = indices
+            if self.batch_sampler is None:
+                return self.collate_fn(samples) if self.collate_fn else samples
+            return (self.collate_fn or default_collate)(samples)
         if self.batch_sampler is None:
             sample = self.dataset[indices]
             return self.collate_fn(sample) if self.collate_fn else sample

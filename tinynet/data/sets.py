@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,25 @@ class Dataset:
 
     def __add__(self, other: Dataset) -> ConcatDataset:
         return ConcatDataset([self, other])
+
+
+class IterableDataset(Dataset):
+    """Samples that come one after another, from a stream or a file. A subclass writes `__iter__`.
+
+    >>> class Countdown(IterableDataset):
+    ...     def __iter__(self): return iter((3, 2, 1))
+    >>> from tinynet.data import DataLoader
+    >>> list(DataLoader(Countdown(), batch_size=2))
+    [tensor([3, 2]), tensor([1])]
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NotImplementedError(f"{type(self).__name__} has no __iter__")
+
+    def __len__(self) -> int:
+        raise TypeError(
+            f"{type(self).__name__} is a stream: it has no length"
+        )  # list() asks for it
 
 
 class TensorDataset(Dataset):

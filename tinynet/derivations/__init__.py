@@ -3,12 +3,19 @@
 In: `definition` (the formula in primitives), `backward` (its derived gradient, plain NumPy),
 `forward` where the definition is not the way to compute it, `as_printed` where a document errs,
 and `op`, which ties them together for the tape. Update rules (`sgd`, `adam`, `rmsprop`, `adagrad`,
-`adadelta`, `lbfgs` with its `line_search`) and the `perceptron` are plain functions, loaded when
-they are first used. Not in: rules that the calculus table holds (`ops`), and state (`nn`, `optim`).
+`adadelta`, `lbfgs` with its `line_search`, `weight_decay`), the `perceptron`, `initialisation` and
+the `bigram` model are plain functions, loaded when they are first used. Not in: rules that the
+calculus table holds (`ops`), and state (`nn`, `optim`).
 
-Start with `softmax`; then `linear`, `cross_entropy`, `bce`, `mse`, `dropout`, `log_softmax`; then
-the other losses: `nll`, `bernoulli`, `mae`, `huber`, `kl`. `reduction` says what 'mean' and 'sum'
-do in all of them.
+Start with `softmax`; then `linear`, `neuron`, `cross_entropy`, `bce`, `mse`, `dropout`,
+`log_softmax`; the other losses: `soft_cross_entropy`, `nll`, `bernoulli`, `mae`, `huber`, `kl`.
+Images: `conv2d`, `conv_transpose2d`, `unfold`, `fold`; `max_pool`, `avg_pool`, their adaptive
+forms, `upsample`. Normalisation: `batch_norm`, `layer_norm`, `group_norm`, `rms_norm`. Tables of
+vectors: `embedding`, `matrix_factorisation`. Sequences: `rnn`, `lstm`, `gru`; `attention` and its
+positions, `sinusoidal` and `rotary`.
+
+What several proofs share, and is no op: `reduction` ('mean' and 'sum'), `columns` and `windows`
+(where windows lie), `standardise`, `lookup`, `sequence`.
 """
 
 from __future__ import annotations
@@ -17,19 +24,47 @@ import math
 from typing import Any
 
 from tinynet.derivations import (
+    adaptive_avg_pool,
+    adaptive_max_pool,
+    attention,
+    avg_pool,
+    batch_norm,
     bce,
     bernoulli,
+    columns,
+    conv2d,
+    conv_transpose2d,
     cross_entropy,
     dropout,
+    embedding,
+    fold,
+    group_norm,
+    gru,
     huber,
     kl,
+    layer_norm,
     linear,
     log_softmax,
+    lookup,
+    lstm,
     mae,
+    matrix_factorisation,
+    max_pool,
     mse,
+    neuron,
     nll,
     reduction,
+    rms_norm,
+    rnn,
+    rotary,
+    sequence,
+    sinusoidal,
+    soft_cross_entropy,
     softmax,
+    standardise,
+    unfold,
+    upsample,
+    windows,
 )
 from tinynet.dispatch import cast
 from tinynet.ops.public import public
@@ -39,32 +74,63 @@ _UPDATE_RULES = [
     "adadelta",
     "adagrad",
     "adam",
+    "bigram",
+    "initialisation",
     "lbfgs",
     "line_search",
     "perceptron",
     "rmsprop",
     "sgd",
+    "weight_decay",
 ]
 __all__ = [
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
+    "attention",
+    "avg_pool",
+    "batch_norm",
     "bce",
     "bernoulli",
+    "columns",
+    "conv2d",
+    "conv_transpose2d",
     "cross_entropy",
     "dropout",
+    "embedding",
+    "fold",
+    "group_norm",
+    "gru",
     "huber",
     "kl",
+    "layer_norm",
     "linear",
     "log_softmax",
+    "lookup",
+    "lstm",
     "mae",
+    "matrix_factorisation",
+    "max_pool",
     "mse",
+    "neuron",
     "nll",
     "reduction",
+    "rms_norm",
+    "rnn",
+    "rotary",
+    "sequence",
+    "sinusoidal",
+    "soft_cross_entropy",
     "softmax",
+    "standardise",
+    "unfold",
+    "upsample",
+    "windows",
 ]
 __all__ += _UPDATE_RULES
 
 
 def __getattr__(name: str) -> Any:
-    """The update rules, which no op needs."""
+    """The update rules and other plain functions, which no op needs."""
     if name in _UPDATE_RULES:
         import importlib
 

@@ -18,7 +18,8 @@ batch of n samples with the mean,
     x̄_bc = g (p_bc − δ_c,t_b) / n.
 
 The collapse needs Σ_c y_c = 1. For a general target y, −Σ_c y_c log p_c has the gradient p_c Σ_k
-y_k − y_c, which is p_c − y_c only where the targets sum to 1, as one-hot and probabilities do.
+y_k − y_c, which is p_c − y_c only where the targets sum to 1, as one-hot and probabilities do
+(`soft_cross_entropy`).
 
 Shapes: x (C,), (n, C) or (n, C, d1, …); t whole numbers of x's shape without the axis C; ℓ of t's
 shape. Samples whose t is `ignore_index` count nothing, neither in the sum nor in n.

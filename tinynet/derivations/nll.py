@@ -14,6 +14,17 @@ Derivation. x_c occurs only where c = t, and there linearly. With δ_ct = 1 for 
 Only the true class's own logarithm gets a gradient. That the others must fall comes from log
 softmax before it, whose backward pass subtracts p_c Σ_k g_k: together they are `cross_entropy`.
 
+Three names for one aim. Let samples be independent and let the model give class c the probability
+p_θ(c given x). Then
+1. *Maximum likelihood* wants the largest Π_b p_θ(t_b given x_b). Its logarithm is a sum, so that is
+   the smallest Σ_b −log p_θ(t_b given x_b): this loss with reduction 'sum', w = 1. Document D, 4.2
+   writes one term; the sum over the data is not said.
+2. Group equal inputs: of n_x samples with input x, the share q(c given x) has class c. The sum is
+   Σ_x n_x (−Σ_c q log p_θ): the *cross-entropy* of what was seen, q, and what is said, p_θ.
+3. −Σ_c q log p_θ = Σ_c q log (q / p_θ) − Σ_c q log q = KL(q ‖ p_θ) + H(q). The entropy H(q) of the
+   data does not contain θ. So all three are least at the same θ, where p_θ = q if the model can
+   say that; they have the same gradient everywhere; and the loss that is left there is H(q).
+
 Shapes: x (C,), (n, C) or (n, C, d1, …); t whole numbers of x's shape without the axis C; ℓ of t's
 shape; w (C,). Samples whose t is `ignore_index` count nothing, in neither sum.
 Source: document D, 4.2.

@@ -64,9 +64,9 @@ def check_classes(classes: Any, count: int) -> None:
     """Raise OutOfRangeError for a class that there is not."""
     if 0 in classes.shape:
         return
-    for found in (int(np.min(classes)), int(np.max(classes))):
+    for found in (np.min(classes), np.max(classes)):
         if not 0 <= found < count:
-            raise OutOfRangeError(f"there is no class {found}", expected=f"0 … {count - 1}")
+            raise OutOfRangeError(f"there is no class {int(found)}", expected=f"0 … {count - 1}")
 
 
 def sizes_of(x: Any, t: Any, what: str) -> tuple[int, int, int]:

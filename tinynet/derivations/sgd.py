@@ -5,9 +5,10 @@ one length, g · d is smallest where d points along −g. With learning rate η:
 
     w ← w − η g.
 
-How large η may be: along a direction of curvature h (an eigenvalue of the Hessian), w moves to w
-− η h w, and shrinks only where |1 − η h| < 1, that is η < 2/h. The steepest direction sets the
-limit, the flattest then crawls: the price is the ratio of the two, the condition number.
+How large η may be: along a direction of curvature h (an eigenvalue of the Hessian), w moves to w −
+η h w, and shrinks only where |1 − η h| < 1, that is η < 2/h. The steepest direction sets the
+limit, η < 2/h_max; the flattest then crawls: the price is the ratio of the two, the condition
+number.
 
 Momentum. v collects past gradients, each older one weighted by another factor μ; τ is the
 dampening:
@@ -18,9 +19,16 @@ Unrolled, v = Σ_k μ^k g_(t−k) for τ = 0. A gradient that stays the same add
 ten times g for μ = 0.9; one that changes sign with every step shrinks to g / (1 + μ). Flat
 directions gain speed, steep ones stop swinging.
 
-Nesterov. The gradient is wanted where momentum is about to carry w. In the variables that are
-kept there it reads
-    w ← w − η (g + μ v).
+Nesterov. The gradient is wanted where momentum is about to carry w, at θ = w − η μ v:
+
+    v⁺ = μ v + g(θ),      w⁺ = w − η v⁺.
+
+Keep θ instead of w, so that the gradient is taken where the weights are: θ⁺ = w⁺ − η μ v⁺ = w − η
+v⁺ − η μ v⁺. Put in w = θ + η μ v and μ v = v⁺ − g:
+
+    θ⁺ = θ + η (v⁺ − g) − η v⁺ − η μ v⁺ = θ − η (g + μ v⁺).
+
+That is the step below, with θ called w.
 
 Weight decay λ adds λw to g, the gradient of the penalty (λ/2) ‖w‖². `maximize` steps along +g.
 

@@ -20,6 +20,17 @@ Why the largest entry may be taken out first: exp(x_i − m) / Σ_k exp(x_k − 
 and below. With m = max x every exponent is at most 0, so nothing overflows, and one of them is 0,
 so the sum is at least 1.
 
+Temperature. In y = softmax(x / τ), τ > 0, let u = x / τ: ∂u_k/∂τ = −x_k / τ². With the Jacobian
+above, g_k standing for ∂u_k/∂τ,
+
+    ∂y_i/∂τ = −(1/τ²) y_i (x_i − Σ_k y_k x_k):
+
+when it gets warmer, scores above the mean lose weight to those below. For τ → ∞, u → 0 and every
+y_i → 1/n. For τ → 0, y_i / y_j = exp((x_i − x_j)/τ) → ∞ where x_i > x_j: all weight goes to the
+largest score, in equal parts if there are several. The entropy H = −Σ y log y = log Σ e^u − Σ y u
+never falls on the way: dH/dτ = −(1/τ) Σ_i x_i ∂y_i/∂τ = Var_y[x] / τ³, the variance of the scores
+under y.
+
 Shapes: x, y, g all (…, n, …), n along `axis`. Cost: n exponentials and n divisions forward, 3n
 flops backward.
 Source: document A, 4.1, where the sum is missing (`as_printed`).

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinynet import arrays
+from tinynet.errors import ShapeError, describe
 from tinynet.nn import functional
 from tinynet.nn.module import Module
 from tinynet.nn.parameter import Parameter
@@ -104,6 +105,57 @@ class CELU(Stateless):
         super().__init__(alpha=alpha, inplace=inplace)
 
 
+class Hardsigmoid(Stateless):
+    """relu6(x + 3) / 6."""
+
+    function = staticmethod(functional.hardsigmoid)
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(inplace=inplace)
+
+
+class Hardswish(Stateless):
+    """x · hardsigmoid(x)."""
+
+    function = staticmethod(functional.hardswish)
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(inplace=inplace)
+
+
+class Hardshrink(Stateless):
+    """x where |x| > lambd, else 0."""
+
+    function = staticmethod(functional.hardshrink)
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__(lambd=lambd)
+
+
+class Softshrink(Stateless):
+    """x, moved towards 0 by lambd, but no further."""
+
+    function = staticmethod(functional.softshrink)
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__(lambd=lambd)
+
+
+class Tanhshrink(Stateless):
+    """x − tanh(x)."""
+
+    function = staticmethod(functional.tanhshrink)
+
+
+class Threshold(Stateless):
+    """x where x > threshold, else value."""
+
+    function = staticmethod(functional.threshold)
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        super().__init__(threshold=threshold, value=value, inplace=inplace)
+
+
 class GELU(Stateless):
     """x Φ(x), Φ the distribution function of the normal; 'tanh' approximates Φ."""
 
@@ -192,3 +244,20 @@ class Softmin(Softmax):
     """softmax(−x) along `dim`."""
 
     function = staticmethod(functional.softmin)
+
+
+class Softmax2d(Stateless):
+    """Softmax over the channels of images (n, c, h, w) or (c, h, w)."""
+
+    function = staticmethod(functional.softmax)
+
+    def __init__(self) -> None:
+        super().__init__(dim=-3)
+
+    def forward(self, *inputs: Any) -> Any:
+        if inputs[0].ndim not in (3, 4):
+            raise ShapeError("Softmax2d: images are expected", got=describe(inputs[0]))
+        return super().forward(*inputs)
+
+    def extra_repr(self) -> str:
+        return ""

@@ -1,23 +1,12 @@
-r"""How large the first weights should be.
-
-Why not zero: all units of a layer would compute the same and receive the same gradient, for ever.
-Why not just small: take y_o = Σ_i W_oi x_i with n = fan_in terms, W of mean 0 and independent of
-x. The variances add,
-
-    Var[y_o] = n Var[W] E[x²],
-
-so after k layers the signal has grown by (n Var[W])^(k/2): it vanishes or explodes unless n
-Var[W] = 1. Backward, the same sum runs over fan_out. Glorot and Bengio ask for both at once and
-take the mean of the two, Var[W] = 2 / (fan_in + fan_out). He et al. note that relu keeps half of
-a symmetric distribution, E[relu(z)²] = Var[z]/2, and double: Var[W] = 2 / fan_in. In general
-Var[W] = gain² / fan, with the gain of the activation.
+r"""Filling the first weights. Why they must differ, and how large they should be, is derived in
+`tinynet/derivations/initialisation.py`: Var[W] = gain² / fan (He), or 2 gain² / (fan_in + fan_out)
+(Xavier), with the gain of the activation.
 
 A uniform distribution on [−a, a) has the variance a²/3, hence the bounds a = √3 · std below.
 
-Sources: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
-networks", 2010; He, Zhang, Ren and Sun, "Delving Deep into Rectifiers", 2015. Saxe,
-McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear
-neural networks", 2013, for orthogonal weights. All functions work in place, outside of the tape.
+Source: Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in
+deep linear neural networks", 2013, for orthogonal weights. All functions work in place, outside of
+the tape.
 """
 
 from __future__ import annotations
@@ -27,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from tinynet.derivations.initialisation import he_std, xavier_std
 from tinynet.errors import ArgumentError, ShapeError, describe
 from tinynet.grad_mode import no_grad
 from tinynet.random import Generator, default_generator
@@ -69,11 +59,11 @@ def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> floa
     if mode not in ("fan_in", "fan_out"):
         raise ArgumentError("no such mode", expected="'fan_in' or 'fan_out'", got=repr(mode))
     fan = _fans(tensor)[mode == "fan_out"]
-    return calculate_gain(nonlinearity, a) / math.sqrt(max(fan, 1))
+    return he_std(fan, calculate_gain(nonlinearity, a))
 
 
 def _xavier_std(tensor: Tensor, gain: float) -> float:
-    return gain * math.sqrt(2 / max(sum(_fans(tensor)), 1))
+    return xavier_std(*_fans(tensor), gain)
 
 
 def _call(tensor: Tensor, method: str, *args: Any, **kwargs: Any) -> Tensor:

@@ -1,6 +1,7 @@
 """The layers: names, weights and modes. What each computes stands in `functional`.
 
-`activations` and `losses` hold no weights, `containers` holds other modules.
+`normalisation` and `embeddings` have files of their own; `activations`, `dropouts` and `losses`
+hold no weights, `containers` holds other modules.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from tinynet import arrays
-from tinynet.errors import ArgumentError, OutOfRangeError, ShapeError, describe
+from tinynet.errors import ArgumentError
 from tinynet.nn import functional, init
 from tinynet.nn.module import Module
 from tinynet.nn.parameter import Parameter
-from tinynet.tensor import raw
 
 
 class Linear(Module):
@@ -115,76 +115,6 @@ class Bilinear(Module):
         )
 
 
-class Embedding(Module):
-    """One learnt vector for each of V ids. Shapes: ids (…), y (…, embedding_dim), weight
-    (num_embeddings, embedding_dim).
-
-    It starts normal with variance 1. The row `padding_idx` starts at 0 and stays there: it gets no
-    gradient. Raises OutOfRangeError where there is no such row.
-
-    >>> import tinynet as tn
-    >>> layer = Embedding(10, 3, padding_idx=0)
-    >>> layer(tn.tensor([[1, 2, 0]])).shape, layer(tn.tensor(0)).detach()
-    ((1, 3, 3), tensor([0., 0., 0.]))
-    """
-
-    def __init__(
-        self,
-        num_embeddings: int,
-        embedding_dim: int,
-        padding_idx: int | None = None,
-        *,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__()
-        if padding_idx is not None:
-            if not -num_embeddings <= padding_idx < num_embeddings:
-                raise OutOfRangeError(
-                    "Embedding: padding_idx has no row",
-                    expected=f"{-num_embeddings} … {num_embeddings - 1}",
-                    got=f"{padding_idx}",
-                )
-            padding_idx %= num_embeddings
-        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
-        self.padding_idx = padding_idx
-        kind = dtype or arrays.get_default_dtype()
-        self.weight = Parameter(np.empty((num_embeddings, embedding_dim), kind))
-        self.reset_parameters()
-        if device is not None:
-            self.to(device=device)
-
-    def reset_parameters(self) -> None:
-        """Draw the first vectors again."""
-        init.normal_(self.weight)
-        if self.padding_idx is not None:
-            self.weight.data[self.padding_idx] = 0
-
-    @classmethod
-    def from_pretrained(
-        cls, embeddings: Any, freeze: bool = True, padding_idx: int | None = None
-    ) -> Embedding:
-        """An Embedding with these vectors (V, d), shared and not copied; frozen unless told.
-
-        >>> import tinynet as tn
-        >>> Embedding.from_pretrained(tn.tensor([[1.0, 2.0], [3.0, 4.0]]))(tn.tensor([1]))
-        tensor([[3., 4.]])
-        """
-        if embeddings.ndim != 2:
-            raise ShapeError("vectors (V, d) are expected", got=describe(embeddings))
-        count, size = embeddings.shape
-        layer = cls(count, size, padding_idx)
-        layer.weight = Parameter(raw(embeddings), requires_grad=not freeze)
-        return layer
-
-    def forward(self, input: Any) -> Any:
-        return functional.embedding(input, self.weight, self.padding_idx)
-
-    def extra_repr(self) -> str:
-        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
-        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
-
-
 class Identity(Module):
     """The input itself; takes any arguments, and ignores them."""
 
@@ -193,22 +123,6 @@ class Identity(Module):
 
     def forward(self, input: Any) -> Any:
         return input
-
-
-class Dropout(Module):
-    """While training, zeros with probability p and the rest divided by 1 − p; else the input."""
-
-    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
-        super().__init__()
-        if not 0 <= p <= 1:
-            raise ArgumentError("Dropout: a probability lies between 0 and 1", got=f"p = {p}")
-        self.p, self.inplace = p, inplace
-
-    def forward(self, input: Any) -> Any:
-        return functional.dropout(input, self.p, self.training, self.inplace)
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}" + (", inplace=True" if self.inplace else "")
 
 
 class Flatten(Module):
@@ -223,3 +137,22 @@ class Flatten(Module):
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Unflatten(Module):
+    """The axis `dim` made several, of the given sizes: undoes Flatten.
+
+    >>> import tinynet as tn
+    >>> Unflatten(1, (3, 4))(tn.ones(2, 12)).shape
+    (2, 3, 4)
+    """
+
+    def __init__(self, dim: int, unflattened_size: Any) -> None:
+        super().__init__()
+        self.dim, self.unflattened_size = dim, unflattened_size
+
+    def forward(self, input: Any) -> Any:
+        return input.unflatten(self.dim, self.unflattened_size)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

@@ -177,3 +177,58 @@ class CosineSimilarity(Stateless):
 
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
         super().__init__(dim=dim, eps=eps)
+
+
+class PairwiseDistance(Stateless):
+    """The p-norm of the difference of vectors along the last axis."""
+
+    function = staticmethod(functional.pairwise_distance)
+
+    def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
+        super().__init__(p=p, eps=eps, keepdim=keepdim)
+
+
+class TripletMarginLoss(_Loss):
+    """max(d(anchor, positive) − d(anchor, negative) + margin, 0)."""
+
+    function = staticmethod(functional.triplet_margin_loss)
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        p: float = 2.0,
+        eps: float = 1e-6,
+        swap: bool = False,
+        *,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction, margin=margin, p=p, eps=eps, swap=swap)
+
+
+class SoftMarginLoss(_Loss):
+    """log(1 + e^(−target · input)), targets being 1 and −1."""
+
+    function = staticmethod(functional.soft_margin_loss)
+
+    def __init__(self, *, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+
+
+class MultiMarginLoss(_Loss):
+    """Σ_{i≠t} max(margin − x_t + x_i, 0)^p / C, t the true class."""
+
+    function = staticmethod(functional.multi_margin_loss)
+
+    def __init__(
+        self, p: int = 1, margin: float = 1.0, weight: Any = None, *, reduction: str = "mean"
+    ) -> None:
+        super().__init__(reduction, p=p, margin=margin, weight=weight)
+
+
+class MultiLabelSoftMarginLoss(_Loss):
+    """Binary cross-entropy of each class, averaged over the classes."""
+
+    function = staticmethod(functional.multilabel_soft_margin_loss)
+
+    def __init__(self, weight: Any = None, *, reduction: str = "mean") -> None:
+        super().__init__(reduction, weight=weight)

@@ -16,6 +16,7 @@ from tinynet import arrays
 from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
 from tinynet.hooks import RemovableHandle
 from tinynet.nn.parameter import Parameter
+from tinynet.ops.moving import destination
 from tinynet.tensor import Tensor, raw
 
 Self = TypeVar("Self", bound="Module")
@@ -284,24 +285,19 @@ class Module:
             else:
                 p._grad = Tensor(np.zeros_like(p._grad.array))
 
-    def to(self: Self, *args: Any, dtype: Any = None, device: Any = None) -> Self:
+    def to(
+        self: Self, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False
+    ) -> Self:
         """Move parameters and buffers to a device, to a floating dtype, or to those of a Tensor.
 
         The module changes in place, its parameters stay the same objects; integer buffers keep
-        their dtype.
+        their dtype. `non_blocking` changes nothing.
 
         >>> from tinynet import nn
         >>> nn.Linear(1, 1).to("float64").weight.dtype
         dtype('float64')
         """
-        for arg in args:
-            if isinstance(arg, Tensor):
-                dtype, device = arg.dtype, arg.device
-            elif isinstance(arg, str) and arg.partition(":")[0] in ("cpu", "cuda"):
-                device = arg
-            else:
-                dtype = arg
-        kind = None if dtype is None else np.dtype(dtype)
+        kind, device, _ = destination(args, dtype, device)
         if kind is not None and not arrays.is_floating(kind):
             raise DTypeError("a module's parameters are floating point", got=str(kind))
 
@@ -321,6 +317,10 @@ class Module:
                 x._grad = Tensor(function(x._grad.array))
         return self
 
+    def half(self: Self) -> Self:
+        """All floating parameters and buffers as float16."""
+        return self.to(dtype=arrays.float16)
+
     def float(self: Self) -> Self:
         """All floating parameters and buffers as float32."""
         return self.to(dtype=arrays.float32)
@@ -333,9 +333,9 @@ class Module:
         """To the computer's own memory."""
         return self.to(device="cpu")
 
-    def cuda(self: Self, device: int | None = None) -> Self:
+    def cuda(self: Self, device: Any = None) -> Self:
         """To the GPU; needs CuPy."""
-        return self.to(device=f"cuda:{device or 0}")
+        return self.to(device=arrays.Device(device or 0))
 
     # -- state ---------------------------------------------------------------------------------
 

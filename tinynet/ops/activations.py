@@ -49,7 +49,7 @@ hardtanh = elementwise(
 elu = elementwise(
     "elu",
     lambda u, *, alpha=1.0: np.where(u > 0, u, alpha * np.expm1(np.minimum(u, 0))),
-    lambda g, y, u, *, alpha: np.where(u > 0, g, g * (y + alpha)),
+    lambda g, y, u, *, alpha: np.where(u <= 0, g * (y + alpha), g),
     r"\max(u, 0) + \alpha (e^{\min(u, 0)} - 1)",
     domain="u != 0",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinynet.ops import elementwise, shape  # noqa: F401  they make the names
+from tinynet.ops import elementwise, pieces, products, shape  # noqa: F401  they make the names
 from tinynet.ops.public import exports, methods, public
 
 ALIASES = {
@@ -30,6 +30,10 @@ ALIASES = {
     "moveaxis": "movedim",
     "concat": "cat",
     "concatenate": "cat",
+    "ger": "outer",
+    "row_stack": "vstack",
+    "sgn": "sign",
+    "vdot": "dot",
 }
 
 for _alias, _name in ALIASES.items():

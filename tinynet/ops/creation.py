@@ -14,7 +14,7 @@ import numpy as np
 from tinynet import arrays
 from tinynet.errors import ArgumentError, describe
 from tinynet.op import implements
-from tinynet.ops.public import public
+from tinynet.ops.public import method, public
 from tinynet.ops.shape import sizes
 from tinynet.random import Generator, default_generator
 from tinynet.tensor import Tensor, raw
@@ -39,24 +39,24 @@ def tensor(
     >>> tn.tensor(0.5, requires_grad=True)
     tensor(0.5000, requires_grad=True)
     """
-    array = arrays.as_array(_plain(data), dtype, device)
-    return Tensor(array.copy(), requires_grad, name)
+    array = arrays.as_array(plain(data), dtype, device)
+    return Tensor(array.copy(), requires_grad=requires_grad, name=name)
 
 
-def _plain(data: Any) -> Any:
+def plain(data: Any) -> Any:
     """Data without Tensors in it."""
     if isinstance(data, list | tuple):
-        return [_plain(x) for x in data]
+        return [plain(x) for x in data]
     return raw(data)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """`data` as a Tensor, sharing memory with an array and returning a Tensor as it is where
-    nothing must change.
+    nothing must change. Gradients flow to a Tensor.
     """
-    if isinstance(data, Tensor) and dtype is None and device is None:
-        return data
-    return Tensor(arrays.as_array(_plain(data), dtype, device))
+    if isinstance(data, Tensor):
+        return data.to(dtype=dtype, device=device)
+    return Tensor(arrays.as_array(plain(data), dtype, device))
 
 
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
@@ -69,7 +69,8 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
 
 
 def _new(array: Any, device: Any, requires_grad: bool) -> Tensor:
-    return Tensor(array if device is None else arrays.to_device(array, device), requires_grad)
+    array = array if device is None else arrays.to_device(array, device)
+    return Tensor(array, requires_grad=requires_grad)
 
 
 def full(
@@ -155,18 +156,16 @@ def arange(
     (tensor([0, 1, 2]), tensor([0.0000, 0.5000]))
     """
     start, end = (0, start) if end is None else (start, end)
+    whole = all(isinstance(v, int) for v in (start, end, step))
+    kind = np.dtype(dtype or (arrays.int64 if whole else arrays.get_default_dtype()))
+    if kind.kind in "iu":
+        start, end, step = int(start), int(end), int(step)
     if step == 0 or (end - start) / step < 0:
         raise ArgumentError(
             "arange: the step must lead from start to end", got=f"{start}, {end}, {step}"
         )
-    count = math.ceil((end - start) / step)
-    whole = all(isinstance(v, int) for v in (start, end, step))
-    values = start + step * np.arange(count)
-    return _new(
-        values.astype(dtype or (arrays.int64 if whole else arrays.get_default_dtype())),
-        device,
-        requires_grad,
-    )
+    values = start + step * np.arange(math.ceil((end - start) / step))
+    return _new(values.astype(kind), device, requires_grad)
 
 
 def _number(x: Any) -> Any:
@@ -295,6 +294,37 @@ def full_like(
     )
 
 
+# -- with the dtype and device of another ----------------------------------------------------------
+
+
+def _new_of(make: Any) -> Any:
+    """The method `x.new_...`: `make` with the dtype and device of x, unless others are named."""
+
+    def function(
+        self: Tensor,
+        *args: Any,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        **options: Any,
+    ) -> Tensor:
+        made: Tensor = make(
+            *args,
+            dtype=dtype or self.dtype,
+            device=device or self.device,
+            requires_grad=requires_grad,
+            **options,
+        )
+        return made
+
+    function.__doc__ = f"`tn.{make.__name__}` with the dtype and device of this Tensor."
+    return function
+
+
+for _make in (tensor, zeros, ones, full, empty):
+    method(f"new_{_make.__name__}", _new_of(_make))
+
+
 # -- random ----------------------------------------------------------------------------------------
 
 
@@ -312,7 +342,8 @@ def rand(
 ) -> Tensor:
     """Uniform on [0, 1)."""
     shape = sizes((size, *more))
-    return Tensor(_generator(generator, device).random(shape, dtype), requires_grad)
+    array = _generator(generator, device).random(shape, dtype)
+    return Tensor(array, requires_grad=requires_grad)
 
 
 def randn(
@@ -325,7 +356,8 @@ def randn(
 ) -> Tensor:
     """Normal with mean 0 and variance 1."""
     shape = sizes((size, *more))
-    return Tensor(_generator(generator, device).standard_normal(shape, dtype), requires_grad)
+    array = _generator(generator, device).standard_normal(shape, dtype)
+    return Tensor(array, requires_grad=requires_grad)
 
 
 def randint(
@@ -445,10 +477,13 @@ def multinomial(
 for _function in (
     *(tensor, as_tensor, from_numpy, full, zeros, ones, empty, eye, arange, linspace),
     *(zeros_like, ones_like, empty_like, full_like, rand_like, randn_like),
-    *(rand, randn, randint, randperm, bernoulli, normal, randint_like, multinomial),
+    *(rand, randn, randint, randperm, normal, randint_like),
     *(logspace, tril_indices, triu_indices, meshgrid),
 ):
     public(_function, as_method=False)
+public(bernoulli)
+public(multinomial)
+public(as_tensor, name="asarray", as_method=False)
 
 # What rules may create when g is a Tensor.
 implements(np.zeros_like)(zeros_like)

@@ -4,11 +4,11 @@ Inputs u, v; output y; upstream gradient g = dL/dy. A rule gives dL/du (or dL/dv
 broadcast, dispatch sums each gradient back to its input's shape, so every rule reads as in one
 variable.
 
-Where the derivative does not exist, by convention: relu'(0) = 0; |u|' = sign(u), which is 0 at 0;
-`maximum` and `minimum` give each side half of a tie; `clamp` passes the gradient at its edges;
-`atan2` has derivative 0 at the origin; sqrt'(0) = inf; 0 log 0 = 0 where `pow` differentiates by
-its exponent; the steps (sign, floor, round, floor_divide ...) have derivative 0 everywhere; at a
-step of `remainder` the derivative by u is 1.
+Where the derivative does not exist, by convention: relu'(0) = 0; |u|' = sign(u), which is 0 at 0
+(and at NaN); `maximum` and `minimum` give each side half of a tie; `clamp` passes the gradient at
+its edges; `atan2` has derivative 0 at the origin; sqrt'(0) = inf; 0 log 0 = 0 where `pow`
+differentiates by its exponent; the steps (sign, floor, round, floor_divide ...) have derivative 0
+everywhere; at a step of `remainder` the derivative by u is 1.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 
 from tinynet import arrays
 from tinynet.arrays import Array, is_floating
+from tinynet.dispatch import cast
 from tinynet.errors import ArgumentError
 from tinynet.op import elementwise, implements, primitive
 from tinynet.ops.public import binary, method, operator, public, unary
@@ -29,6 +30,11 @@ from tinynet.tensor import Tensor, raw
 def _nonzero(x: Any) -> Any:
     """x, and 1 where x is 0: what is divided by it is 0 as well."""
     return np.where(x == 0, 1, x)
+
+
+def _sign(u: Array) -> Array:
+    """0 at NaN, where np.sign gives NaN; truth values have none."""
+    return u if u.dtype.kind == "b" else np.subtract(u > 0, u < 0, dtype=u.dtype)
 
 
 # fmt: off  (a table reads by its columns)
@@ -55,7 +61,7 @@ sqrt = elementwise("sqrt", np.sqrt, lambda g, y, _u: g / (2 * y), r"\sqrt{u}", p
     domain="u > 0")
 rsqrt = elementwise("rsqrt", lambda u: 1 / np.sqrt(u), lambda g, y, _u: g * y * y * y / -2,
     r"1 / \sqrt{u}", promote="float", domain="u > 0")
-square = elementwise("square", np.square, lambda g, _y, u: g * 2 * u, r"u^2")
+square = elementwise("square", np.square, lambda g, _y, u: g * 2 * u, r"u^2", promote="number")
 exp2 = elementwise("exp2", np.exp2, lambda g, y, _u: g * y * math.log(2), r"2^{u}", promote="float")
 log2 = elementwise("log2", np.log2, lambda g, _y, u: g / (u * math.log(2)), r"\log_2 u",
     promote="float", domain="u > 0")
@@ -108,7 +114,7 @@ erf = elementwise("erf", arrays.erf,
     r"\frac{2}{\sqrt\pi} \int_0^{u} e^{-t^2} dt", promote="float")
 
 # -- with corners
-sign = elementwise("sign", np.sign, lambda g, _y, _u: np.zeros_like(g), r"\operatorname{sign} u",
+sign = elementwise("sign", _sign, lambda g, _y, _u: np.zeros_like(g), r"\operatorname{sign} u",
     domain="u != 0")
 floor = elementwise("floor", np.floor, lambda g, _y, _u: np.zeros_like(g), r"\lfloor u \rfloor",
     domain="no integer")
@@ -127,7 +133,7 @@ remainder = elementwise("remainder", np.remainder,
 fmod = elementwise("fmod", np.fmod,
     (lambda g, _y, _u, _v: g, lambda g, _y, u, v: -g * np.trunc(u / v)),
     r"u - v \operatorname{trunc}(u / v)", domain="u / v no integer")
-abs = elementwise("abs", np.abs, lambda g, _y, u: g * np.sign(u), r"|u|", domain="u != 0")
+abs = elementwise("abs", np.abs, lambda g, _y, u: g * sign(u), r"|u|", domain="u != 0")
 relu = elementwise("relu", lambda u: np.maximum(u, 0), lambda g, y, _u: np.where(y <= 0, 0, g),
     r"\max(u, 0)", domain="u != 0")
 maximum = elementwise(
@@ -329,6 +335,10 @@ def _pow(input: Any, exponent: Any) -> Any:
         if isinstance(exponent, float) and not is_floating(input.dtype):
             input = mul(input, 1.0)  # an integer tensor becomes a float one
         return power(input, exponent=exponent)
+    dtype = arrays.result_type(raw(input), raw(exponent))
+    if dtype.kind == "i" and isinstance(exponent, Tensor):  # 2^-1 is the whole number 0
+        gone = logical_and(lt(exponent, 0), gt(abs(input), 1))
+        input, exponent = cast(where(gone, 0, input), dtype), abs(exponent)
     return pow(input, exponent)
 
 
@@ -349,6 +359,8 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
     if isinstance(min, Tensor) or isinstance(max, Tensor):
         lower = input if min is None else maximum(input, min)
         return lower if max is None else minimum(lower, max)
+    if not is_floating(input.dtype) and (isinstance(min, float) or isinstance(max, float)):
+        input = mul(input, 1.0)
     return _clamp(input, min=min, max=max)
 
 
@@ -373,6 +385,9 @@ def _where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """
     if input is None or other is None:
         return tuple(Tensor(i) for i in np.nonzero(condition.array))
+    if not isinstance(input, Tensor) and not isinstance(other, Tensor):  # numbers have no dtype yet
+        dtype = arrays.result_type(input, other)
+        input = Tensor(np.zeros((), dtype, like=condition.array) + input)
     return where(condition, input, other)
 
 
@@ -403,8 +418,10 @@ public(_sub, name="sub")
 public(_div, name="div")
 public(_rounded, name="round")
 implements(np.rint)(_round)
+implements(np.sign)(sign)
 public(_pow, name="pow")
 public(_where, name="where", as_method=False)
+method("where", lambda self, condition, other: where(condition, self, other))
 
 for _name, _op in {"add": add, "sub": sub, "mul": mul, "truediv": div}.items():
     operator(_name, _op, reverse=True)

@@ -33,9 +33,11 @@ from tinynet.arrays import (
     to_device,
 )
 from tinynet.arrays import index_add as scatter_in_place
+from tinynet.crossing import beside
 from tinynet.dispatch import cast
-from tinynet.errors import DTypeError, ShapeError, describe
+from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
 from tinynet.op import implements, primitive
+from tinynet.ops.elementwise import add, maximum, minimum, mul
 from tinynet.ops.public import method, public
 from tinynet.ops.shape import axis_of
 from tinynet.tensor import Tensor, raw
@@ -127,8 +129,17 @@ def _plain(part: Any, of: Array) -> Any:
     return part
 
 
+def _taken(input: Any, index: Any) -> Any:
+    return getitem(beside(input, index), index=index)
+
+
+def _added(source: Any, index: Any, input: Any) -> Any:
+    """Zeros of the shape of input, with `source` added at the index."""
+    return scatter(beside(source, index), index=index, shape=tuple(input.shape))
+
+
 def _getitem(self: Any, index: Any) -> Any:
-    return getitem(self, index=plain_index(index, self.array))
+    return _taken(self, plain_index(index, self.array))
 
 
 def _grid(shape: Any, axis: int, indices: Array) -> tuple[Any, ...]:
@@ -162,8 +173,8 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """
     indices = _whole_numbers(indices, "take_along_dim")
     if dim is None:
-        return getitem(np.ravel(input), index=indices.reshape(-1))
-    return getitem(input, index=_grid(input.shape, dim % input.ndim, indices))
+        return _taken(np.ravel(input), indices.reshape(-1))
+    return _taken(input, _grid(input.shape, dim % input.ndim, indices))
 
 
 @implements(np.take_along_axis)
@@ -215,7 +226,7 @@ def gather(input: Any, dim: int, index: Any) -> Any:
     tensor([[2.],
             [3.]])
     """
-    return getitem(input, index=_corner(input, dim, index, "gather"))
+    return _taken(input, _corner(input, dim, index, "gather"))
 
 
 def _source(src: Any, index: tuple[Any, ...], axis: int) -> Any:
@@ -229,8 +240,17 @@ def _source(src: Any, index: tuple[Any, ...], axis: int) -> Any:
 
 
 @_also_of_numbers
-def _scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None) -> Any:
-    """A copy of input in which y[i, index[i, k]] = src[i, k] for dim 1; `src` may be a number.
+def _scatter(
+    input: Any,
+    dim: int,
+    index: Any,
+    src: Any = None,
+    *,
+    value: Any = None,
+    reduce: str | None = None,
+) -> Any:
+    """A copy of input in which y[i, index[i, k]] = src[i, k] for dim 1; `src` may be a number. With
+    `reduce` "add" or "multiply", src is added to what stands there, or multiplied with it.
 
     >>> import tinynet as tn
     >>> tn.zeros(2, 3).scatter(1, tn.tensor([[2], [0]]), 1.0)
@@ -239,7 +259,12 @@ def _scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = 
     """
     places = _corner(input, dim, index, "scatter")
     source = _source(value if src is None else src, places, axis_of(dim, input.ndim))
-    return _kept(put(input, source, index=places), input, source)
+    if reduce is not None:
+        if reduce not in ("add", "multiply"):
+            raise ArgumentError("scatter: no such reduce", expected="add, multiply", got=reduce)
+        source = source if isinstance(source, Tensor) else np.zeros_like(index) + source
+        return _gathered(input, places, source, add if reduce == "add" else mul, True)
+    return _kept(put(beside(input, places), source, index=places), input, source)
 
 
 def _kept(y: Any, input: Any, value: Any) -> Any:
@@ -264,7 +289,59 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     """
     places = _corner(input, dim, index, "scatter_add")
     source = _source(src, places, axis_of(dim, input.ndim))
-    return input + scatter(source, index=places, shape=tuple(input.shape))
+    return input + _added(source, places, input)
+
+
+def _gathered(input: Any, places: Any, source: Any, step: Any, include_self: bool) -> Any:
+    """y = step(y, source) at the places, one by one where several have the same target: first all
+    sources that come first at their target, then all that come second, and so on.
+    """
+    flat = np.ravel_multi_index(np.broadcast_arrays(*map(_on_cpu, places)), input.shape).ravel()
+    order = np.argsort(flat, kind="stable")
+    first = np.searchsorted(flat[order], flat[order])  # where the run of equal targets begins
+    turn = np.empty_like(order)
+    turn[order] = np.arange(len(flat)) - first
+    y: Any = np.ravel(input)
+    source = np.ravel(source)
+    for k in range(int(turn.max(initial=-1)) + 1):
+        now = np.flatnonzero(turn == k)
+        new = _getitem(source, now)
+        here = flat[now]
+        start = k == 0 and not include_self
+        y = put(y, new if start else step(_getitem(y, here), new), index=plain_index(here, y.array))
+    return cast(np.reshape(y, input.shape), input.dtype)
+
+
+def _on_cpu(x: Array) -> Array:
+    return to_device(x, "cpu")
+
+
+@public
+@_also_of_numbers
+def scatter_reduce(
+    input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True
+) -> Any:
+    """A copy of input in which y[i, index[i, k]] is the sum, product, mean, largest or smallest of
+    all src[i, k] that go there, for dim 1, and of what stood there unless `include_self` is False.
+
+    reduce    "sum", "prod", "mean", "amax" or "amin"; of equal ones two share the gradient evenly
+
+    >>> import tinynet as tn
+    >>> x, ids = tn.tensor([1.0, 5.0, 2.0]), tn.tensor([0, 0, 1])
+    >>> tn.zeros(2).scatter_reduce(0, ids, x, "mean", include_self=False)
+    tensor([3., 2.])
+    """
+    steps = {"sum": add, "mean": add, "prod": mul, "amax": maximum, "amin": minimum}
+    if reduce not in steps:
+        raise ArgumentError("scatter_reduce: no such reduce", expected=", ".join(steps), got=reduce)
+    places = _corner(input, dim, index, "scatter_reduce")
+    source = _source(src, places, axis_of(dim, input.ndim))
+    y = _gathered(input, places, source, steps[reduce], include_self)
+    if reduce != "mean":
+        return y
+    one = np.zeros_like(source.detach()) + 1
+    count = scatter(one, index=places, shape=tuple(input.shape)) + int(include_self)
+    return y / np.maximum(count, 1) if is_floating(input.dtype) else y // np.maximum(count, 1)
 
 
 def _rows(input: Any, dim: int, index: Any, name: str) -> tuple[Any, ...]:
@@ -284,7 +361,7 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     tensor([[2, 2],
             [4, 4]])
     """
-    return getitem(input, index=_rows(input, dim, index, "index_select"))
+    return _taken(input, _rows(input, dim, index, "index_select"))
 
 
 @public
@@ -293,13 +370,50 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1
     """A copy of input with alpha · source added to the slices along `dim` that `index` names."""
     places = _rows(input, dim, index, "index_add")
     added = source if alpha == 1 else source * alpha
+    return input + _added(added, places, input)
+
+
+@public
+def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
+    """A copy of input in which the slices along `dim` that `index` names are `value`.
+
+    >>> import tinynet as tn
+    >>> tn.ones(3).index_fill(0, tn.tensor([0, 2]), 5.0)
+    tensor([5., 1., 5.])
+    """
+    x = input if input.ndim else np.reshape(input, (1,))
+    named = np.zeros(x.shape, bool, like=raw(x))
+    named[_rows(x, dim, index, "index_fill")] = True
+    return masked_fill(input, Tensor(named.reshape(input.shape)), value)
+
+
+@public
+@_also_of_numbers
+def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
+    """A copy of input in which slice `index[k]` along `dim` is slice k of source."""
+    return put(input, source, index=_rows(input, dim, index, "index_copy"))
+
+
+@public
+def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
+    """A copy of input in which input[indices] is `values`; with `accumulate`, they are added.
+
+    >>> import tinynet as tn
+    >>> tn.zeros(3).index_put((tn.tensor([1, 1]),), tn.tensor([2.0, 3.0]), accumulate=True)
+    tensor([0., 5., 0.])
+    """
+    places = plain_index(tuple(slice(None) if i is None else i for i in indices), input.array)
+    if not accumulate:
+        return put(input, values, index=places)
+    picked = getitem(input.detach(), index=places).shape
+    added = np.broadcast_to(values, picked)
     return input + scatter(added, index=places, shape=tuple(input.shape))
 
 
 @public
 def take(input: Any, index: Any) -> Any:
     """The entries at `index`, counted through the flattened tensor; shaped like `index`."""
-    return getitem(np.ravel(input), index=_whole_numbers(index, "take"))
+    return _taken(np.ravel(input), _whole_numbers(index, "take"))
 
 
 @implements(np.take)
@@ -353,6 +467,7 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     return Tensor(np.stack(found, axis=1)[:, : input.ndim])  # a number has no place to name
 
 
+public(lambda input: nonzero(input), name="argwhere")
 implements(np.nonzero)(lambda a: nonzero(a, as_tuple=True))
 implements(np.argwhere)(lambda a: nonzero(a))
 public(_scatter, name="scatter")

@@ -18,8 +18,11 @@ import numpy as np
 
 from tinynet import arrays
 from tinynet.autograd import place
+from tinynet.batching import once_for_all
+from tinynet.crossing import alike
 from tinynet.errors import InPlaceError, ShapeError, describe
 from tinynet.grad_mode import is_grad_enabled
+from tinynet.ops import composed, pieces, products, scans  # noqa: F401  they make the names
 from tinynet.ops.creation import as_tensor
 from tinynet.ops.indexing import getitem, plain_index, put
 from tinynet.ops.public import exports, method
@@ -30,6 +33,7 @@ from tinynet.views import renew
 
 def overwrite(x: Tensor, result: Any) -> Tensor:
     """Write `result` over x and let x take its place in the graph."""
+    once_for_all("a change in place", x.array)
     values = raw(result)
     if np.shape(values) not in (x.shape, ()):
         raise ShapeError(
@@ -104,6 +108,10 @@ def in_place(function: Callable[..., Any]) -> Callable[..., Tensor]:
 _IN_PLACE = """
     add sub mul div pow neg abs exp log sqrt square reciprocal sin cos tanh sigmoid relu clamp lerp
     round floor ceil remainder floor_divide masked_fill scatter scatter_add index_add
+    rsqrt trunc frac sign tan asin acos atan sinh cosh erf exp2 expm1 log1p log2 log10 fmod
+    tril triu cumsum cumprod addcmul addcdiv addmm baddbmm clamp_min clamp_max nan_to_num
+    logical_not logical_and logical_or bitwise_and bitwise_or eq ne lt le gt ge
+    scatter_reduce index_fill index_copy index_put
 """
 for _name in _IN_PLACE.split():
     _function = in_place(exports[_name])
@@ -121,6 +129,7 @@ for _name, _op in {
 
 def _setitem(self: Tensor, index: Any, value: Any) -> None:
     """self[index] = value."""
+    once_for_all("a change in place", self.array)
     index = plain_index(index, self.array)
     value = (
         value
@@ -150,6 +159,7 @@ def copy_(self: Tensor, src: Any) -> Tensor:
     `src`.
     """
     src = as_tensor(src).to(self.dtype).to(self.device)
+    _, src = alike(self, src)
     return overwrite(self, src if src.shape == self.shape else src.broadcast_to(self.shape))
 
 
@@ -169,6 +179,86 @@ def normal_(
     return overwrite(self, mean + std * source.standard_normal(self.shape, self.dtype))
 
 
-for _function in (zero_, fill_, copy_, uniform_, normal_):
+def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
+    """Each entry 1 with probability p, a number or a Tensor that broadcasts, else 0."""
+    source = generator or default_generator(self.device)
+    return overwrite(self, (source.random(self.shape) < raw(p)).astype(self.dtype))
+
+
+def random_(
+    self: Tensor, low: int = 0, high: int | None = None, *, generator: Generator | None = None
+) -> Tensor:
+    """Whole numbers drawn from low up to, and without, high; `random_(high)` counts from 0."""
+    if high is None and low:
+        low, high = 0, low
+    if high is None:  # as far as the dtype counts without gaps
+        real = arrays.is_floating(self.dtype)
+        high = int(2 / arrays.finfo(self.dtype).eps) if real else arrays.iinfo(self.dtype).max
+    source = generator or default_generator(self.device)
+    return overwrite(self, source.integers(low, high, self.shape, self.dtype))
+
+
+def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+    """Entries drawn from the density λ e^(−λx), x > 0."""
+    source = generator or default_generator(self.device)
+    return overwrite(self, -np.log1p(-source.random(self.shape, self.dtype)) / lambd)
+
+
+def fill_diagonal_(self: Tensor, fill_value: float) -> Tensor:
+    """The entries whose indices are all equal set to one value.
+
+    >>> import tinynet as tn
+    >>> tn.zeros(2, 3).fill_diagonal_(1)
+    tensor([[1., 0., 0.],
+            [0., 1., 0.]])
+    """
+    if self.ndim < 2:
+        raise ShapeError("fill_diagonal_: a matrix is expected", got=describe(self))
+    self[(np.arange(min(self.shape)),) * self.ndim] = fill_value
+    return self
+
+
+def detach_(self: Tensor) -> Tensor:
+    """Cut this Tensor itself off from the graph; it becomes a leaf without gradients."""
+    self._node, self._base, self._requires_grad = None, None, False
+    return self
+
+
+for _function in (
+    *(zero_, fill_, copy_, uniform_, normal_, bernoulli_, random_, exponential_),
+    *(fill_diagonal_, detach_),
+):
     method(_function.__name__, _function)
+
+
+# -- another shape ---------------------------------------------------------------------------------
+
+
+def _reshaped(function: Callable[..., Any]) -> Callable[..., Tensor]:
+    """The form of a view that changes the Tensor itself: the same memory under another shape."""
+
+    def changed(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if self.is_leaf and self.requires_grad and is_grad_enabled():
+            raise InPlaceError(
+                "the shape of a leaf that requires gradients is being changed",
+                got=describe(self),
+                hint=f"x = x.{function.__name__}(...), or x.detach()",
+            )
+        renew(self)
+        before = self.detach()
+        before._requires_grad, before._node = self._requires_grad, self._node
+        before._base = self._base
+        after = function(before, *args, **kwargs)
+        self.array, self._node, self._base = after.array, after._node, after._base
+        return self
+
+    return changed
+
+
+for _name in ("squeeze", "unsqueeze", "t", "transpose", "swapaxes"):
+    _changed = _reshaped(exports[_name])
+    _changed.__doc__ = (
+        f"`{_name}` of this Tensor itself. Views that were taken of it stay as they are."
+    )
+    method(f"{_name}_", _changed)
 method("__setitem__", _setitem)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinynet.arrays import Array
+from tinynet.arrays import Array, everywhere
 from tinynet.errors import ArgumentError, ShapeError, describe
 from tinynet.op import implements, primitive
 from tinynet.ops.public import public
@@ -72,7 +72,7 @@ def _solve(u: Array, v: Array) -> Array:
 
 def _cofactors(u: Any, y: Any) -> Any:
     """The derivative of det u by each entry: det(u) u⁻ᵀ, or where that is 0 · ∞, the minors."""
-    if np.all(y != 0):
+    if everywhere(y != 0):
         return y[..., None, None] * _transposed(_inv(u))
     n = u.shape[-1]
     others = np.array([[i for i in range(n) if i != k] for k in range(n)], dtype=np.intp)

@@ -11,7 +11,9 @@ from tinynet.arrays import Array
 from tinynet.dispatch import cast
 from tinynet.errors import ArgumentError
 from tinynet.op import primitive
+from tinynet.ops.kinds import TYPES
 from tinynet.ops.public import method, public
+from tinynet.ops.shape import clone
 from tinynet.tensor import Tensor
 
 
@@ -26,44 +28,64 @@ def to_device(u: Array, *, device: str, source: str) -> Array:
     return arrays.to_device(u, device)
 
 
-@public
-def to(input: Tensor, *args: Any, dtype: Any = None, device: Any = None) -> Any:
-    """The same values with another dtype, on another device, or both; `x.to(y)` takes both from a
-    Tensor.
+def destination(args: tuple[Any, ...], dtype: Any, device: Any) -> tuple[Any, Any, bool]:
+    """What the arguments of `to()` say: the dtype and the device, None where nothing is said, and
+    whether a copy is wanted.
 
-    Returns the tensor itself where nothing changes.
-
-    >>> import tinynet as tn
-    >>> tn.ones(2).to(tn.float64).dtype, tn.ones(2).to("cpu").device
-    (dtype('float64'), 'cpu')
+    As in PyTorch a Tensor stands for both, and a last True or False for `copy`, after that for
+    `non_blocking`.
     """
+    flags = [arg for arg in args if isinstance(arg, bool)]
     for arg in args:
         if isinstance(arg, Tensor):
             dtype, device = arg.dtype, arg.device
         elif isinstance(arg, str) and arg.partition(":")[0] in ("cpu", "cuda"):
             device = arg
-        else:
-            try:
-                dtype = np.dtype(arg)
-            except TypeError:
-                raise ArgumentError(
-                    "to() takes a dtype, a device or a tensor", got=repr(arg)
-                ) from None
-    if device is not None and arrays.canonical_device(device) != input.device:
-        input = to_device(input, device=arrays.canonical_device(device), source=input.device)
-    return input if dtype is None else cast(input, np.dtype(dtype))
+        elif arg is not None and not isinstance(arg, bool):
+            dtype = arg
+    try:
+        dtype = None if dtype is None else np.dtype(getattr(dtype, "dtype", dtype))
+    except TypeError:
+        raise ArgumentError("to() takes a dtype, a device or a tensor", got=repr(dtype)) from None
+    return dtype, None if device is None else arrays.Device(device), flags[1:2] == [True]
 
 
 @public
-def cpu(input: Tensor) -> Any:
+def to(
+    input: Tensor,
+    *args: Any,
+    dtype: Any = None,
+    device: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+) -> Any:
+    """The same values with another dtype, on another device, or both; `x.to(y)` takes both from a
+    Tensor.
+
+    Returns the tensor itself where nothing changes, unless a `copy` is wanted. `non_blocking` is
+    accepted for programs that give it, and changes nothing.
+
+    >>> import tinynet as tn
+    >>> tn.ones(2).to(tn.float64).dtype, tn.ones(2).to("cpu").device
+    (dtype('float64'), device(type='cpu'))
+    """
+    dtype, device, flagged = destination(args, dtype, device)
+    output: Any = input
+    if device is not None and device != input.device:
+        output = to_device(output, device=device, source=input.device)
+    if dtype is not None:
+        output = cast(output, dtype)
+    return clone(output) if output is input and (copy or flagged) else output
+
+
+def _cpu(input: Tensor) -> Any:
     """On the CPU."""
     return to(input, device="cpu")
 
 
-@public
-def cuda(input: Tensor, device: int | None = None) -> Any:
-    """On the GPU; needs CuPy."""
-    return to(input, device=f"cuda:{device or 0}")
+def _cuda(input: Tensor, device: Any = None, non_blocking: bool = False) -> Any:
+    """On the GPU; needs CuPy. `device` is its number, 0 by default, or its name."""
+    return to(input, device=arrays.Device(device or 0))
 
 
 @public
@@ -81,7 +103,28 @@ def _shorthand(name: str, dtype: np.dtype[Any]) -> None:
     method(name, function)
 
 
+def _type(input: Tensor, dtype: Any = None) -> Any:
+    """The name of the tensor's type, such as 'tinynet.FloatTensor'; with `dtype`, the same values
+    in that dtype, which may be such a name or such a type too.
+
+    >>> import tinynet as tn
+    >>> tn.ones(2).type(), tn.ones(2).type(tn.LongTensor), tn.ones(2).type(tn.float64).dtype
+    ('tinynet.FloatTensor', tensor([1, 1]), dtype('float64'))
+    """
+    if dtype is None:
+        return f"tinynet.{TYPES.get(input.dtype, 'Tensor')}"
+    if isinstance(dtype, str):
+        named = {name: kind for kind, name in TYPES.items()}
+        dtype = named.get(dtype.rpartition(".")[2], dtype)
+    return to(input, dtype=dtype)
+
+
+for _function in (_cpu, _cuda, _type):
+    method(_function.__name__[1:], _function)
 _SHORTHANDS: dict[str, np.dtype[Any]] = {
+    "byte": arrays.uint8,
+    "char": arrays.int8,
+    "short": arrays.int16,
     "half": arrays.float16,
     "float": arrays.float32,
     "double": arrays.float64,

@@ -346,6 +346,20 @@ def _np_trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
 implements(np.diag)(lambda v, k=0: diag(v, k))
 
 
+@implements(np.lib.stride_tricks.sliding_window_view)
+def _sliding_window_view(x: Any, window_shape: Any, axis: Any = None) -> Any:
+    """All windows of a shape, on new last axes; a copy here, as an entry stands in many windows."""
+    lengths = tuple(window_shape) if isinstance(window_shape, list | tuple) else (window_shape,)
+    axes = range(x.ndim) if axis is None else axis if isinstance(axis, list | tuple) else (axis,)
+    for a, length in zip(axes, lengths, strict=True):
+        at = axis_of(a, x.ndim)
+        count = x.shape[at] - length + 1
+        if not 1 <= length <= x.shape[at]:
+            raise ShapeError(f"a window of {length} on an axis of {x.shape[at]} entries")
+        x = np.stack([_part(x, at, k, k + count) for k in range(length)], axis=-1)
+    return x
+
+
 def _rows(tensors: Sequence[Any]) -> list[Any]:
     return [np.reshape(x, (1, -1)) if x.ndim < 2 else x for x in tensors]
 

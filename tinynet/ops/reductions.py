@@ -168,7 +168,12 @@ def _finite(y: Any) -> Any:
     ),
 )
 def _logsumexp(u: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
-    """ln Σ e^u, with the largest entry taken out first so that nothing overflows."""
+    """ln Σ e^u, with the largest entry taken out first so that nothing overflows.
+
+    Its gradient is softmax: ∂y/∂u_j = e^{u_j} / Σ_i e^{u_i} = e^{u_j − y}. All n of them are
+    positive and sum to 1, as the gradient of max does: ln Σ e^u is a smooth maximum, and lies
+    between max u and max u + ln n, since the largest term alone, and n times that, bound the sum.
+    """
     if _count(u, axis) == 0:  # no largest entry; ln 0
         return u.sum(axis=axis, keepdims=keepdims) - math.inf
     m = np.max(u, axis=axis, keepdims=True)

@@ -27,10 +27,13 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
     files.save(obj, path)
 
 
-def load(path: str | os.PathLike[str], *, map_location: Any = None) -> Any:
+def load(
+    path: str | os.PathLike[str], map_location: Any = None, *, weights_only: bool = True
+) -> Any:
     """What `tn.save` wrote; a safetensors file of another program as a flat dict of tensors.
 
     map_location    the device of the tensors; by default the CPU
+    weights_only    accepted for programs that give it; nothing else is ever loaded
 
     Nothing in a file can run code. Raises `FileFormatError` for a file of another kind, or a
     damaged one.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinynet import arrays
+from tinynet.batching import once_for_all
 from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
 from tinynet.grad_mode import enable_grad
 from tinynet.tensor import Tensor
@@ -113,6 +114,7 @@ class Optimizer:
 
         `closure`, if given, computes the loss and its gradients first; its value is returned.
         """
+        once_for_all("a step of an optimizer")
         loss = None
         if closure is not None:
             with enable_grad():

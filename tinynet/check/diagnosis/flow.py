@@ -179,7 +179,7 @@ _COMPOSED: dict[Any, Callable[..., Any]] = {
     np.atleast_2d: lambda x: x if np.ndim(x) > 1 else np.reshape(x, (1, -1)),
 }
 _MAKERS = (np.zeros, np.ones, np.empty, np.eye, np.identity)
-_REARRANGING = {np.lib.stride_tricks.sliding_window_view, np.rot90, np.fliplr, np.flipud}
+_REARRANGING = {np.rot90, np.fliplr, np.flipud}
 
 
 def _rearrange(step: Step, values: Sequence[Any]) -> Any:

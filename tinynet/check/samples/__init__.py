@@ -10,13 +10,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinynet.check.samples import losses, primitives
+from tinynet.check.samples import (
+    attention,
+    convolution,
+    losses,
+    neurons,
+    normalisation,
+    pooling,
+    primitives,
+    recurrence,
+)
 from tinynet.check.samples.draw import Draw, Sample, Shape
 from tinynet.op import Op
 
 __all__ = ["SAMPLERS", "Draw", "Sample", "Shape", "sample"]
 
-SAMPLERS = {**primitives.SAMPLERS, **losses.SAMPLERS}
+SAMPLERS = {
+    **attention.SAMPLERS,
+    **convolution.SAMPLERS,
+    **losses.SAMPLERS,
+    **neurons.SAMPLERS,
+    **normalisation.SAMPLERS,
+    **pooling.SAMPLERS,
+    **primitives.SAMPLERS,
+    **recurrence.SAMPLERS,
+}
 
 
 def sample(op: Op, draw: Draw) -> Sample:

@@ -40,6 +40,18 @@ def _nll(draw: Draw) -> Sample:
     return [scores, names], {**options, "weight": draw.choice((None, weight))}
 
 
+def _soft_cross_entropy(draw: Draw) -> Sample:
+    classes, rest = draw.integer(1, 4), draw.shape(0, 2)
+    shape, weight = (*rest[:1], classes, *rest[1:]), draw.uniform((classes,), 0.5, 2.0)
+    # The mean of nothing is NaN.
+    reduction = draw.choice(("none", "sum") if 0 in shape else ("none", *_REDUCTIONS))
+    return [draw.uniform(shape), draw.uniform(shape, 0, 1)], {
+        "weight": draw.choice((None, weight)),
+        "reduction": reduction,
+        "label_smoothing": draw.choice((0.0, 0.1, 0.5)),
+    }
+
+
 def _distance(draw: Draw) -> Sample:
     """A prediction and a target that differ by no whole number."""
     shape = tuple(max(n, 1) for n in draw.shape())
@@ -81,6 +93,7 @@ SAMPLERS: dict[str, Callable[[Draw], Sample]] = {
     **dict.fromkeys(("bce", "mse"), _pair_loss),
     "cross_entropy": _cross_entropy,
     "nll": _nll,
+    "soft_cross_entropy": _soft_cross_entropy,
     "mae": _distance,
     "huber": _huber,
     "kl": _kl,

@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from tinynet.arrays import finfo, is_floating
 from tinynet.errors import ArgumentError, ShapeError, describe
 from tinynet.ops import activations as table
+from tinynet.ops.elementwise import clamp
 from tinynet.ops.inplace import in_place
 from tinynet.ops.public import exports, with_numpy_spelling
+from tinynet.random import Generator, default_generator
+from tinynet.tensor import Tensor
 
 tanh = exports["tanh"]
 sigmoid = exports["sigmoid"]
@@ -66,7 +70,7 @@ def prelu(input: Any, weight: Any) -> Any:
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
     """x pulled back into [min_val, max_val]; unlike `clamp`, no gradient passes at the edges.
 
-    Raises ArgumentError where min_val > max_val.
+    Whole numbers stay whole. Raises ArgumentError where min_val > max_val.
 
     >>> import tinynet as tn
     >>> hardtanh(tn.tensor([-3.0, 0.5, 3.0]))
@@ -74,6 +78,8 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
     """
     if not min_val <= max_val:
         raise ArgumentError("hardtanh: min_val is above max_val", got=f"{min_val}, {max_val}")
+    if not is_floating(input.dtype):
+        return _apply(clamp, input, inplace, min=int(min_val), max=int(max_val))
     return _apply(table.hardtanh, input, inplace, min_val=min_val, max_val=max_val)
 
 
@@ -121,6 +127,72 @@ def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     tensor([-0.7869,  2.0000])
     """
     return _apply(lambda x: alpha * elu(x / alpha), input, inplace)
+
+
+def hardsigmoid(input: Any, inplace: bool = False) -> Any:
+    """relu6(x + 3) / 6: straight lines that resemble σ.
+
+    >>> import tinynet as tn
+    >>> hardsigmoid(tn.tensor([-4.0, 0.0, 1.5]))
+    tensor([0.0000, 0.5000, 0.7500])
+    """
+    return _apply(lambda x: relu6(x + 3) / 6, input, inplace)
+
+
+def hardswish(input: Any, inplace: bool = False) -> Any:
+    """x · hardsigmoid(x), which resembles silu.
+
+    Source: Howard et al., "Searching for MobileNetV3", 2019.
+
+    >>> import tinynet as tn
+    >>> hardswish(tn.tensor([-4.0, 0.0, 1.0]))
+    tensor([-0.0000,  0.0000,  0.6667])
+    """
+    return _apply(lambda x: x * hardsigmoid(x), input, inplace)
+
+
+def hardshrink(input: Any, lambd: float = 0.5) -> Any:
+    """x where |x| > lambd, else 0.
+
+    >>> import tinynet as tn
+    >>> hardshrink(tn.tensor([-2.0, 0.3]))
+    tensor([-2.,  0.])
+    """
+    return np.where(np.abs(input) <= lambd, 0, input)
+
+
+def softshrink(input: Any, lambd: float = 0.5) -> Any:
+    """x, moved towards 0 by lambd, but no further.
+
+    Raises ArgumentError where lambd is negative.
+
+    >>> import tinynet as tn
+    >>> softshrink(tn.tensor([-2.0, 0.3]))
+    tensor([-1.5000,  0.0000])
+    """
+    if lambd < 0:
+        raise ArgumentError("softshrink: lambd is not negative", got=f"{lambd}")
+    return input - clamp(input, -lambd, lambd)
+
+
+def tanhshrink(input: Any) -> Any:
+    """x − tanh(x).
+
+    >>> import tinynet as tn
+    >>> tanhshrink(tn.tensor([0.0, 2.0]))
+    tensor([0.0000, 1.0360])
+    """
+    return input - tanh(input)
+
+
+def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:
+    """x where x > threshold, else value.
+
+    >>> import tinynet as tn
+    >>> threshold(tn.tensor([-1.0, 0.1, 2.0]), 0.5, -9.0)
+    tensor([-9., -9.,  2.])
+    """
+    return _apply(lambda x: np.where(x <= threshold, value, x), input, inplace)
 
 
 def gelu(input: Any, approximate: str = "none") -> Any:
@@ -246,3 +318,31 @@ def softmin(input: Any, dim: int | None = None, *, dtype: Any = None) -> Any:
     tensor([0.6652, 0.2447, 0.0900])
     """
     return exports["softmax"](-input, _chosen(dim, input), dtype=dtype)
+
+
+def gumbel_softmax(
+    logits: Any,
+    tau: float = 1.0,
+    hard: bool = False,
+    dim: int = -1,
+    *,
+    generator: Generator | None = None,
+) -> Any:
+    """softmax((logits + G) / tau), G being −log(−log U) of uniform U: a smooth draw of one class
+    with the probabilities softmax(logits). With `hard` it is 0 or 1, with the smooth gradient.
+
+    Source: Jang, Gu and Poole, "Categorical Reparameterization with Gumbel-Softmax", 2017.
+
+    >>> import tinynet as tn
+    >>> gumbel_softmax(tn.zeros(2, 3), hard=True).sum(1)
+    tensor([1., 1.])
+    """
+    source = generator or default_generator(logits.device)
+    tiny = finfo(logits.dtype).tiny
+    u = np.maximum(source.random(logits.shape, logits.dtype), tiny)
+    noise = Tensor(-np.log(np.maximum(-np.log(u), tiny)))
+    soft = exports["softmax"]((logits + noise) / tau, dim)
+    if not hard:
+        return soft
+    largest = soft.detach().argmax(dim, keepdim=True)
+    return np.zeros_like(soft.detach()).scatter(dim, largest, 1.0) - soft.detach() + soft

@@ -8,15 +8,10 @@ from typing import Any
 import numpy as np
 
 from tinynet import arrays
-from tinynet.derivations import dropout as _dropout
 from tinynet.derivations import linear as _linear
 from tinynet.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError, describe
-from tinynet.ops.elementwise import clamp
-from tinynet.ops.inplace import in_place
-from tinynet.ops.linalg import vector_norm
 from tinynet.ops.pieces import pad as _pad
 from tinynet.ops.products import einsum
-from tinynet.random import Generator, default_generator
 from tinynet.tensor import Tensor
 
 
@@ -54,76 +49,6 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
         )
     y = einsum("...i,oij,...j->...o", input1, weight, input2)
     return y if bias is None else y + bias
-
-
-def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
-    """Row `input` of the weight. Shapes: input (…) of whole numbers, weight (V, d), y (…, d).
-
-    A row's gradient is the sum over all places where it was looked up; the row `padding_idx`, which
-    may count from the end, gets none. Raises DTypeError, or OutOfRangeError where there is no row.
-
-    >>> import tinynet as tn
-    >>> embedding(tn.tensor([2, 0]), tn.tensor([[1.0], [2.0], [3.0]]))
-    tensor([[3.],
-            [1.]])
-    """
-    ids, rows = input.array, weight.shape[0]
-    if ids.dtype.kind not in "iu":
-        raise DTypeError("embedding: ids are whole numbers", got=describe(input))
-    if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < rows:
-        raise OutOfRangeError(
-            "embedding: an id has no row",
-            expected=f"0 … {rows - 1}",
-            got=f"{int(ids.min())} … {int(ids.max())}",
-        )
-    y = weight[input]
-    if padding_idx is None:
-        return y
-    if not -rows <= padding_idx < rows:
-        raise OutOfRangeError(
-            "embedding: padding_idx has no row",
-            expected=f"{-rows} … {rows - 1}",
-            got=f"{padding_idx}",
-        )
-    padded = Tensor(np.expand_dims(ids == padding_idx % rows, -1))
-    return np.where(padded, y.detach(), y)
-
-
-def dropout(
-    input: Any,
-    p: float = 0.5,
-    training: bool = True,
-    inplace: bool = False,
-    *,
-    generator: Generator | None = None,
-) -> Any:
-    """While training, each entry 0 with probability p, else divided by 1 − p; else the input.
-
-    Raises ArgumentError unless 0 <= p <= 1. Derived in `tinynet/derivations/dropout.py`.
-
-    >>> import tinynet as tn
-    >>> dropout(tn.ones(3), p=0.9, training=False)
-    tensor([1., 1., 1.])
-    """
-    if not 0 <= p <= 1:
-        raise ArgumentError("dropout: a probability lies between 0 and 1", got=f"p = {p}")
-    if not training or p == 0:
-        return input
-    source = generator or default_generator(arrays.device_of(input.array))
-    drawn = source.random(input.shape, arrays.float32)
-    function = in_place(_dropout.op) if inplace else _dropout.op
-    return function(input, Tensor(drawn >= p), p=p)
-
-
-def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Any:
-    """Vectors along `dim` divided by their p-norm; norms below `eps` are taken as eps.
-
-    >>> import tinynet as tn
-    >>> normalize(tn.tensor([[3.0, 4.0], [0.0, 0.0]]))
-    tensor([[0.6000, 0.8000],
-            [0.0000, 0.0000]])
-    """
-    return input / clamp(vector_norm(input, p, dim, keepdim=True), min=eps)
 
 
 def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None) -> Any:
@@ -193,7 +118,7 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
         if not ids.size:
             raise ShapeError("one_hot of nothing needs num_classes", got=describe(tensor))
         num_classes = int(ids.max()) + 1
-    if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < num_classes:
+    if ids.size and not 0 <= ids.min() <= ids.max() < num_classes:
         raise OutOfRangeError(
             "one_hot: a class id is out of range",
             expected=f"0 … {num_classes - 1}",

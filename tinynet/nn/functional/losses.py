@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from tinynet import arrays
-from tinynet.derivations import bce, bernoulli, huber, kl, mae, mse, nll
+from tinynet.derivations import bce, bernoulli, huber, kl, mae, mse, nll, soft_cross_entropy
 from tinynet.derivations import cross_entropy as _cross_entropy
-from tinynet.derivations.reduction import classes_of, reduce
+from tinynet.derivations.reduction import check_classes, classes_of, reduce, sizes_of
 from tinynet.errors import ArgumentError, ShapeError, describe
 from tinynet.nn.functional.activations import log_softmax, logsigmoid, relu
+from tinynet.ops.indexing import take_along_dim
+from tinynet.ops.linalg import vector_norm
 from tinynet.tensor import Tensor, raw
 
 # -- classes ---------------------------------------------------------------------------------------
@@ -32,7 +34,8 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Any:
-    """−log softmax(input) at the true class. Derived in `tinynet/derivations/cross_entropy.py`.
+    """−log softmax(input) at the true class. Derived in `tinynet/derivations/cross_entropy.py`,
+    for probabilities in `tinynet/derivations/soft_cross_entropy.py`.
 
     Shapes: input (C,), (n, C) or (n, C, d1, …), scores; target either whole numbers 0 … C − 1, of
     the input's shape without C, or probabilities of the input's shape. `weight` (C,) makes classes
@@ -46,47 +49,38 @@ def cross_entropy(
     """
     if not 0 <= label_smoothing <= 1:
         raise ArgumentError("label_smoothing lies between 0 and 1", got=f"{label_smoothing}")
-    if not arrays.is_floating(target.dtype):
-        if weight is None and not label_smoothing:
-            return _cross_entropy.op(input, target, reduction=reduction, ignore_index=ignore_index)
-        log_p = log_softmax(input, min(1, input.ndim - 1))
-        hard = nll_loss(log_p, target, weight, ignore_index=ignore_index, reduction=reduction)
-        if not label_smoothing:
-            return hard
-        even = _even(log_p, target, weight, ignore_index, reduction)
-        return (1 - label_smoothing) * hard + label_smoothing * even
-    if target.shape != input.shape:
-        raise ShapeError(
-            "probabilities of the classes have the shape of the scores",
-            expected=str(input.shape),
-            got=describe(target),
+    if arrays.is_floating(target.dtype):
+        return soft_cross_entropy.op(
+            input,
+            target,
+            weight=raw(weight),
+            reduction=reduction,
+            label_smoothing=label_smoothing,
         )
-    axis = min(1, input.ndim - 1)
-    count = input.shape[axis]
     if label_smoothing:
-        target = (1 - label_smoothing) * target + label_smoothing / count
-    losses = -(_per_class(log_softmax(input, axis), weight) * target).sum(axis)
-    return reduce(losses, math.prod(losses.shape), reduction)
-
-
-def _per_class(log_p: Any, weight: Any) -> Any:
-    """Log-probabilities (n, C, …) times the weights (C,) of their classes."""
+        return _smoothed(input, target, raw(weight), ignore_index, reduction, label_smoothing)
     if weight is None:
-        return log_p
-    return log_p * np.reshape(weight, (-1, *(1,) * max(log_p.ndim - 2, 0)))
+        return _cross_entropy.op(input, target, reduction=reduction, ignore_index=ignore_index)
+    log_p = log_softmax(input, min(1, input.ndim - 1))
+    return nll_loss(log_p, target, weight, ignore_index=ignore_index, reduction=reduction)
 
 
-def _even(log_p: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Any:
-    """The cross-entropy of a target that spreads evenly over the classes."""
-    axis = min(1, log_p.ndim - 1)
+def _smoothed(
+    input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, smoothing: float
+) -> Any:
+    """Classes as one-hot distributions; the mean is over the weights of the classes that count."""
+    axis = min(1, input.ndim - 1)
+    count = sizes_of(input, target, "scores")[1]
     counted, classes, n = classes_of(raw(target), ignore_index)
-    losses = -_per_class(log_p, weight).mean(axis)
+    check_classes(classes, count)
+    names = np.reshape(np.arange(count, like=classes), (-1, *(1,) * (input.ndim - 1 - axis)))
+    one_hot = Tensor((np.expand_dims(classes, axis) == names).astype(input.dtype))
+    losses = soft_cross_entropy.op(
+        input, one_hot, weight=weight, reduction="none", label_smoothing=smoothing
+    )
     if weight is not None:
-        of_sample = raw(weight)[classes]
-        n = float(np.sum(of_sample if counted is None else np.where(counted, of_sample, 0)))
-    if counted is not None:
-        losses = np.where(Tensor(counted), losses, 0)
-    return reduce(losses, n, reduction)
+        n = float(np.sum(weight[classes] if counted is None else weight[classes[counted]]))
+    return reduce(losses if counted is None else np.where(counted, losses, 0), n, reduction)
 
 
 def nll_loss(
@@ -230,7 +224,7 @@ def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool
     """
     batch = reduction == "batchmean"
     y = kl.op(input, target, log_target=log_target, reduction="sum" if batch else reduction)
-    return y / input.shape[0] if batch else y
+    return y / input.shape[0] if batch and input.ndim else y
 
 
 def poisson_nll_loss(
@@ -351,4 +345,92 @@ def margin_ranking_loss(
     tensor(2.)
     """
     losses = relu(margin - target * (input1 - input2))
+    return reduce(losses, math.prod(losses.shape), reduction)
+
+
+def pairwise_distance(
+    x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+) -> Any:
+    """The p-norm of x1 − x2 + eps along the last axis; eps keeps the gradient finite at 0.
+
+    >>> import tinynet as tn
+    >>> pairwise_distance(tn.tensor([[3.0, 4.0]]), tn.zeros(1, 2))
+    tensor([5.0000])
+    """
+    return vector_norm(x1 - x2 + eps, p, -1, keepdim)
+
+
+def triplet_margin_loss(
+    anchor: Any,
+    positive: Any,
+    negative: Any,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-6,
+    swap: bool = False,
+    *,
+    reduction: str = "mean",
+) -> Any:
+    """max(d(anchor, positive) − d(anchor, negative) + margin, 0), d the p-norm distance.
+
+    With `swap` the negative counts from the anchor or the positive, whichever is nearer.
+
+    >>> import tinynet as tn
+    >>> a, b, c = (tn.tensor([[x, 0.0]]) for x in (0.0, 1.0, 3.0))
+    >>> triplet_margin_loss(a, c, b)
+    tensor(3.)
+    """
+    near = pairwise_distance(anchor, positive, p, eps)
+    far = pairwise_distance(anchor, negative, p, eps)
+    if swap:
+        far = np.minimum(far, pairwise_distance(positive, negative, p, eps))
+    losses = relu(margin + near - far)
+    return reduce(losses, math.prod(losses.shape), reduction)
+
+
+def soft_margin_loss(input: Any, target: Any, *, reduction: str = "mean") -> Any:
+    """log(1 + e^(−target · input)), targets being 1 and −1.
+
+    >>> import tinynet as tn
+    >>> soft_margin_loss(tn.tensor([0.0, 9.0]), tn.tensor([1.0, -1.0]), reduction="none")
+    tensor([0.6931, 9.0001])
+    """
+    _same_shape(input, target)
+    losses = -logsigmoid(target * input)
+    return reduce(losses, math.prod(losses.shape), reduction)
+
+
+def multilabel_soft_margin_loss(
+    input: Any, target: Any, weight: Any = None, *, reduction: str = "mean"
+) -> Any:
+    """Binary cross-entropy of each class, averaged over the classes along the last axis."""
+    _same_shape(input, target)
+    losses = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
+    losses = (losses if weight is None else losses * weight).mean(-1)
+    return reduce(losses, math.prod(losses.shape), reduction)
+
+
+def multi_margin_loss(
+    input: Any,
+    target: Any,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Any = None,
+    *,
+    reduction: str = "mean",
+) -> Any:
+    """Σ_{i≠t} max(margin − x_t + x_i, 0)^p / C: the score of class t is to lead by the margin.
+
+    Shapes: input (n, C) and target (n,), or (C,) and (). `weight` (C,) is that of the true class.
+
+    >>> import tinynet as tn
+    >>> multi_margin_loss(tn.tensor([0.0, 3.0, 2.5]), tn.tensor(1))
+    tensor(0.1667)
+    """
+    input = input if input.ndim else np.reshape(input, (1,))
+    true = np.expand_dims(target, -1)
+    behind = relu(margin - take_along_dim(input, true, -1) + input) ** p
+    others = true != Tensor(np.arange(input.shape[-1], like=raw(target)))
+    losses = np.where(others, behind, 0) / input.shape[-1]
+    losses = (losses if weight is None else losses * np.expand_dims(weight[target], -1)).sum(-1)
     return reduce(losses, math.prod(losses.shape), reduction)
