@@ -38,6 +38,8 @@ def apply(op: Op, *inputs: Any, **options: Any) -> Any:
         if not uniform:
             inputs = _promote(op, inputs, values)
             values, edges, _, _ = _take_apart(inputs)
+            if isinstance(op, Derivation) and op.in_place and _is_batch(values):
+                return op.definition(*inputs, **options)
         y, saved = op.run(values, options) if op.derived else (op.forward(*values, **options), None)
     except foreseen as error:
         shown = at_op(op.name, inputs, error)
@@ -228,13 +230,16 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
 # -- dtypes and devices ----------------------------------------------------------------------------
 
 
+def _is_batch(values: Sequence[Any]) -> bool:
+    """Whether one of them stands for all examples of a `vmap`."""
+    return any(isinstance(x, arrays.Duck) for x in values)
+
+
 def _promote(op: Op, inputs: tuple[Any, ...], values: Sequence[Any]) -> tuple[Any, ...]:
     """The inputs with one dtype, by PyTorch's rules, after a look at their kinds and devices. Where
     one is a batch of examples, all become batches.
     """
-    batch = False
     for value in values:
-        batch = batch or isinstance(value, arrays.Duck)
         if not arrays.is_array(value) and not isinstance(value, bool | int | float | complex):
             raise DTypeError(
                 "expected tensors, arrays or numbers",
@@ -242,7 +247,7 @@ def _promote(op: Op, inputs: tuple[Any, ...], values: Sequence[Any]) -> tuple[An
                 hint="tn.tensor(...) around it",
             )
     arrays.same_device(values, [f"input {i}" for i in range(len(values))])
-    if batch:
+    if _is_batch(values):
         inputs = alike(*inputs)
     if op.promote == "none":
         return inputs

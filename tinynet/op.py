@@ -135,7 +135,8 @@ class Derivation(Op):
     = (y, *x)
 
     The first derivative runs `backward`. A derivative of a derivative differentiates the
-    definition.
+    definition. So does `vmap` where forward or backward are `in_place`: where they write into
+    arrays that they have made, which a batch that passes for one example does not let them.
     """
 
     derived = True
@@ -146,9 +147,12 @@ class Derivation(Op):
         definition: Callable[..., Any],
         backward: Callable[..., tuple[Any, ...]],
         forward: Callable[..., tuple[Any, Any]] | None = None,
+        *,
+        in_place: bool = False,
         **about: Any,
     ) -> None:
         self.definition, self.backward, self.fast_forward = definition, backward, forward
+        self.in_place = in_place
         self.selective = "needs" in (backward.__kwdefaults__ or {})
         super().__init__(name, definition, backward, **about)
 

@@ -75,6 +75,7 @@ op = Derivation(
     forward,
     formula=r"\frac{1}{|w(i)|} \sum_{q \in w(i)} u_q",
     promote="float",
+    in_place=True,
     room="derivations",
     doc="A given number of means over windows that cover the input.",
 )

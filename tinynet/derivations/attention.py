@@ -286,6 +286,7 @@ op = Derivation(
     forward,
     formula=r"\mathrm{softmax}(q k^\top / \sqrt{E})\, v",
     promote="none",
+    in_place=True,
     room="derivations",
     doc="For each query, the mean of the values, weighted by softmax of how well the keys fit.",
 )

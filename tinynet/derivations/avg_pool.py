@@ -117,6 +117,7 @@ op = Derivation(
     forward,
     formula=r"\frac{1}{c_i} \sum_{q \in w(i)} u_q",
     promote="float",
+    in_place=True,
     room="derivations",
     doc="The mean of each window.",
 )

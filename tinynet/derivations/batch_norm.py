@@ -123,6 +123,7 @@ op = Derivation(
     formula=r"\gamma_c \frac{u_c - \mu_c}{\sqrt{\sigma_c^2 + \varepsilon}} + \beta_c",
     promote="float",
     variadic=True,  # with weight and bias, with weight alone, or without
+    in_place=True,
     room="derivations",
     doc="Each channel with mean 0 and variance 1 over the batch, then scaled and shifted.",
 )

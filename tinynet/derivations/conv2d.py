@@ -157,6 +157,7 @@ op = Derivation(
     forward,
     formula=r"b_i + \sum_k \sum_{u,v} W_{ikuv}\, x_{k,ps+ud-P,qs+vd-P}",
     variadic=True,  # with or without b
+    in_place=True,
     room="derivations",
     doc="The same small linear map at every place: filters that slide over the input.",
 )

@@ -180,6 +180,7 @@ op = Derivation(
     forward,
     formula=r"b_j + \sum_i \sum_{p,u:\, ps+ud-P=m} W_{iju}\, x_{ip}",
     variadic=True,  # with or without b
+    in_place=True,
     room="derivations",
     doc="The adjoint of a convolution: each entry stamps the filter onto the output.",
 )

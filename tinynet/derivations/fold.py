@@ -103,6 +103,7 @@ op = Derivation(
     forward,
     formula=r"y_{c,m} = \sum_{p,u:\, ps+ud-P=m} x_{(c,u),p}",
     promote="none",
+    in_place=True,
     room="derivations",
     doc="Windows put to their places and added up: the adjoint of unfold.",
 )

@@ -101,6 +101,7 @@ op = Derivation(
     formula=r"\gamma_c \frac{u_c - \mu_k}{\sqrt{\sigma_k^2 + \varepsilon}} + \beta_c",
     promote="float",
     variadic=True,  # with weight and bias, with weight alone, or without
+    in_place=True,
     room="derivations",
     doc="Each sample's groups of channels with mean 0 and variance 1, then scaled and shifted.",
 )

@@ -152,6 +152,7 @@ op = Derivation(
     forward,
     formula=r"h_t = (1 - z_t) \odot n_t + z_t \odot h_{t-1}",
     variadic=True,  # with or without biases
+    in_place=True,
     room="derivations",
     doc="All states of a layer whose gates mix the state before with a new one.",
 )

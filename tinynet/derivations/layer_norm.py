@@ -88,6 +88,7 @@ op = Derivation(
     formula=r"\gamma \odot \frac{u - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta",
     promote="float",
     variadic=True,  # with weight and bias, with weight alone, or without
+    in_place=True,
     room="derivations",
     doc="Each sample with mean 0 and variance 1 over its last axes, then scaled and shifted.",
 )

@@ -169,6 +169,7 @@ op = Derivation(
     forward,
     formula=r"c_t = f_t \odot c_{t-1} + i_t \odot u_t,\; h_t = o_t \odot \tanh c_t",
     variadic=True,  # with or without biases
+    in_place=True,
     room="derivations",
     doc="All hidden and cell states of a layer that decides what to write, to keep and to show.",
 )

@@ -147,6 +147,7 @@ op = Derivation(
     formula=r"\max_{q \in w(i)} u_q",
     domain="no two entries equal",
     promote="none",
+    in_place=True,
     room="derivations",
     doc="The largest entry of each window.",
 )

@@ -84,6 +84,7 @@ op = Derivation(
     formula=r"\gamma \odot \frac{u}{\sqrt{\frac1n \sum_i u_i^2 + \varepsilon}}",
     promote="float",
     variadic=True,  # with weight, or without
+    in_place=True,
     room="derivations",
     doc="Each sample divided by its root mean square over the last axes, then scaled.",
 )

@@ -167,6 +167,7 @@ op = Derivation(
     forward,
     formula=r"h_t = \sigma(W_{hh} h_{t-1} + W_{ih} x_t + b)",
     variadic=True,  # with or without biases
+    in_place=True,
     room="derivations",
     doc="All states of a recurrent layer: each is made of the input and of the state before.",
 )

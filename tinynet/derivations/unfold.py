@@ -85,6 +85,7 @@ op = Derivation(
     forward,
     formula=r"y_{(c,u),p} = x_{c,ps+ud-P}",
     promote="none",
+    in_place=True,
     room="derivations",
     doc="Every window of the input as a column of a matrix.",
 )
