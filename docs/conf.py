@@ -17,7 +17,7 @@ author = "The tinynet authors"
 project_copyright = author
 version = release = installed_version("tinynet")
 
-extensions = ["myst_nb", "op_reference", "source_rows"]
+extensions = ["myst_nb", "op_reference", "proof_map", "source_rows"]
 myst_enable_extensions = ["amsmath", "dollarmath"]
 nb_execution_mode = "off"
 exclude_patterns = ["_ext"]

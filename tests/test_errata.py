@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import tinynet as tn
 from tinynet.data import load_digits
-from tinynet.derivations import bce, bigram, neuron, softmax
+from tinynet.derivations import attention, bce, bigram, conv2d, neuron, rnn, softmax
 from tinynet.nn import functional as F
 
 PAGE = (pages.DOCS / "errata.md").read_text(encoding="utf-8")
@@ -35,20 +35,23 @@ def sigmoid(z: Any) -> Any:
 def test_attention_without_its_sum() -> None:
     """Every weight is 1 and every output ΣV; right weights add up to 1 for each query."""
     q, k, v = rng.standard_normal((3, 4)), rng.standard_normal((5, 4)), rng.standard_normal((5, 2))
-    scores = q @ k.T / math.sqrt(4)
-    assert (softmax.as_printed(scores) == 1).all()
-    np.testing.assert_allclose(softmax.as_printed(scores) @ v, np.tile(v.sum(0), (3, 1)))
-    outputs = softmax.definition(scores) @ v
-    np.testing.assert_allclose(softmax.definition(scores).sum(1), 1)
+    assert (softmax.as_printed(q @ k.T / math.sqrt(4)) == 1).all()
+    np.testing.assert_allclose(attention.as_printed(q, k, v), np.tile(v.sum(0), (3, 1)))
+    weights = attention.weights(q, k)
+    np.testing.assert_allclose(weights, softmax.definition(q @ k.T / math.sqrt(4)))
+    np.testing.assert_allclose(weights.sum(1), 1)
+    outputs = attention.definition(q, k, v, True, True)
+    np.testing.assert_allclose(outputs, weights @ v)
     assert np.ptp(outputs, axis=0).max() > 0.1
 
 
 def test_weights_that_are_added() -> None:
     """Σ (w + v) = 1 + Σ v, the same for every query."""
-    w, v = softmax.definition(rng.standard_normal((3, 5))), rng.standard_normal((5, 2))
-    added = (w[:, :, None] + v).sum(1)
-    np.testing.assert_allclose(added, np.tile(1 + v.sum(0), (3, 1)))
-    assert np.ptp(w @ v, axis=0).max() > 0.01
+    q, k, v = rng.standard_normal((3, 4)), rng.standard_normal((5, 4)), rng.standard_normal((5, 2))
+    np.testing.assert_allclose(attention.as_worded(q, k, v), np.tile(1 + v.sum(0), (3, 1)))
+    added = (attention.weights(q, k)[:, :, None] + v).sum(1)
+    np.testing.assert_allclose(attention.as_worded(q, k, v), added)
+    assert np.ptp(attention.definition(q, k, v, True, True), axis=0).max() > 0.01
 
 
 # -- document B --------------------------------------------------------------------------------
@@ -183,28 +186,24 @@ def test_two_meanings_of_z() -> None:
 
 def test_a_cnn_that_does_not_convolve() -> None:
     """As printed, place j sees place j alone, and a moved picture gives another answer."""
-
-    def printed(a: Any) -> Any:
-        return np.einsum("ikj,kj->ij", w, a) + b
-
     a, w, b = (
         rng.standard_normal((2, 9)),
         rng.standard_normal((4, 2, 9)),
         rng.standard_normal(9),
     )
-    other = a.copy()
+    printed = conv2d.as_printed(a, w, b)
+    np.testing.assert_allclose(printed, sigmoid(np.einsum("ikj,kj->ij", w, a) + b))
+    other, moved = a.copy(), np.roll(a, 1, axis=1)
     other[:, 5] += 1
-    assert (np.flatnonzero((printed(other) != printed(a)).any(0)) == [5]).all()
-    moved = np.roll(a, 1, axis=1)
-    assert np.abs(printed(moved)[:, 1:] - printed(a)[:, :-1]).max() > 1
+    assert np.flatnonzero((conv2d.as_printed(other, w, b) != printed).any(0)).tolist() == [5]
+    assert np.abs(conv2d.as_printed(moved, w, b)[:, 1:] - printed[:, :-1]).max() > 0.1
 
     filters, bias = rng.standard_normal((4, 2, 3)), rng.standard_normal(4)
 
     def right(a: Any) -> Any:
-        windows = np.lib.stride_tricks.sliding_window_view(a, 3, axis=1)
-        return np.einsum("iku,kpu->ip", filters, windows) + bias[:, None]
+        return sigmoid(conv2d.definition(a[None], filters, bias)[0])
 
-    assert (np.flatnonzero((right(other) != right(a)).any(0)) == [3, 4, 5]).all()
+    assert np.flatnonzero((right(other) != right(a)).any(0)).tolist() == [3, 4, 5]
     np.testing.assert_allclose(right(moved)[:, 1:], right(a)[:, :-1], rtol=1e-13)
     places = 128 * 128
     assert 32 * 3 * places + places == 1_589_248
@@ -213,10 +212,18 @@ def test_a_cnn_that_does_not_convolve() -> None:
 
 def test_a_recurrence_that_never_starts() -> None:
     """h₁ depends on the h₀ that is not given; and T steps have one set of weights."""
-    first = [sigmoid(0.5 * h0 + 1.0) for h0 in (0.0, 1.0)]
-    np.testing.assert_allclose(first, [0.731, 0.818], atol=5e-4)
-    assert 64 * 64 + 64 * 32 + 64 == 6208
+    one = np.ones((1, 1))
+    first = [rnn.definition(one[None], h0, one, one / 2).item() for h0 in (0 * one, one)]
+    np.testing.assert_allclose(first, np.tanh([1.0, 1.5]))
+    np.testing.assert_allclose(first, [0.762, 0.905], atol=5e-4)
+    W_x, W_h, b = rng.standard_normal((64, 32)), rng.standard_normal((64, 64)), np.zeros(64)
+    assert W_x.size + W_h.size + b.size == 6208
     assert 50 * 6208 == 310_400
+    x = rng.standard_normal((50, 1, 32))
+    states = rnn.definition(x, np.zeros((1, 64)), W_x, W_h, b)
+    assert states.shape == (50, 1, 64)
+    again = rnn.definition(x[30:], states[29], W_x, W_h, b)  # the same weights at any step
+    np.testing.assert_array_equal(states[30:], again)
 
 
 def test_a_reshape_that_cannot_be() -> None:

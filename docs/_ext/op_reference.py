@@ -40,7 +40,7 @@ def registered_ops() -> Mapping[str, Any]:
 def gradients(op: Any) -> str:
     """The rules as they stand in the source, one for each input."""
     if hasattr(op, "backward"):
-        return f"`derivations/{op.name}.py`"
+        return f"{{download}}`proof <../tinynet/derivations/{op.name}.py>`"
     rules = op.rules if isinstance(op.rules, tuple) else (op.rules,)
     return ", ".join(f"`{rule_text(rule)}`" for rule in rules) or "none"
 
@@ -65,10 +65,11 @@ def row(op: Any) -> str:
 
 
 def markdown(registry: Mapping[str, Any]) -> str:
-    """The sections of all rooms, in the order in which the registry has them."""
+    """The sections of all rooms, in the order of the registry, but the proofs at the end."""
     rooms: dict[str, list[Any]] = {}
     for op in registry.values():
         rooms.setdefault(op.room, []).append(op)
+    rooms["derivations"] = rooms.pop("derivations")
     sections = []
     for room, ops in rooms.items():
         head = "* - op\n  - $y$\n  - gradients\n  - domain"

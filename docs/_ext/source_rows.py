@@ -66,10 +66,11 @@ def find_test(name: str) -> Place | None:
 
 
 def chapter(number: str, chapters: dict[str, str]) -> str:
-    """Its number and title, with a link where there is a file."""
+    """Its number and title, with a link where there is a file; or that it is not there yet."""
     title = f"{number} {chapters[number]}"
-    files = sorted((ROOT / "chapters").glob(f"{number}_*.ipynb"))
-    return f"{{download}}`{title} <../{files[0].relative_to(ROOT)}>`" if files else title
+    for file in sorted((ROOT / "chapters").glob(f"{number}_*.ipynb")):
+        return f"{{download}}`{title} <../{file.relative_to(ROOT)}>`"
+    return f"{title} (not yet)"
 
 
 def linked(names: list[str], lookup: Callable[[str], Place | None]) -> Iterator[str]:

@@ -15,7 +15,9 @@ metres again. RMS(d) is of the steps *before* this one, since d is not yet known
 The start. At t = 1, u = 0 and d = g √ε / √((1 − ρ) g² + ε) ≈ √(ε / (1 − ρ)), 0.003 for the
 defaults: ε is the seed from which steps grow, and larger ε mean a quicker start.
 
-Weight decay λ adds λw to g. `maximize` steps along +g. Cost: sixteen passes over memory.
+Weight decay λ adds λw to g. `maximize` steps along +g.
+
+Shapes: w, g, v, u, d equal, of any shape. Cost: sixteen passes over memory.
 Source: Zeiler, "ADADELTA: An Adaptive Learning Rate Method", 2012, algorithm 1; η is PyTorch's.
 """
 

@@ -22,7 +22,9 @@ by itself. A weight whose gradient is rare, such as a rare word's, keeps long st
 What it costs: s only grows, so steps on gradients of one size shrink like 1 / √t and in the end
 stop. RMSprop and Adadelta forget, in order not to.
 
-Weight decay λ adds λw to g. `maximize` steps along +g. Cost: seven passes over memory.
+Weight decay λ adds λw to g. `maximize` steps along +g.
+
+Shapes: w, g, s equal, of any shape. Cost: seven passes over memory.
 Source: Duchi, Hazan and Singer, "Adaptive Subgradient Methods for Online Learning and Stochastic
 Optimization", 2011.
 """

@@ -29,10 +29,11 @@ Weight decay λ adds λw to g, where √v̂ then divides it as well; `decoupled`
 the factor 1 − ηλ instead. `largest` (AMSGrad) puts the largest v so far in the place of v, so
 that no step size can grow again.
 
-Cost: twelve passes over the arrays. Source: Kingma and Ba, "Adam: A Method for Stochastic
-Optimization", 2015, algorithm 1 and the reordering at the end of its section 2. Loshchilov and
-Hutter, "Decoupled Weight Decay Regularization", 2019. Reddi, Kale and Kumar, "On the Convergence
-of Adam and Beyond", 2018. Document B, 5.2 trains with Adam.
+Shapes: w, g, m, v equal, of any shape. Cost: twelve passes over the arrays.
+Source: Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015, algorithm 1 and the
+reordering at the end of its section 2. Loshchilov and Hutter, "Decoupled Weight Decay
+Regularization", 2019. Reddi, Kale and Kumar, "On the Convergence of Adam and Beyond", 2018.
+Document B, 5.2 trains with Adam.
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ Shapes: q (…, L, E), k (…, S, E), v (…, S, Ev), y and g (…, L, Ev); the 
 that groups of queries share keys: q (n, h, groups, L, E), k (n, h, 1, S, E). mask: True (none), or
 booleans or floats that broadcast to (…, L, S); m, `kept`: True, or booleans that do.
 Cost: 2·L·S·(E + Ev) flops forward; 2.5 times that backward, a fifth of it to have P again.
-Source: Vaswani et al., "Attention Is All You Need", 2017. Document A, 4.1 has the formula without
-the sum (`as_printed`), and 4.2 adds the weights to the values (`as_worded`). The shifted sum:
+Source: Vaswani et al., "Attention Is All You Need", 2017; document A, 4.1 and 4.2, where the
+formula lacks the sum (`as_printed`) and the text adds weights to values (`as_worded`). Shifted sum:
 Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018; recomputation in blocks:
 Dao et al., "FlashAttention: Fast and Memory-Efficient Exact Attention with IO-Awareness", 2022.
 """

@@ -115,7 +115,7 @@ op = Derivation(
     definition,
     backward,
     forward,
-    formula=r"\frac{1}{c_i} \sum_{q \in w(i)} u_q",
+    formula=r"\frac{1}{c_i} \sum_{q \in w(i)} x_q",
     promote="float",
     in_place=True,
     room="derivations",

@@ -120,7 +120,7 @@ op = Derivation(
     definition,
     backward,
     forward,
-    formula=r"\gamma_c \frac{u_c - \mu_c}{\sqrt{\sigma_c^2 + \varepsilon}} + \beta_c",
+    formula=r"\gamma_c \frac{x_c - m_c}{\sqrt{v_c + \varepsilon}} + \beta_c",
     promote="float",
     variadic=True,  # with weight and bias, with weight alone, or without
     in_place=True,

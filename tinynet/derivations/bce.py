@@ -26,6 +26,7 @@ unawares: y = 0 with ŷ = 0.9 is said to cost 0; it costs −log 0.1 = 2.3026. A
 ŷ; it belongs at z.
 
 Shapes: z, y, ℓ equal, of any shape; they do not broadcast.
+Source: document B, 4.1, 4.2 and 4.3, completed.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ op = Derivation(
     "dropout",
     definition,
     backward,
-    formula=r"\frac{m \odot u}{1 - p}",
+    formula=r"\frac{m \odot x}{1 - p}",
     promote="none",
     room="derivations",
     doc="The entries that the mask keeps, scaled so that the mean stays; 0 elsewhere.",

@@ -15,9 +15,9 @@ of them into 32 dimensions. It is the one-hot rows that lie in a high-dimensiona
 dimensions, in which all words are equally far apart; the embedding brings them into a low one,
 where near can mean similar.
 
-Shapes: ids (…) of whole numbers 0 … V − 1; W (V, d); y, g (…, d). Cost: N d copies forward, N d
-additions backward, and V d zeros.
-Source: document B, 3.2.2; in 5.2 with V = 10,000 and d = 32.
+Shapes: ids (…) of whole numbers 0 … V − 1; W (V, d); y, g (…, d). Cost: for N ids N d copies
+forward; N d additions and V d zeros backward.
+Source: document B, 3.2.2 and 5.2 (there V = 10,000 and d = 32).
 """
 
 from __future__ import annotations

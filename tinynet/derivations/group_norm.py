@@ -98,7 +98,7 @@ op = Derivation(
     definition,
     backward,
     forward,
-    formula=r"\gamma_c \frac{u_c - \mu_k}{\sqrt{\sigma_k^2 + \varepsilon}} + \beta_c",
+    formula=r"\gamma_c \frac{x_c - m_k}{\sqrt{v_k + \varepsilon}} + \beta_c",
     promote="float",
     variadic=True,  # with weight and bias, with weight alone, or without
     in_place=True,

@@ -34,7 +34,7 @@ h_t = h_{t−1}, as if z_t were 1. Cost: 6 T N H (I + H) flops forward, twice th
 q^n and states of all steps are kept.
 Source: Cho, van Merriënboer, Gulcehre, Bahdanau, Bougares, Schwenk and Bengio, "Learning Phrase
 Representations using RNN Encoder–Decoder for Statistical Machine Translation", 2014. The documents
-name neither; C, 4.1.3 has the plain layer.
+do not name it; document C, 4.1.3 has the plain layer.
 """
 
 from __future__ import annotations

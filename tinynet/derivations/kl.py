@@ -84,7 +84,7 @@ op = Derivation(
     definition,
     backward,
     forward,
-    formula=r"y (\ln y - u)",
+    formula=r"y (\ln y - x)",
     promote="float",
     room="derivations",
     doc="How much longer a message gets that is coded for e^u where y is the truth, in nats.",

@@ -85,7 +85,7 @@ op = Derivation(
     definition,
     backward,
     forward,
-    formula=r"\gamma \odot \frac{u - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta",
+    formula=r"\gamma \odot \frac{x - m}{\sqrt{v + \varepsilon}} + \beta",
     promote="float",
     variadic=True,  # with weight and bias, with weight alone, or without
     in_place=True,

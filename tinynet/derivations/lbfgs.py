@@ -29,6 +29,7 @@ two loops, 4 k n multiplications, and H is never built.
 γ is the size of the inverse curvature along the newest step: the number for which γ y is closest to
 s is γ = (s · y) / (y · y).
 
+Shapes: w, g, s, y, q, r (n,); H (n, n), never built; ρ, γ, a, b numbers.
 Source: Nocedal, "Updating Quasi-Newton Matrices with Limited Storage", 1980; Nocedal and Wright,
 "Numerical Optimization", 2nd edition, algorithm 7.4 (the two loops), equations 6.17 and 7.20.
 """

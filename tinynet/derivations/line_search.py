@@ -27,6 +27,7 @@ d₁² − d₂² = φ'_a φ'_b the same point, seen from b, can be written with
 
     t = b − (b − a) (φ'_b + d₂ − d₁) / (φ'_b − φ'_a + 2 d₂).
 
+Shapes: w, d, g (n,); t, φ(t), φ'(t) numbers.
 Source: Nocedal and Wright, "Numerical Optimization", 2nd edition, conditions 3.7, algorithms 3.5
 and 3.6, equation 3.59. The constants and the care near the ends of the bracket are PyTorch's.
 """

@@ -44,7 +44,7 @@ op = Derivation(
     "log_softmax",
     definition,
     backward,
-    formula=r"u_i - \ln \sum_k e^{u_k}",
+    formula=r"x_i - \ln \sum_k e^{x_k}",
     promote="float",
     room="derivations",
     doc="The logarithms of softmax's weights along an axis.",

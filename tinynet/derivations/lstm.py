@@ -28,8 +28,8 @@ tanh′ = 1 − tanh²:
 All that multiplies c̄_t or h̄_t is known after the forward pass, for all steps at once; what is left
 for the loop is a product with W_hh and a few multiplications. The weights act at every step, so
 their gradients are sums over the steps, W̄_ih = Σ_t ā_tᵀ x_t, W̄_hh = Σ_t ā_tᵀ h_{t−1}, b̄ = Σ_t ā_t,
-each one product of (4H, T N) with (T N, ·). People forget c̄_t's second term (the h̄_t that was
-just completed), or that f_t of c_{t−1} belongs to the step after.
+each one product of (4H, T N) with (T N, ·). What people forget: the second term of c̄_t, which
+needs h̄_t complete, and that the gate in the third, f_{t+1}, is that of the step after.
 
 Why it remembers: along the c's alone, ∂c_t/∂c_{t−1} = diag(f_t), no matrix and no tanh′. Where
 f_t ≈ 1, a gradient passes hundreds of steps; that of a plain recurrent layer shrinks with every

@@ -29,7 +29,7 @@ One rating at a time, as stochastic gradient descent, it reads P_u ← P_u − �
 Shapes: P (users, d), Q (items, d), b (users,), c (items,); u and i whole numbers (n,); r̂ (n,).
 Cost: 2 n d flops forward, 2 n d backward and the zeros.
 Source: Koren, Bell and Volinsky, "Matrix Factorization Techniques for Recommender Systems", 2009.
-Documents B, 6 and C, 6.4 name collaborative filtering.
+Document B, 6 and document C, 6.4 name collaborative filtering.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ op = Derivation(
     definition,
     backward,
     forward,
-    formula=r"\max_{q \in w(i)} u_q",
+    formula=r"\max_{q \in w(i)} x_q",
     domain="no two entries equal",
     promote="none",
     in_place=True,

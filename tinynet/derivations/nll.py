@@ -103,7 +103,7 @@ op = Derivation(
     definition,
     backward,
     forward,
-    formula=r"-w_t u_t",
+    formula=r"-w_t x_t",
     promote="none",
     room="derivations",
     doc="Minus the log-probability of the true class.",

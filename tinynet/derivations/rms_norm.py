@@ -81,7 +81,7 @@ op = Derivation(
     definition,
     backward,
     forward,
-    formula=r"\gamma \odot \frac{u}{\sqrt{\frac1n \sum_i u_i^2 + \varepsilon}}",
+    formula=r"\gamma \odot \frac{x}{\sqrt{\frac1n \sum_i x_i^2 + \varepsilon}}",
     promote="float",
     variadic=True,  # with weight, or without
     in_place=True,

@@ -25,7 +25,8 @@ step then grows towards η g / ε, which is the weakness of this form.
 Momentum μ collects the scaled gradients: b ← μ b + g / (√v + ε), w ← w − η b. Weight decay λ adds
 λw to g. `maximize` steps along +g.
 
-Cost: nine passes over memory; centered adds six, momentum two.
+Shapes: w, g, v, m, b equal, of any shape. Cost: nine passes over memory; centered adds
+six, momentum two.
 Source: Tieleman and Hinton, "Lecture 6.5 — rmsprop: divide the gradient by a running average of
 its recent magnitude", Coursera, Neural Networks for Machine Learning, 2012; ε outside of the root
 as in PyTorch.

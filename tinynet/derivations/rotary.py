@@ -85,7 +85,7 @@ op = Derivation(
     definition,
     backward,
     forward,
-    formula=r"R(\theta)\, u",
+    formula=r"R(\theta)\, x",
     promote="none",
     room="derivations",
     doc="Each pair of neighbouring entries, turned by its angle.",

@@ -32,7 +32,7 @@ That is the step below, with θ called w.
 
 Weight decay λ adds λw to g, the gradient of the penalty (λ/2) ‖w‖². `maximize` steps along +g.
 
-Cost: two passes over memory without momentum, four with it.
+Shapes: w, g, v equal, of any shape. Cost: two passes over memory without momentum, four with it.
 Source: document B, 3.2.7 names learning rate and momentum. Polyak 1964; Nesterov 1983; the form
 above is that of Sutskever, Martens, Dahl and Hinton, "On the importance of initialization and
 momentum in deep learning", 2013, with η outside of v as in PyTorch.

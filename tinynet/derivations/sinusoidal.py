@@ -4,7 +4,7 @@ r"""Sinusoidal positions: where a token stands, as a vector of sines and cosines
 
 Attention looks at a set: permute keys and values together, and nothing changes. Order has to be
 told to it, and adding PE(p) to the embedding of the token at p tells it. Pair i turns at its own
-speed, once in 2π tokens for i = 0, once in 2π · 10000 for the last: hands of a clock.
+speed, once in 2π tokens for i = 0, once in nearly 2π · 10000 for the last: hands of a clock.
 
 Derivation. What a shift does: with φ = θ_ki = k / 10000^(2i/d) the addition theorems give
 

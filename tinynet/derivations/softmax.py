@@ -74,7 +74,7 @@ op = Derivation(
     "softmax",
     definition,
     backward,
-    formula=r"\frac{e^{u_i}}{\sum_k e^{u_k}}",
+    formula=r"\frac{e^{x_i}}{\sum_k e^{x_k}}",
     promote="float",
     room="derivations",
     doc="Positive weights that sum to 1 along an axis, in the ratio of the exponentials.",

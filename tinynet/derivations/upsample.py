@@ -191,7 +191,7 @@ op = Derivation(
     definition,
     backward,
     forward,
-    formula=r"\sum_r h(s_i - r) u_r",
+    formula=r"\sum_r h(s_i - r) x_r",
     promote="none",
     room="derivations",
     doc="More or fewer entries along each axis, interpolated.",

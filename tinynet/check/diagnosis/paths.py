@@ -195,7 +195,8 @@ def statistics(forward: Forward, words: Words, groups: list[list[Step]]) -> Iter
     own = [s for steps in groups for s in steps if s.function in STATISTICS]
     if len(own) < 2:
         return
-    names = " and ".join(dict.fromkeys(STATISTICS[s.function] for s in own))
+    kinds = list(dict.fromkeys(STATISTICS[s.function] for s in own))
+    names = " and ".join(kinds) if len(kinds) > 1 else f"{kinds[0]}s"
     lines = ", ".join(str(n) for n in dict.fromkeys(s.line for s in own))
     n = np.size(forward.values[own[0].reads()[0]]) // max(1, np.size(forward.values[own[0].out]))
     yield Hypothesis(
