@@ -33,11 +33,11 @@ All that multiplies c̄_t or m̄_t is known after the forward pass, for all step
 for the loop is a product with W_hh (and with W_hr) and a few multiplications. The weights act at
 every step, so their gradients are sums over the steps:
 
-    W̄_ih = Σ_t ā_tᵀ x_t    W̄_hh = Σ_t ā_tᵀ h_{t−1}    b̄_ih = b̄_hh = Σ_t Σ_n ā_tn    W̄_hr = Σ_t h̄_tᵀ m_t
+    W̄_ih = Σ_t ā_tᵀ x_t    W̄_hh = Σ_t ā_tᵀ h_{t−1}    b̄ = Σ_t ā_t    W̄_hr = Σ_t h̄_tᵀ m_t
 
-each W̄ one product, of (4H, T N) or (P, T N) with (T N, ·). People forget c̄_t's second term (the m̄_t
-that was just completed), that f_t of c_{t−1} belongs to the step after, or that W̄_hr wants the whole
-h̄_t and not g^h_t. A padded step makes no h_t, so it adds nothing to W̄_hr.
+each W̄ one product, of (4H, T N) or (P, T N) with (T N, ·). A padded step makes no h_t and adds
+nothing to W̄_hr. People forget c̄_t's second term (the m̄_t that was just completed), that f_t of
+c_{t−1} belongs to the step after, or that W̄_hr wants the whole h̄_t and not g^h_t.
 
 Why it remembers: along the c's alone, ∂c_t/∂c_{t−1} = diag(f_t), no matrix and no tanh′. Where
 f_t ≈ 1, a gradient passes hundreds of steps; that of a plain recurrent layer shrinks with every
