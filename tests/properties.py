@@ -118,7 +118,7 @@ def check_order(
     found: Sequence[Any] = [None] * len(own)
     if value is not None and value.requires_grad:
         found = grad(value, own, allow_unused=True)
-    line = {i: np.asarray(rng.standard_normal(inputs[i].shape)) for i in places}
+    line = {i: np.asarray(rng.uniform(-1, 1, inputs[i].shape)) for i in places}
     got, expected = slope_along(line, found), np.asarray(numeric_slope(number, inputs, line))
     assert relative_error(got, expected) < CLOSE, f"order {order}: {got} is not {expected}"
 

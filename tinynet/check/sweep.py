@@ -121,7 +121,7 @@ def second_error(op: Op, inputs: Sequence[Any], options: dict[str, Any], rng: An
         return 0.0
     seconds = grad([d for d, _ in pairs], ends, [v for _, v in pairs], allow_unused=True)
     line = {
-        i: np.asarray(rng.standard_normal(np.shape(x.array)))
+        i: np.asarray(rng.uniform(-1, 1, x.shape))
         for i, x in zip([*places, len(inputs)], ends, strict=True)
     }
     found = slope_along(line, seconds)
