@@ -23,20 +23,21 @@ def _affine(W: Any, v: list[float], b: Any) -> list[float]:
 def _over(
     x: Any, states: Any, weights: Any, lengths: Any, reverse: bool, step: Callable[..., Any]
 ) -> Any:
-    """All states (states, T, N, H) of step(x_t, state, W_ih, W_hh, b_ih, b_hh) -> state."""
+    """All states of step(x_t, *state, W_ih, W_hh, b_ih, b_hh) -> state: (T, N, H), or side by side
+    if there are several.
+    """
     T, N = x.shape[:2]
     W_ih, W_hh, *b = weights
     b_ih, b_hh = b or ([0.0] * len(W_ih),) * 2
-    y = np.zeros((len(states), T, N, states[0].shape[1]))
+    y = np.zeros((T, N, sum(h.shape[1] for h in states)))
     for n in range(N):
         last = T if lengths is None else lengths[n]
         state = [h[n].tolist() for h in states]
         for t in sorted(range(T), reverse=reverse):
             if t < last:
                 state = step(x[t, n].tolist(), *state, W_ih, W_hh, b_ih, b_hh)
-            for k, h in enumerate(state):
-                for j, value in enumerate(h):
-                    y[k, t, n, j] = value
+            for j, value in enumerate(value for h in state for value in h):
+                y[t, n, j] = value
     return y
 
 
@@ -47,7 +48,7 @@ def _rnn(
         pairs = zip(_affine(W_ih, x, b_ih), _affine(W_hh, h, b_hh), strict=True)
         return [[math.tanh(p + q) if nonlinearity == "tanh" else max(p + q, 0) for p, q in pairs]]
 
-    return _over(x, [h0], weights, lengths, reverse, step)[0]
+    return _over(x, [h0], weights, lengths, reverse, step)
 
 
 def _lstm(
@@ -55,13 +56,16 @@ def _lstm(
 ) -> Any:
     def step(x: Any, h: Any, c: Any, W_ih: Any, W_hh: Any, b_ih: Any, b_hh: Any) -> Any:
         pairs = zip(_affine(W_ih, x, b_ih), _affine(W_hh, h, b_hh), strict=True)
-        a, H = [p + q for p, q in pairs], len(h)
+        a, H = [p + q for p, q in pairs], len(c)
         new_c = [
             _sigmoid(a[H + j]) * c[j] + _sigmoid(a[j]) * math.tanh(a[2 * H + j]) for j in range(H)
         ]
-        return [[_sigmoid(a[3 * H + j]) * math.tanh(new_c[j]) for j in range(H)], new_c]
+        m = [_sigmoid(a[3 * H + j]) * math.tanh(new_c[j]) for j in range(H)]
+        return [m if W_hr is None else _affine(W_hr, m, [0.0] * len(W_hr)), new_c]
 
-    return _over(x, [h0, c0], weights, lengths, reverse, step)
+    W_hr = weights[-1] if len(weights) in (3, 5) else None
+    others = weights if W_hr is None else weights[:-1]
+    return _over(x, [h0, c0], others, lengths, reverse, step)
 
 
 def _gru(x: Any, h0: Any, *weights: Any, lengths: Any = None, reverse: bool = False) -> Any:
@@ -73,7 +77,7 @@ def _gru(x: Any, h0: Any, *weights: Any, lengths: Any = None, reverse: bool = Fa
             new.append((1 - z) * n + z * h[j])
         return [new]
 
-    return _over(x, [h0], weights, lengths, reverse, step)[0]
+    return _over(x, [h0], weights, lengths, reverse, step)
 
 
 ORACLES: dict[str, Callable[..., Any]] = {"rnn": _rnn, "lstm": _lstm, "gru": _gru}

@@ -19,12 +19,14 @@ def _case(
     inputs: int,
     H: int,
     biased: bool = True,
+    projected: int = 0,
     **options: Any,
 ) -> Any:
-    rows = _GATES[proof] * H
-    states = [normal(N, H) for _ in range(1 + (proof is lstm))]
+    rows, P = _GATES[proof] * H, projected or H
+    states = [normal(N, P), normal(N, H)] if proof is lstm else [normal(N, H)]
     biases = [normal(rows), normal(rows)] if biased else []
-    weights = (normal(rows, inputs), normal(rows, H), *biases)
+    weights = [normal(rows, inputs), normal(rows, P), *biases]
+    weights += [normal(P, H)] if projected else []
     return case(proof, normal(T, N, inputs), *states, *weights, **options)
 
 
@@ -45,6 +47,11 @@ CASES = [
 CASES += [
     _case(rnn, 3, 2, 3, 2, nonlinearity="relu"),
     _case(rnn, 3, 2, 3, 2, nonlinearity="relu", lengths=(3, 1), reverse=True),
+    _case(lstm, 3, 2, 2, 3, projected=2),
+    _case(lstm, 3, 2, 1, 3, projected=1, biased=False, reverse=True),
+    _case(lstm, 3, 3, 1, 2, projected=1, lengths=(0, 2, 3)),
+    _case(lstm, 3, 2, 1, 2, projected=1, lengths=(3, 1), reverse=True),
+    _case(lstm, 2, 2, 1, 2, projected=3),  # no layer has this, the formula does
 ]
 
 
@@ -54,7 +61,7 @@ def _alone(torch: Any, run: Any, states: int) -> Any:
     def twin(x: Any, *rest: Any, lengths: Any = None, reverse: bool = False, **options: Any) -> Any:
         first, weights = rest[:states], rest[states:]
         touched = 0 * sum(v.sum() for v in (x, *weights))  # in an empty batch nothing is
-        found = [(torch.stack(first) + touched)[:, None].expand(-1, len(x), -1, -1)[:, :, :0]]
+        found = [(torch.cat(first, 1) + touched).expand(len(x), -1, -1)[:, :0]]
         for n in range(x.shape[1]):
             last = x.shape[0] if lengths is None else lengths[n]
             state, steps = [h[n : n + 1] for h in first], {}
@@ -62,13 +69,12 @@ def _alone(torch: Any, run: Any, states: int) -> Any:
                 if t < last:
                     hx = [h[None] for h in state]
                     hx = hx if states > 1 else hx[0]
-                    args = (weights, len(weights) == 4, 1, 0.0, True, False, False)
+                    args = (weights, len(weights) > 3, 1, 0.0, True, False, False)
                     _, *new = run(x[t : t + 1, n : n + 1], hx, *args, **options)
                     state = [h[0] for h in new]
-                steps[t] = torch.stack(state)
-            found.append(torch.stack([steps[t] for t in range(x.shape[0])], dim=1))
-        y = torch.cat(found, dim=2)
-        return y if states > 1 else y[0]
+                steps[t] = torch.cat(state, 1)
+            found.append(torch.stack([steps[t] for t in range(x.shape[0])]))
+        return torch.cat(found, dim=1)
 
     return twin
 

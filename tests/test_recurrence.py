@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from functools import partial
 from typing import Any
 
@@ -36,8 +35,8 @@ def layer(mode: str, *sizes: int, **options: Any) -> Any:
     return LAYERS[mode](*sizes, dtype=tn.float64, **options)
 
 
-def first_state(mode: str, *shape: int) -> Any:
-    state = tuple(normal(*shape, seed=seed) for seed in (1, 2))
+def first_state(mode: str, *shape: int, proj_size: int = 0) -> Any:
+    state = normal(*shape[:-1], proj_size or shape[-1], seed=1), normal(*shape, seed=2)
     return state if mode == "LSTM" else state[0]
 
 
@@ -94,7 +93,7 @@ def test_a_gradient_passes_hundreds_of_steps_of_an_lstm_whose_gate_is_open_and_o
     W = [0.3 * rng.standard_normal(s) for s in ((4 * H, 2), (4 * H, H))]
     c0 = tn.tensor(zero, requires_grad=True)
     y = lstm.op(*map(tn.tensor, (x, zero)), c0, *map(tn.tensor, (*W, kept, 0 * kept)))
-    (through_lstm,) = tn.autograd.grad(y[1, -1].sum(), c0)
+    (through_lstm,) = tn.autograd.grad(y[-1, 0, H:].sum(), c0)
     h0 = tn.tensor(zero, requires_grad=True)
     y = rnn.op(tn.tensor(x), h0, tn.tensor(W[0][:H]), tn.tensor(W[1][:H]))
     (through_rnn,) = tn.autograd.grad(y[-1].sum(), h0)
@@ -148,6 +147,23 @@ def test_a_second_backward_pass_finds_what_the_first_found(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_what_stands_in_the_padding_changes_nothing(mode: str) -> None:
+    """Not even NaN: neither values nor gradients, of first and of second order."""
+    args = [normal(4, 2, 2), *flat(first_state(mode, 2, 2)), *weights(mode, 2, 2)]
+    padded = args[0].detach().clone()
+    padded[2:, 1] = np.nan
+    results = []
+    for x in (args[0], padded.requires_grad_()):
+        own = [x, *args[1:]]
+        y = PROOFS[mode].op(*own, lengths=(4, 2))
+        g = normal(*y.shape, seed=9).detach()
+        first = tn.autograd.grad(y, own, g, create_graph=True)
+        again = gradients(list(first), own)
+        results.append([y, *gradients([PROOFS[mode].op(*own, lengths=(4, 2))], own), *again])
+    close(*results)
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_saturated_gates_stay_finite(mode: str) -> None:
     args = [1e4 * normal(3, 2, 2), *flat(first_state(mode, 2, 2)), *weights(mode, 2, 2)]
     with np.errstate(all="raise", under="ignore"):
@@ -178,6 +194,16 @@ def test_mistakes_at_the_door_of_the_ops() -> None:
         rnn.op(x, h, W, V, nonlinearity="sigmoid")
 
 
+def test_mistakes_at_the_door_of_a_projection() -> None:
+    right = {"h0": (2, 2), "c0": (2, 5), "W_ih": (20, 4), "W_hh": (20, 2), "W_hr": (2, 5)}
+    x = normal(3, 2, 4)
+    assert lstm.op(x, *(normal(*shape) for shape in right.values())).shape == (3, 2, 7)
+    wrong = {"h0": (2, 5), "c0": (2, 2), "W_ih": (20, 3), "W_hh": (20, 5), "W_hr": (5, 2)}
+    for name, shape in [*wrong.items(), ("W_hr", ()), ("W_hr", (20,))]:
+        with pytest.raises(ShapeError, match=r"lstm: .*\n.*with W_hr \(P, H\), h \(N, P\)"):
+            lstm.op(x, *(normal(*shape) for shape in {**right, name: shape}.values()))
+
+
 # -- the layers ------------------------------------------------------------------------------------
 
 
@@ -197,12 +223,14 @@ def test_a_sequence_may_be_split_when_the_state_is_handed_over(mode: str) -> Non
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("mode", LAYERS)
+@pytest.mark.parametrize("mode", [*LAYERS, "projected"])
 def test_a_packed_batch_is_each_sequence_alone(mode: str, bidirectional: bool) -> None:
     """Outputs, last states and gradients; whatever stands in the padding."""
-    model = layer(mode, 3, 2, num_layers=2, bidirectional=bidirectional)
+    mode, P = ("LSTM", 1) if mode == "projected" else (mode, 0)
+    projection = {"proj_size": P} if P else {}
+    model = layer(mode, 3, 2, num_layers=2, bidirectional=bidirectional, **projection)
     layers, lengths = 4 if bidirectional else 2, [2, 5, 1, 5]
-    x, hx = normal(5, 4, 3), first_state(mode, layers, 4, 2)
+    x, hx = normal(5, 4, 3), first_state(mode, layers, 4, 2, proj_size=P)
     packed = pack_padded_sequence(x, lengths, enforce_sorted=False)
     output, last = model(packed, hx)
     assert isinstance(output, PackedSequence)
@@ -322,6 +350,11 @@ def test_names_first_weights_and_what_is_printed() -> None:
         assert abs(float(p.mean())) < 0.05
     model.flatten_parameters()
     assert model.extra_repr() == "3, 16, num_layers=2, bias=False, bidirectional=True"
+    model = nn.LSTM(3, 16, 2, proj_size=4)
+    assert model.extra_repr() == "3, 16, proj_size=4, num_layers=2"
+    assert [w.shape for w in model.all_weights[1]] == [(64, 4), (64, 4), (64,), (64,), (4, 16)]
+    assert list(model.state_dict())[4::5] == ["weight_hr_l0", "weight_hr_l1"]
+    assert 0.2 < float(model.weight_hr_l0.abs().max()) <= 0.25
     assert nn.GRUCell(3, 4, bias=False).extra_repr() == "3, 4, bias=False"
     assert nn.RNNCell(3, 4, nonlinearity="relu").extra_repr() == "3, 4, nonlinearity=relu"
     assert nn.RNN(2, 3).float().weight_hh_l0.dtype == np.float32
@@ -362,10 +395,20 @@ def test_mistakes_of_one_layer() -> None:
     for make in (nn.RNN, nn.RNNCell):
         with pytest.raises(ArgumentError, match="no such nonlinearity"):
             make(3, 4, nonlinearity="sigmoid")
-    with pytest.raises(ArgumentError, match=r"proj_size=0\n.*proj_size=2"):
-        nn.LSTM(3, 4, proj_size=2)
-    with pytest.raises(ShapeError, match=r"\(h_0, c_0\), each \(1, 2, 4\)"):
+    for size in (-1, 4, 5):
+        with pytest.raises(ArgumentError, match=rf"from 1 to 3, or 0 for none\n.*={size}$"):
+            nn.LSTM(3, 4, proj_size=size)
+    with pytest.raises(ShapeError, match=r"\(h_0, c_0\) \(1, 2, 4\), \(1, 2, 4\)"):
         nn.LSTM(3, 4)(tn.ones(5, 2, 3), tn.ones(1, 2, 4))
+    with pytest.raises(ShapeError, match=r"\(h_0, c_0\) \(1, 2, 2\), \(1, 2, 4\)"):
+        nn.LSTM(3, 4, proj_size=2)(tn.ones(5, 2, 3), (tn.ones(1, 2, 4),) * 2)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_warning_points_at_the_line_that_made_the_layer(mode: str) -> None:
+    with pytest.warns(UserWarning, match="does nothing with num_layers=1") as seen:
+        LAYERS[mode](3, 4, dropout=0.5)
+    assert [w.filename for w in seen] == [__file__]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -404,78 +447,23 @@ def test_an_lstm_learns_what_it_saw_first() -> None:
     assert float(loss.detach()) < 0.05
 
 
-# -- against PyTorch -------------------------------------------------------------------------------
-
-
-def twins(torch: Any, *tensors: Any) -> list[Any]:
-    return [torch.tensor(x.detach().numpy(), requires_grad=True) for x in tensors]
-
-
-def compare(torch: Any, ours: Any, theirs: Any, mine: list[Any], other: list[Any]) -> None:
-    """Outputs, and the gradients of random cotangents."""
-    ours, theirs = flat(ours), flat(theirs)
-    close(ours, [y.detach().numpy() for y in theirs])
-    expected = torch.autograd.grad(
-        theirs, other, [torch.tensor(normal(*y.shape, seed=9).detach().numpy()) for y in ours]
-    )
-    close(gradients(ours, mine), [d.numpy() for d in expected])
-
-
-@pytest.mark.peers
-@pytest.mark.parametrize("batch", ["batch", "batch_first", "alone", "packed", "packed, any order"])
-@pytest.mark.parametrize(
-    ("num_layers", "bias", "bidirectional"),
-    list(itertools.product((1, 2), (True, False), (True, False))),
-)
-@pytest.mark.parametrize("mode", [*MODES, "relu"])
-def test_peer_layers(
-    mode: str, num_layers: int, bias: bool, bidirectional: bool, batch: str
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_projection_onto_the_first_states_is_an_lstm_whose_other_states_nobody_sees(
+    bidirectional: bool,
 ) -> None:
-    torch = pytest.importorskip("torch")
-    options = {"num_layers": num_layers, "bias": bias, "bidirectional": bidirectional}
-    options["batch_first"] = batch == "batch_first"
-    if mode == "relu":
-        options["nonlinearity"], mode = "relu", "RNN"
-    model = layer(mode, 3, 2, **options)
-    peer = getattr(torch.nn, mode)(3, 2, dtype=torch.float64, **options)
-    assert list(peer.state_dict()) == list(model.state_dict())
-    peer.load_state_dict({k: torch.tensor(v.numpy()) for k, v in model.state_dict().items()})
-    layers = num_layers * (2 if bidirectional else 1)
-    x = normal(5, 3) if batch == "alone" else normal(5, 4, 3)
-    hx = first_state(mode, layers, 2) if batch == "alone" else first_state(mode, layers, 4, 2)
-    if batch == "batch_first":
-        x = normal(4, 5, 3)
-    xt, *ht = twins(torch, x, *flat(hx))
-    mine = [x, *flat(hx), *model.parameters()]
-    other = [xt, *ht, *peer.parameters()]
-    hx_t = tuple(ht) if mode == "LSTM" else ht[0]
-    if not batch.startswith("packed"):
-        compare(torch, model(x, hx), peer(xt, hx_t), mine, other)
-        return
-    lengths = [2, 5, 1, 4] if "any" in batch else [5, 4, 4, 1]
-    pack, unpack = torch.nn.utils.rnn.pack_padded_sequence, torch.nn.utils.rnn.pad_packed_sequence
-    ours, last = model(pack_padded_sequence(x, lengths, enforce_sorted="any" not in batch), hx)
-    theirs, last_t = peer(pack(xt, lengths, enforce_sorted="any" not in batch), hx_t)
-    close([ours.data], [theirs.data.detach().numpy()])
-    assert ours.batch_sizes.tolist() == theirs.batch_sizes.tolist()
-    y, y_t = pad_packed_sequence(ours)[0], unpack(theirs)[0]
-    compare(torch, (y, last), (y_t, last_t), mine, other)
-
-
-@pytest.mark.peers
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("mode", [*MODES, "relu"])
-def test_peer_cells(mode: str, bias: bool) -> None:
-    torch = pytest.importorskip("torch")
-    options: dict[str, Any] = {"bias": bias}
-    if mode == "relu":
-        options["nonlinearity"], mode = "relu", "RNN"
-    cell = CELLS[mode](3, 2, dtype=tn.float64, **options)
-    peer = getattr(torch.nn, f"{mode}Cell")(3, 2, dtype=torch.float64, **options)
-    assert list(peer.state_dict()) == list(cell.state_dict())
-    peer.load_state_dict({k: torch.tensor(v.numpy()) for k, v in cell.state_dict().items()})
-    for shape in ((4,), ()):
-        x, hx = normal(*shape, 3), first_state(mode, *shape, 2)
-        xt, *ht = twins(torch, x, *flat(hx))
-        mine, other = [x, *flat(hx), *cell.parameters()], [xt, *ht, *peer.parameters()]
-        compare(torch, cell(x, hx), peer(xt, tuple(ht) if mode == "LSTM" else ht[0]), mine, other)
+    """W_hr = (1 0): what meets the last state of a layer that projects nothing is 0."""
+    D, options = 1 + bidirectional, {"num_layers": 2, "bidirectional": bidirectional}
+    small, whole = layer("LSTM", 3, 3, proj_size=2, **options), layer("LSTM", 3, 3, **options)
+    state = {k: v.detach().numpy() for k, v in small.named_parameters()}
+    for name in [k for k in state if "weight_hr" in k]:
+        state.pop(name)[...] = np.eye(2, 3)
+    for name in [k for k in state if "weight_hh" in k or "weight_ih_l1" in k]:
+        W = state[name].reshape(12, -1, 2)
+        state[name] = np.pad(W, ((0, 0), (0, 0), (0, 1))).reshape(12, -1)
+    whole.load_state_dict(state)
+    x, (h, c) = normal(4, 2, 3), first_state("LSTM", 2 * D, 2, 3)
+    y, (h_n, c_n) = small(x, (h[..., :2], c))
+    every, (h_m, c_m) = whole(x, (h, c))
+    expected = [every.reshape(4, 2, D, 3)[..., :2].flatten(2), h_m[..., :2], c_m]
+    close([y, h_n, c_n], expected)
+    close(gradients([y, h_n, c_n], [x, h, c]), gradients(expected, [x, h, c]))

@@ -8,12 +8,13 @@ import numpy as np
 import properties
 import pytest
 
-from tinynet.check.mutants import mutants_of, planted
+from tinynet.check.mutants import Mutant, mutants_of, planted
 from tinynet.check.numeric import numeric_vjp, relative_error
 from tinynet.check.samples import Draw, sample
 from tinynet.check.sweep import op_vjp
 from tinynet.errors import TinynetError
 from tinynet.op import Op, registry
+from tinynet.tensor import raw
 
 
 def _caught(op: Op, draws: int) -> bool:
@@ -43,6 +44,15 @@ def test_a_missing_unbroadcast_is_caught(name: str) -> None:
         assert _caught(op, 60)
     finally:
         op.broadcasts = True
+
+
+def test_one_wrong_entry_of_a_second_derivative_is_caught() -> None:
+    """Along a random line every entry counts: here one of six is treated as a constant."""
+    op, x, one = registry["exp"], np.full((2, 3), 0.7), np.arange(6).reshape(2, 3) == 4
+    properties.check_order(2, op, [x], {}, Draw(0))
+    wrong = Mutant(op, 0, "by hand", lambda i: lambda g, y, _: g * np.where(one, raw(y), y))
+    with planted(wrong), pytest.raises(AssertionError, match="order 2"):
+        properties.check_order(2, op, [x], {}, Draw(0))
 
 
 def test_a_check_contracted_with_ones_would_be_blind() -> None:

@@ -72,8 +72,8 @@ def definition(
     >>> definition(x, h0, W, 0 * W)[:, 0, 0]  # z = ½: half of tanh ½, half of 3
     array([1.7311])
     """
-    U, V, runs = np.swapaxes(W_ih, 0, 1), np.swapaxes(W_hh, 0, 1), running(x, lengths)
-    b_ih, b_hh = b or (0, 0)
+    U, V, (b_ih, b_hh) = np.swapaxes(W_ih, 0, 1), np.swapaxes(W_hh, 0, 1), b or (0, 0)
+    x, runs = running(x, lengths)
     h, states = h0, {}
     for t in steps(x.shape[0], reverse):
         p = np.split(np.matmul(x[t], U) + b_ih, 3, axis=-1)
@@ -99,7 +99,7 @@ def forward(
     """
     check(3, x, (h0,), W_ih, W_hh, b, lengths)
     (T, N, _), H = x.shape, W_hh.shape[1]
-    runs, V = running(x, lengths), np.swapaxes(W_hh, 0, 1).copy()
+    (x, runs), V = running(x, lengths), np.swapaxes(W_hh, 0, 1).copy()
     gates = from_inputs(x, W_ih, b[:1])
     qn = np.empty((T, N, H), gates.dtype, like=gates)
     y, before = room(h0, T, reverse)

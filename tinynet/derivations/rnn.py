@@ -81,7 +81,8 @@ def definition(
     array([2., 5.])
     """
     sigma = np.tanh if nonlinearity == "tanh" else relu
-    U, V, bias, runs = np.swapaxes(W_ih, 0, 1), np.swapaxes(W_hh, 0, 1), sum(b), running(x, lengths)
+    U, V, bias = np.swapaxes(W_ih, 0, 1), np.swapaxes(W_hh, 0, 1), sum(b)
+    x, runs = running(x, lengths)
     h, states = h0, {}
     for t in steps(x.shape[0], reverse):
         new = sigma(np.matmul(x[t], U) + np.matmul(h, V) + bias)
@@ -106,7 +107,7 @@ def forward(
             "no such nonlinearity", expected="'tanh' or 'relu'", got=repr(nonlinearity)
         )
     check(1, x, (h0,), W_ih, W_hh, b, lengths)
-    runs, V = running(x, lengths), np.swapaxes(W_hh, 0, 1).copy()
+    (x, runs), V = running(x, lengths), np.swapaxes(W_hh, 0, 1).copy()
     a = from_inputs(x, W_ih, b)
     y, before = room(h0, x.shape[0], reverse)
     for t in steps(x.shape[0], reverse):

@@ -3,9 +3,9 @@ two products that every step makes.
 
 A batch has T steps and N sequences, x (T, N, I). Sequence n has `lengths[n]` steps (all have T
 where lengths is None); what follows is padding. A padded step hands the state through unchanged, so
-that the last state is that of each sequence's own end, and it gets no gradient. With `reverse` the
-steps run from the last to the first: the padding then comes first, hands the initial state
-through, and each sequence starts at its own end.
+that the last state is that of each sequence's own end, and it gets no gradient; what stands in it,
+even NaN, changes nothing. With `reverse` the steps run from the last to the first: the padding then
+comes first, hands the initial state through, and each sequence starts at its own end.
 """
 
 from __future__ import annotations
@@ -22,23 +22,39 @@ Lengths = tuple[int, ...] | None
 
 
 def check(
-    gates: int, x: Any, states: Sequence[Any], W_ih: Any, W_hh: Any, b: Any, lengths: Lengths
+    gates: int,
+    x: Any,
+    states: Sequence[Any],
+    W_ih: Any,
+    W_hh: Any,
+    b: Sequence[Any],
+    lengths: Lengths,
+    W_hr: Any = None,
 ) -> None:
-    """Raise ShapeError unless the sizes fit: weights and biases have `gates` blocks of H rows."""
-    H = W_hh.shape[-1] if W_hh.ndim else 0
-    rows = "H" if gates == 1 else f"{gates}H"
+    """Raise ShapeError unless the sizes fit: weights and biases have `gates` blocks of H rows. The
+    first state, h, has H entries, or as many as `W_hr` has rows.
+    """
+    H = W_ih.shape[0] // gates if W_ih.ndim else 0
+    P = H if W_hr is None or not W_hr.ndim else W_hr.shape[0]
+    found = [v.shape for v in (*states, W_ih, W_hh, *b)]
     if (
         x.ndim != 3
-        or W_ih.shape != (gates * H, x.shape[2])
-        or W_hh.shape != (gates * H, H)
-        or any(h.shape != (x.shape[1], H) for h in states)
         or len(b) not in (0, 2)
-        or any(v.shape != (gates * H,) for v in b)
+        or found
+        != [
+            *((x.shape[1], size) for size in (P, H)[: len(states)]),
+            (gates * H, x.shape[2]),
+            (gates * H, P),
+            *((gates * H,) for _ in b),
+        ]
+        or (W_hr is not None and W_hr.shape != (P, H))
     ):
+        rows = "H" if gates == 1 else f"{gates}H"
         raise ShapeError(
             "the sizes do not fit",
             expected=f"x (T, N, I), each state (N, H), W_ih ({rows}, I), W_hh ({rows}, H), "
-            f"two biases ({rows},) or none",
+            f"two biases ({rows},) or none"
+            + (f"; with W_hr (P, H), h (N, P) and W_hh ({rows}, P)" if gates == 4 else ""),
         )
     if not x.shape[0]:
         raise ShapeError("a sequence has at least one step")
@@ -61,20 +77,22 @@ def steps(T: int, reverse: bool) -> range:
     return range(T)[::-1] if reverse else range(T)
 
 
-def running(x: Any, lengths: Lengths) -> Any:
-    """(T, N, 1): whether sequence n has a step t. None where all have T steps.
+def running(x: Any, lengths: Lengths) -> tuple[Any, Any]:
+    """x with zeros for its padding, since 0 times a NaN that stands there is NaN; and (T, N, 1):
+    whether sequence n has a step t. x itself and None where all have T steps.
 
-    >>> running(np.zeros((3, 2, 4)), (3, 1))[:, :, 0].astype(int)
-    array([[1, 1],
-           [1, 0],
-           [1, 0]])
+    >>> x, runs = running(np.array([[[1.0], [2.0]], [[3.0], [np.nan]]]), (2, 1))
+    >>> x[:, :, 0], runs[:, :, 0].astype(int)
+    (array([[1., 2.],
+           [3., 0.]]), array([[1, 1],
+           [1, 0]]))
     """
     if lengths is None:
-        return None
+        return x, None
     runs = np.zeros((*x.shape[:2], 1), bool, like=x)
     for n, length in enumerate(lengths):
         runs[:length, n] = True
-    return runs
+    return np.where(runs, x, 0), runs
 
 
 def chosen(runs: Any, new: Any, old: Any) -> Any:
@@ -84,12 +102,12 @@ def chosen(runs: Any, new: Any, old: Any) -> Any:
 
 def room(first: Any, T: int, reverse: bool) -> tuple[Any, Any]:
     """Room y for the states of T steps, and `before` with before[t] the state that step t starts
-    from. Both are views of one array (…, T + 1, N, H), the initial state at its beginning, or at
-    its end where the steps run backwards.
+    from. Both are views of one array (T + 1, N, H), the initial state at its beginning, or at its
+    end where the steps run backwards.
     """
-    kept = np.empty((*first.shape[:-2], T + 1, *first.shape[-2:]), first.dtype, like=first)
-    kept[..., T if reverse else 0, :, :] = first
-    early, late = kept[..., :-1, :, :], kept[..., 1:, :, :]
+    kept = np.empty((T + 1, *first.shape), first.dtype, like=first)
+    kept[T if reverse else 0] = first
+    early, late = kept[:-1], kept[1:]
     return (early, late) if reverse else (late, early)
 
 

@@ -32,8 +32,8 @@ def _rnn_states(x: Any, state: Any, weights: Any, **options: Any) -> tuple[Any, 
 
 
 def _lstm_states(x: Any, state: Any, weights: Any, **options: Any) -> tuple[Any, ...]:
-    y = _lstm.op(x, *state, *weights, **options)
-    return y[0], y[1]
+    y, P = _lstm.op(x, *state, *weights, **options), state[0].shape[-1]
+    return y[..., :P], y[..., P:]
 
 
 def _gru_states(x: Any, state: Any, weights: Any, **options: Any) -> tuple[Any, ...]:
@@ -49,13 +49,17 @@ _MODES: dict[str, tuple[int, int, Callable[..., Any]]] = {
 
 
 def _add_weights(module: Module, gates: int, inputs: int, suffix: str, options: Any) -> None:
-    """Register weight_ih, weight_hh, bias_ih and bias_hh, their names ending in `suffix`."""
-    bias, H, kind = options
+    """Register weight_ih, weight_hh, bias_ih, bias_hh and, if the states are projected, weight_hr,
+    their names ending in `suffix`.
+    """
+    bias, H, P, kind = options
     shapes: dict[str, tuple[int, ...]] = {
         "weight_ih": (gates * H, inputs),
-        "weight_hh": (gates * H, H),
+        "weight_hh": (gates * H, P or H),
     }
     shapes |= {"bias_ih": (gates * H,), "bias_hh": (gates * H,)}
+    if P:
+        shapes["weight_hr"] = (P, H)
     for name, shape in shapes.items():
         there = bias or name.startswith("weight")
         module.register_parameter(
@@ -64,8 +68,8 @@ def _add_weights(module: Module, gates: int, inputs: int, suffix: str, options: 
 
 
 def _weights(module: Module, suffix: str = "") -> list[Any]:
-    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    found = [module._parameters[name + suffix] for name in names]
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+    found = [module._parameters.get(name + suffix) for name in names]
     return [w for w in found if w is not None]
 
 
@@ -92,12 +96,19 @@ class _Recurrent(Module):
         bidirectional: bool = False,
         device: Any = None,
         dtype: Any = None,
+        proj_size: int = 0,
     ) -> None:
         super().__init__()
         if min(hidden_size, num_layers) < 1 or input_size < 0:
             raise ArgumentError(
                 f"{self.mode}: sizes and the number of layers are positive",
                 got=f"input_size={input_size}, hidden_size={hidden_size}, num_layers={num_layers}",
+            )
+        if not 0 <= proj_size < hidden_size:
+            raise ArgumentError(
+                f"{self.mode}: a state is projected to fewer entries than hidden_size",
+                expected=f"proj_size from 1 to {hidden_size - 1}, or 0 for none",
+                got=f"proj_size={proj_size}",
             )
         if not 0 <= dropout <= 1:
             raise ArgumentError(
@@ -107,15 +118,16 @@ class _Recurrent(Module):
             warnings.warn(
                 f"{self.mode}: dropout stands between layers; dropout={dropout} does nothing "
                 "with num_layers=1",
-                stacklevel=3,
+                stacklevel=3,  # each layer calls this from its own __init__
             )
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first = bias, batch_first
         self.dropout, self.bidirectional = float(dropout), bidirectional
+        self.proj_size = proj_size
         gates = _MODES[self.mode][0]
-        options = (bias, hidden_size, dtype or arrays.get_default_dtype())
+        options = (bias, hidden_size, proj_size, dtype or arrays.get_default_dtype())
         for layer in range(num_layers):
-            inputs = len(self._directions) * hidden_size if layer else input_size
+            inputs = len(self._directions) * (proj_size or hidden_size) if layer else input_size
             for end in self._directions:
                 _add_weights(self, gates, inputs, f"_l{layer}{end}", options)
         self.reset_parameters()
@@ -211,23 +223,24 @@ class _Recurrent(Module):
 
     def _first_state(self, x: Any, hx: Any, batched: bool) -> list[Any]:
         """The first states of all layers and directions, (layers D, N, H) each; zeros for None."""
-        count = _MODES[self.mode][1]
-        shape = (self.num_layers * len(self._directions), x.shape[1], self.hidden_size)
+        count, layers = _MODES[self.mode][1], self.num_layers * len(self._directions)
+        batch = (x.shape[1],) if batched or hx is None else ()
+        sizes = (self.proj_size or self.hidden_size, self.hidden_size)[:count]
+        shapes = [(layers, *batch, size) for size in sizes]
         if hx is None:
-            return [Tensor(np.zeros(shape, x.dtype, like=raw(x)))] * count
+            return [Tensor(np.zeros(shape, x.dtype, like=raw(x))) for shape in shapes]
         given = list(hx) if count > 1 else [hx]
-        expected = shape if batched else (shape[0], shape[2])
-        if len(given) != count or any(h.shape != expected for h in given):
+        if [h.shape for h in given] != shapes:
             raise ShapeError(
                 f"{self.mode}: the first state has another shape",
-                expected=f"{'(h_0, c_0), each' if count > 1 else 'h_0'} {expected}",
+                expected=f"{'(h_0, c_0)' if count > 1 else 'h_0'} {', '.join(map(str, shapes))}",
                 got=", ".join(map(describe, given)),
             )
         return given if batched else [h[:, None] for h in given]
 
     def extra_repr(self) -> str:
-        shown = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0}
-        shown["bidirectional"] = False
+        shown: dict[str, Any] = {"proj_size": 0, "num_layers": 1, "bias": True}
+        shown |= {"batch_first": False, "dropout": 0.0, "bidirectional": False}
         own = {k: getattr(self, k) for k, usual in shown.items() if getattr(self, k) != usual}
         return ", ".join(
             [f"{self.input_size}, {self.hidden_size}", *(f"{k}={v}" for k, v in own.items())]
@@ -287,13 +300,20 @@ class LSTM(_Recurrent):
 
     Takes (input, (h_0, c_0)=None), returns (output, (h_n, c_n)). Shapes and arguments as of `RNN`;
     c_0 and c_n have the shape of h_0. The blocks of the weights, weight_ih_l0 (4H, I) and so on,
-    stand in the order i, f, g, o. `proj_size` must be 0: projections are not there. Derived in
-    `tinynet/derivations/lstm.py`.
+    stand in the order i, f, g, o.
+
+    With `proj_size` = P > 0 the states h are projected to P < H entries by weight_hr_l0 (P, H):
+    then weight_hh_l0 is (4H, P), weight_ih of further layers (4H, D P), output (T, N, D P), and h_0
+    and h_n have P entries for H; c_0 and c_n keep H. Raises ArgumentError unless 0 ≤ P < H. Derived
+    in `tinynet/derivations/lstm.py`.
 
     >>> import tinynet as tn
     >>> output, (h_n, c_n) = LSTM(3, 4, batch_first=True, bidirectional=True)(tn.ones(2, 5, 3))
     >>> output.shape, h_n.shape, c_n.shape
     ((2, 5, 8), (2, 2, 4), (2, 2, 4))
+    >>> output, (h_n, c_n) = LSTM(3, 4, proj_size=2)(tn.ones(5, 2, 3))
+    >>> output.shape, h_n.shape, c_n.shape
+    ((5, 2, 2), (1, 2, 2), (1, 2, 4))
     """
 
     mode = "LSTM"
@@ -311,16 +331,10 @@ class LSTM(_Recurrent):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        if proj_size:
-            raise ArgumentError(
-                "LSTM: states that are projected to another size are not there",
-                expected="proj_size=0",
-                got=f"proj_size={proj_size}",
-                hint="a smaller hidden_size, or Linear(hidden_size, proj_size) on the output",
-            )
         sizes = (input_size, hidden_size, num_layers)
-        super().__init__(*sizes, bias, batch_first, dropout, bidirectional, device, dtype)
-        self.proj_size = 0
+        super().__init__(
+            *sizes, bias, batch_first, dropout, bidirectional, device, dtype, proj_size
+        )
 
 
 class GRU(_Recurrent):
@@ -337,6 +351,21 @@ class GRU(_Recurrent):
     """
 
     mode = "GRU"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        sizes = (input_size, hidden_size, num_layers)
+        super().__init__(*sizes, bias, batch_first, dropout, bidirectional, device, dtype)
 
 
 # -- one step --------------------------------------------------------------------------------------
@@ -363,7 +392,7 @@ class _Cell(Module):
             )
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
         kind = dtype or arrays.get_default_dtype()
-        _add_weights(self, _MODES[self.mode][0], input_size, "", (bias, hidden_size, kind))
+        _add_weights(self, _MODES[self.mode][0], input_size, "", (bias, hidden_size, 0, kind))
         self.reset_parameters()
         if device is not None:
             self.to(device=device)

@@ -14,9 +14,13 @@ def _sequence(gates: int, states: int, draw: Draw) -> Sample:
     T, N = draw.choice((2, 1)), draw.choice((1, 2, 0))
     # Small: differences visit every weight.
     inputs, H = draw.choice(((1, 1), (1, 1), (1, 1), (2, 1), (1, 2)))
-    shapes = [(T, N, inputs), *((N, H),) * states, (gates * H, inputs), (gates * H, H)]
+    P = draw.choice((0, 1, 2)) if states > 1 else 0  # 0: the h's are not projected
+    shapes = [(T, N, inputs), (N, P or H), (N, H)][: 1 + states]
+    shapes += [(gates * H, inputs), (gates * H, P or H)]
     if draw.choice((True, False)):
         shapes += [(gates * H,)] * 2
+    if P:
+        shapes.append((P, H))
     lengths = (draw.integer(0, T - 1), T)[:N]  # the first is padded, the second not
     arrays: list[Any] = [draw.uniform(shape, -1.0, 1.0) for shape in shapes]
     return arrays, {
