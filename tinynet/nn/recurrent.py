@@ -217,7 +217,7 @@ class _Recurrent(Module):
             return [Tensor(np.zeros(shape, x.dtype, like=raw(x)))] * count
         given = list(hx) if count > 1 else [hx]
         expected = shape if batched else (shape[0], shape[2])
-        if len(given) != count or any(h.shape != expected for h in given):
+        if len(given) != count or any(getattr(h, "shape", None) != expected for h in given):
             raise ShapeError(
                 f"{self.mode}: the first state has another shape",
                 expected=f"{'(h_0, c_0), each' if count > 1 else 'h_0'} {expected}",

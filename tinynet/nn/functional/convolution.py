@@ -14,7 +14,7 @@ from tinynet.derivations import conv2d as _conv2d
 from tinynet.derivations import conv_transpose2d as _conv_transpose2d
 from tinynet.derivations import fold as _fold
 from tinynet.derivations import unfold as _unfold
-from tinynet.derivations.columns import per_axis
+from tinynet.derivations.windows import per_axis
 from tinynet.errors import ArgumentError, ShapeError, describe
 from tinynet.nn.functional.layers import pad
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinynet import arrays
 from tinynet.derivations import batch_norm as _batch_norm
 from tinynet.derivations import group_norm as _group_norm
 from tinynet.derivations import layer_norm as _layer_norm
@@ -152,7 +153,8 @@ def rms_norm(
     """
     shape = _last_axes("rms_norm", input, normalized_shape)
     if eps is None:
-        eps = float(np.finfo(input.dtype).eps)
+        kept = arrays.is_floating(input.dtype)
+        eps = float(np.finfo(input.dtype if kept else arrays.get_default_dtype()).eps)
     return _rms_norm.op(input, *_affine(weight, None, shape, input), dims=len(shape), eps=eps)
 
 
@@ -172,8 +174,8 @@ def local_response_norm(
     """
     if input.ndim < 3:
         raise ShapeError("local_response_norm: (n, c, …) is expected", got=describe(input))
-    if size < 1:
-        raise ArgumentError("local_response_norm: size is positive", got=f"{size}")
+    if not hasattr(size, "__index__") or size < 1:
+        raise ArgumentError("local_response_norm: size is a whole number from 1 on", got=f"{size}")
     channels = input.shape[1]
     rest = ((0, 0),) * (input.ndim - 2)
     around = np.pad(np.square(input), ((0, 0), (size // 2, (size - 1) // 2), *rest))
@@ -240,7 +242,13 @@ def _move(mean: Any, var: Any, momentum: float, new_mean: Any, new_var: Any) -> 
             running += Tensor(momentum * new)
 
 
-def _last_axes(name: str, input: Any, normalized_shape: Sequence[int]) -> tuple[int, ...]:
+def _last_axes(name: str, input: Any, normalized_shape: Any) -> tuple[int, ...]:
+    if not isinstance(normalized_shape, Sequence) or isinstance(normalized_shape, str):
+        raise ArgumentError(
+            f"{name}: normalized_shape is the sizes of the last axes",
+            expected=f"({input.shape[-1] if input.ndim else 'd'},)",
+            got=repr(normalized_shape),
+        )
     shape = tuple(normalized_shape)
     if not shape or tuple(input.shape[-len(shape) :]) != shape:
         raise ShapeError(

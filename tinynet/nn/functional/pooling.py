@@ -16,19 +16,11 @@ from tinynet.derivations import adaptive_avg_pool as _adaptive_avg
 from tinynet.derivations import adaptive_max_pool as _adaptive_max
 from tinynet.derivations import avg_pool as _avg
 from tinynet.derivations import max_pool as _max
+from tinynet.derivations.windows import per_axis
 from tinynet.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError, describe
 from tinynet.tensor import Tensor
 
 Sizes = int | tuple[int, ...]
-
-
-def sizes_of(value: Any, axes: int, what: str) -> tuple[Any, ...]:
-    """One value for each axis, from such a tuple or from one value for all."""
-    values = tuple(value) if isinstance(value, list | tuple) else (value,)
-    values = values * axes if len(values) == 1 else values
-    if len(values) != axes:
-        raise ArgumentError(f"{what}: one number, or one for each axis", got=f"{value!r}")
-    return values
 
 
 def planes(input: Any, axes: int, name: str) -> Any:
@@ -44,12 +36,12 @@ def planes(input: Any, axes: int, name: str) -> Any:
 
 
 def _geometry(axes: int, kernel_size: Any, stride: Any, padding: Any) -> dict[str, Any]:
-    kernel = sizes_of(kernel_size, axes, "kernel_size")
+    kernel = per_axis("kernel_size", kernel_size, axes, 1)
     unset = stride is None or stride == ()
     return {
         "kernel": kernel,
-        "stride": kernel if unset else sizes_of(stride, axes, "stride"),
-        "padding": sizes_of(padding, axes, "padding"),
+        "stride": kernel if unset else per_axis("stride", stride, axes, 1),
+        "padding": per_axis("padding", padding, axes, 0),
     }
 
 
@@ -136,7 +128,7 @@ def _max_pool(
 ) -> Any:
     x = planes(input, axes, f"max_pool{axes}d")
     options = _geometry(axes, kernel_size, stride, padding)
-    options["dilation"] = sizes_of(dilation, axes, "dilation")
+    options["dilation"] = per_axis("dilation", dilation, axes, 1)
     y = _max.op(x, **options, ceil_mode=ceil_mode)
     if not return_indices:
         return y
@@ -178,8 +170,11 @@ def _adaptive_max_pool(axes: int, input: Any, output_size: Any, return_indices: 
 
 def _outputs(input: Any, axes: int, output_size: Any) -> tuple[int, ...]:
     """The sizes asked for; None keeps the input's."""
-    wanted = sizes_of(output_size, axes, "output_size")
-    return tuple(n if m is None else m for n, m in zip(input.shape[-axes:], wanted, strict=True))
+    kept = input.shape[-axes:]
+    if isinstance(output_size, list | tuple) and len(output_size) in (1, axes):
+        wanted = output_size * axes if len(output_size) == 1 else output_size
+        output_size = [n if m is None else m for n, m in zip(kept, wanted, strict=True)]
+    return kept if output_size is None else per_axis("output_size", output_size, axes, 0)
 
 
 # -- the way back ----------------------------------------------------------------------------------
@@ -450,6 +445,6 @@ def _lp_pool(
     if math.isinf(p):
         sign = math.copysign(1, p)
         return sign * _max_pool(axes, sign * abs(x), *window, 0, 1, ceil_mode, False)
-    whole = math.prod(sizes_of(kernel_size, axes, "kernel_size"))
+    whole = math.prod(per_axis("kernel_size", kernel_size, axes, 1))
     total = whole * _avg_pool(axes, x**p, *window, 0, ceil_mode, True, None)
     return np.where(total == 0, 0, np.where(total == 0, 1, total) ** (1 / p))
