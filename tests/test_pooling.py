@@ -323,7 +323,7 @@ def test_maxima_of_whole_numbers() -> None:
 
 image = tn.ones(1, 2, 4, 4)
 WRONG: dict[str, tuple[Callable[[], Any], Any, str]] = {
-    "rank": (lambda: F.max_pool2d(tn.ones(4, 4), 2), ShapeError, r"\(n, c, n1, n2\)"),
+    "rank": (lambda: F.max_pool2d(tn.ones(4, 4), 2), ShapeError, r"\(n, c, h, w\)"),
     "too large": (lambda: F.max_pool2d(image, 5), ShapeError, "larger than the input"),
     "no entries": (lambda: F.avg_pool1d(tn.ones(2, 0), 1), ShapeError, "larger than the input"),
     "padding": (lambda: F.avg_pool2d(image, 2, padding=2), ArgumentError, "half of the window"),

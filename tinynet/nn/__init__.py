@@ -1,12 +1,8 @@
 """Memory: modules with parameters, under PyTorch's names.
 
-In: `Module` and `Parameter`, the layers, convolutions, padding, activations and losses as modules,
-the containers, `functional` (the same without memory), `init` (first weights), `utils` (all
-gradients at once).
-Not in: any formula (`derivations`, `ops`), and the steps (`optim`).
-In: `Module` and `Parameter`, the layers, activations, pooling and losses as modules, the
-containers, `functional` (the same without memory), `init` (first weights), `utils` (all gradients
-at once). Not in: any formula (`derivations`, `ops`), and the steps (`optim`).
+In: `Module` and `Parameter`; the layers, activations, losses and containers as modules;
+`functional` (the same without memory), `init` (first weights), `utils` (all gradients at once,
+packed sequences). Not in: any formula (`derivations`, `ops`), and the steps (`optim`).
 
 Start with `module.py`; then `layers.py`.
 """

@@ -1,11 +1,8 @@
 """What layers compute, without memory: weights are arguments. PyTorch's names.
 
-In: `activations`, `convolution`, `layers`, `losses`. Not in: rules and proofs; these functions
-check their arguments and call the ops (`ops`) and derivations (`derivations`) that hold the
-formulas.
-In: `activations`, `layers`, `losses`, `pooling`, `upsampling`. Not in: rules and proofs; these
-functions check their arguments and call the ops (`ops`) and derivations (`derivations`) that hold
-the formulas.
+In: `activations`, `attention`, `convolution`, `dropouts`, `embeddings`, `layers`, `losses`,
+`normalisation`, `pooling`, `upsampling`. Not in: rules and proofs; these functions check their
+arguments and call the ops (`ops`) and derivations (`derivations`) that hold the formulas.
 """
 
 from tinynet.nn.functional.activations import (

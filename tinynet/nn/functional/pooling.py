@@ -26,9 +26,9 @@ Sizes = int | tuple[int, ...]
 def planes(input: Any, axes: int, name: str) -> Any:
     """The input, if it has as many axes as the function wants."""
     if input.ndim not in (axes + 1, axes + 2):
-        sides = ", ".join(f"n{i}" for i in range(1, axes + 1))
+        sides = ("l", "h, w", "d, h, w")[axes - 1]
         raise ShapeError(
-            f"{name}: another number of axes is expected",
+            f"{name}: the input has the wrong number of axes",
             expected=f"(n, c, {sides}) or (c, {sides})",
             got=describe(input),
         )
