@@ -17,11 +17,13 @@ from tinynet.derivations import layer_norm as _layer_norm
 from tinynet.derivations import rms_norm as _rms_norm
 from tinynet.errors import ArgumentError, ShapeError, describe
 from tinynet.grad_mode import no_grad
+from tinynet.nn.functional.precision import summed_in_float32
 from tinynet.ops.elementwise import clamp
 from tinynet.ops.linalg import vector_norm
 from tinynet.tensor import Tensor, raw
 
 
+@summed_in_float32
 def batch_norm(
     input: Any,
     running_mean: Any,
@@ -62,6 +64,7 @@ def batch_norm(
     return _batch_norm.op(input, *affine, eps=eps)
 
 
+@summed_in_float32
 def instance_norm(
     input: Any,
     running_mean: Any = None,
@@ -100,6 +103,7 @@ def instance_norm(
     return _group_norm.op(input, *affine, groups=input.shape[1], eps=eps)
 
 
+@summed_in_float32
 def group_norm(
     input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
@@ -117,6 +121,7 @@ def group_norm(
     return _group_norm.op(input, *affine, groups=num_groups, eps=eps)
 
 
+@summed_in_float32
 def layer_norm(
     input: Any,
     normalized_shape: Sequence[int],
@@ -139,6 +144,7 @@ def layer_norm(
     return _layer_norm.op(input, *affine, dims=len(shape), eps=eps)
 
 
+@summed_in_float32
 def rms_norm(
     input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None
 ) -> Any:
@@ -158,6 +164,7 @@ def rms_norm(
     return _rms_norm.op(input, *_affine(weight, None, shape, input), dims=len(shape), eps=eps)
 
 
+@summed_in_float32
 def local_response_norm(
     input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Any:
@@ -185,6 +192,7 @@ def local_response_norm(
     return input / (k + alpha / size * squares) ** beta
 
 
+@summed_in_float32
 def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Any:
     """Vectors along `dim` divided by their p-norm; norms below `eps` are taken as eps.
 

@@ -18,6 +18,7 @@ from tinynet.derivations import avg_pool as _avg
 from tinynet.derivations import max_pool as _max
 from tinynet.derivations.windows import per_axis
 from tinynet.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError, describe
+from tinynet.nn.functional.precision import summed_in_float32
 from tinynet.tensor import Tensor
 
 Sizes = int | tuple[int, ...]
@@ -276,6 +277,7 @@ def _unpooled_size(axes: int, x: Any, window: dict[str, Any], output_size: Any) 
 # -- means -----------------------------------------------------------------------------------------
 
 
+@summed_in_float32
 def avg_pool1d(
     input: Any,
     kernel_size: Sizes,
@@ -297,6 +299,7 @@ def avg_pool1d(
     return _avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
+@summed_in_float32
 def avg_pool2d(
     input: Any,
     kernel_size: Sizes,
@@ -317,6 +320,7 @@ def avg_pool2d(
     return _avg_pool(2, input, kernel_size, stride, padding, *how)
 
 
+@summed_in_float32
 def avg_pool3d(
     input: Any,
     kernel_size: Sizes,
@@ -355,6 +359,7 @@ def _avg_pool(
     )
 
 
+@summed_in_float32
 def adaptive_avg_pool1d(input: Any, output_size: Sizes) -> Any:
     """`output_size` means, whatever the length. Shapes: (n, c, l) or (c, l) -> (…, output_size).
 
@@ -367,6 +372,7 @@ def adaptive_avg_pool1d(input: Any, output_size: Sizes) -> Any:
     return _adaptive_avg_pool(1, input, output_size)
 
 
+@summed_in_float32
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     """As `adaptive_avg_pool1d`, of images (n, c, h, w) or (c, h, w). None keeps the size of an
     axis; output_size 1 is global average pooling.
@@ -378,6 +384,7 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     return _adaptive_avg_pool(2, input, output_size)
 
 
+@summed_in_float32
 def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
     """As `adaptive_avg_pool2d`, of volumes (n, c, d, h, w) or (c, d, h, w).
 
@@ -398,6 +405,7 @@ def _adaptive_avg_pool(axes: int, input: Any, output_size: Any) -> Any:
 # -- between the two -------------------------------------------------------------------------------
 
 
+@summed_in_float32
 def lp_pool1d(
     input: Any,
     norm_type: float,
@@ -420,6 +428,7 @@ def lp_pool1d(
     return _lp_pool(1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
+@summed_in_float32
 def lp_pool2d(
     input: Any,
     norm_type: float,
