@@ -418,8 +418,8 @@ def up(W: Any = TURNED, b: Any = None, x: Any = IMAGE, **options: Any) -> Any:
 
 
 SIZES = [
-    (lambda: conv(x=tn.ones(5, 5)), r"conv2d: the input has(.|\n)*\(n, C, h, w\) or \(C, h, w\)"),
-    (lambda: F.conv1d(IMAGE, FILTERS), r"conv1d: the input has(.|\n)*\(n, C, t\) or \(C, t\)"),
+    (lambda: conv(x=tn.ones(5, 5)), r"conv2d: the input has(.|\n)*\(n, c, h, w\) or \(c, h, w\)"),
+    (lambda: F.conv1d(IMAGE, FILTERS), r"conv1d: the input has(.|\n)*\(n, c, l\) or \(c, l\)"),
     (lambda: conv(tn.ones(6, 3, 3, 3)), "conv2d: the sizes do not fit, with groups=1"),
     (lambda: conv(FILTERS[0]), "conv2d: the sizes do not fit"),
     (lambda: conv(FILTERS, tn.ones(4)), r"the sizes do not fit(.|\n)*b \(O,\)"),

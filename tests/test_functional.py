@@ -153,10 +153,16 @@ def test_pad_mistakes() -> None:
     with pytest.raises(ArgumentError, match=r"no such mode\n.*constant, reflect.*\n  got: edge"):
         F.pad(x, (1, 1), mode="edge")
     for widths in ((1,), (1, 1, 1, 1, 1, 1)):
-        with pytest.raises(ShapeError, match="two numbers for an axis"):
+        with pytest.raises(ShapeError, match="two numbers for each axis"):
             F.pad(x, widths)
     with pytest.raises(ShapeError, match="3 entries cannot be mirrored"):
         F.pad(x, (3, 0), mode="reflect")
+    for mode in ("constant", "circular"):
+        with pytest.raises(ShapeError, match="more than all 3 entries"):
+            F.pad(x, (-2, -2), mode=mode)
+        with pytest.raises(ArgumentError, match="whole numbers"):
+            F.pad(x, (1.5, 1), mode=mode)
+    assert F.pad(x, (1, 1, -2, 0), mode="circular").shape == (0, 5)
 
 
 # -- losses ------------------------------------------------------------------------------------
@@ -370,8 +376,14 @@ def test_loss_mistakes() -> None:
         F.nll_loss(x, tn.tensor([0, 3]))
     with pytest.raises(DTypeError, match=r"nll: .*whole numbers"):
         F.nll_loss(x, tn.tensor([0.0, 1.0]))
-    with pytest.raises(ShapeError, match="shape of the scores"):
+    with pytest.raises(DTypeError, match=r"target\.long\(\)"):
         F.cross_entropy(x, tn.ones(2))
+    with pytest.raises(ShapeError, match="shape of the scores"):
+        F.cross_entropy(x, tn.ones(2, 4))
+    with pytest.raises(ShapeError, match=r"target\.float\(\)"):
+        F.cross_entropy(x, tn.ones(2, 3, dtype=tn.int64))
+    with pytest.raises(ArgumentError, match="no class that could be ignored"):
+        F.cross_entropy(x, tn.ones(2, 3), ignore_index=1)
     with pytest.raises(ArgumentError, match="label_smoothing"):
         F.cross_entropy(x, t, label_smoothing=1.5)
     with pytest.raises(ArgumentError, match="probability lies between"):

@@ -262,7 +262,7 @@ def test_the_printed_model() -> None:
         "  (first): Linear(in_features=3, out_features=4, bias=True)  # 16 parameters\n"
         "  (rest): ModuleList(\n"
         "    (0): Linear(in_features=4, out_features=4, bias=False)  # 16 parameters\n"
-        "    (1): Dropout(p=0.5)\n"
+        "    (1): Dropout(p=0.5, inplace=False)\n"
         "  )  # 16 parameters\n"
         "  (again): Linear(in_features=3, out_features=4, bias=True)  # 16 parameters\n"
         ")  # 36 parameters"

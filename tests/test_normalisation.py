@@ -343,7 +343,7 @@ def test_mistakes_are_named() -> None:
         nn.InstanceNorm1d(3)(tn.ones(2, 3, 1))
     with pytest.raises(ShapeError, match="3 channels are expected"):
         nn.InstanceNorm1d(3)(tn.ones(2, 4, 5))
-    with pytest.raises(ArgumentError, match="size is positive"):
+    with pytest.raises(ArgumentError, match="size is a whole number from 1 on"):
         F.local_response_norm(tn.ones(1, 3, 2), 0)
     with pytest.raises(ShapeError, match="local_response_norm"):
         F.local_response_norm(x, 2)
@@ -425,3 +425,35 @@ def test_peer_second_derivatives() -> None:
             found.append(module.autograd.grad(dx, [a, b], module.tensor(v)))
         for mine, other in zip(*found, strict=True):
             np.testing.assert_allclose(mine.numpy(), other.numpy(), rtol=1e-9, atol=1e-10)
+
+
+# -- half precision --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["batch", "group", "instance", "layer", "rms", "average", "area"])
+def test_half_precision_sums_in_float32(name: str) -> None:
+    """Sums of these entries and of their squares are larger than any float16."""
+    functions = {
+        "batch": lambda x: F.batch_norm(x, None, None, training=True),
+        "group": lambda x: F.group_norm(x, 2),
+        "instance": F.instance_norm,
+        "layer": lambda x: F.layer_norm(x, (8,), tn.ones(8, dtype=x.dtype)),
+        "rms": lambda x: F.rms_norm(x, (8,)),
+        "average": lambda x: F.avg_pool2d(x, 8),
+        "area": lambda x: F.adaptive_avg_pool2d(x, 1),
+    }
+    values = (1000 + 5 * np.random.default_rng(0).normal(size=(2, 4, 8, 8))).astype(np.float16)
+    x = tn.tensor(values, requires_grad=True)
+    y, exact = functions[name](x), functions[name](tn.tensor(values.astype(np.float64)))
+    assert y.dtype == tn.float16
+    np.testing.assert_allclose(y.detach().numpy(), exact.numpy(), rtol=2e-3, atol=2e-3)
+    y.sum().backward()
+    assert x.grad.dtype == tn.float16
+    assert np.isfinite(x.grad.numpy()).all()
+
+
+def test_running_statistics_in_half_precision() -> None:
+    layer = tn.nn.BatchNorm1d(2).half()
+    layer(1000 + tn.arange(8.0).reshape(4, 2).half())
+    assert layer.running_mean.dtype == tn.float16
+    np.testing.assert_allclose(layer.running_mean.numpy(), [100.3, 100.4], rtol=1e-3)

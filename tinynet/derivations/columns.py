@@ -1,26 +1,10 @@
 """Windows of an image as the columns of a matrix: for convolution, its adjoint, unfold and fold.
 
-A window has K taps, and moves over the image. Along one axis, tap u of window p looks at entry
-
-    m = p s + u d − P          p = 0 … out − 1,  u = 0 … K − 1
-
-with stride s (how far the window moves), dilation d (how far its taps lie apart) and P zeros of
-padding at both ends. Five entries, P = 1, K = 3, s = 2, d = 1:
-
-    padded input    ·   0   1   2   3   4   ·
-    window 0       u=0 u=1 u=2
-    window 1               u=0 u=1 u=2
-    window 2                       u=0 u=1 u=2
-
-The last tap of the last window must not leave the padded input: (out − 1) s + d (K − 1) + 1 ≤ n +
-2P. Solved for out,
-
-    out = ⌊(n + 2P − d (K − 1) − 1) / s⌋ + 1.
-
-Every axis has numbers of its own; K, s, P, d are tuples, and the letters m, p, u below stand for
-one place on each axis. `im2col` writes the windows into the columns of a matrix; `col2im` is its
-adjoint, which adds every column to where it was read. `matrices`, `grouped` and `with_bias` are the
-shapes of the product that stands between the two.
+Tap u of window p looks at entry m = p s + u d − P of the image, as derived in `windows`; every axis
+has numbers of its own, and the letters m, p, u below stand for one place on each axis. `im2col`
+writes the windows into the columns of a matrix; `col2im` is its adjoint, which adds every column to
+where it was read. `matrices`, `grouped` and `with_bias` are the shapes of the product that stands
+between the two.
 """
 
 from __future__ import annotations
@@ -30,65 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.errors import ArgumentError, ShapeError
-
-
-def per_axis(name: str, value: Any, axes: int, least: int) -> tuple[int, ...]:
-    """One whole number for each axis; a single one serves them all.
-
-    Raises ArgumentError for another count, and for numbers below `least`.
-
-    >>> per_axis("stride", 2, axes=3, least=1)
-    (2, 2, 2)
-    """
-    given = tuple(value) if isinstance(value, list | tuple) else (value,)
-    given = given * axes if len(given) == 1 else given
-    if len(given) != axes or not all(hasattr(v, "__index__") and v >= least for v in given):
-        raise ArgumentError(
-            f"{name} is a whole number, or one for each of {axes} axes, from {least} on",
-            got=f"{name}={value!r}",
-        )
-    return given
-
-
-def geometry(
-    axes: int, stride: Any, padding: Any, dilation: Any
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """Stride, padding and dilation, each with a number for every axis.
-
-    >>> geometry(2, 1, (0, 2), 1)
-    ((1, 1), (0, 2), (1, 1))
-    """
-    return (
-        per_axis("stride", stride, axes, 1),
-        per_axis("padding", padding, axes, 0),
-        per_axis("dilation", dilation, axes, 1),
-    )
-
-
-def positions(
-    sizes: tuple[int, ...],
-    kernel: tuple[int, ...],
-    stride: tuple[int, ...],
-    padding: tuple[int, ...],
-    dilation: tuple[int, ...],
-) -> tuple[int, ...]:
-    """How many windows there are along each axis: ⌊(n + 2P − d (K − 1) − 1) / s⌋ + 1.
-
-    Raises ShapeError where not even one fits.
-
-    >>> positions((5,), (3,), (2,), (1,), (1,))
-    (3,)
-    """
-    axes = zip(sizes, kernel, stride, padding, dilation, strict=True)
-    out = tuple((n + 2 * P - d * (K - 1) - 1) // s + 1 for n, K, s, P, d in axes)
-    if min(out) < 1 or min(kernel) < 1:
-        raise ShapeError(
-            "the window does not fit into the padded input",
-            expected="1 ≤ d (K − 1) + 1 ≤ n + 2P on each axis",
-            got=f"n = {sizes}, K = {kernel}, P = {padding}, d = {dilation}",
-        )
-    return out
+from tinynet.derivations.windows import taps
 
 
 def sliding(
@@ -154,27 +80,12 @@ def col2im(
     array([[[1., 2., 2., 1.]]])
     """
     n, C, out = columns.shape[0], columns.shape[1] // math.prod(kernel), columns.shape[2:]
-    taps = np.reshape(columns, (n, C, *kernel, *out))
-    padded = tuple(size + 2 * P for size, P in zip(sizes, padding, strict=True))
-    x = np.zeros((n, C, *padded), dtype=columns.dtype, like=columns)
-    for u in np.ndindex(*kernel):
-        x[(slice(None), slice(None), *seen_by(u, out, stride, dilation))] += taps[:, :, *u]
-    if not any(padding):
-        return x
-    inside = tuple(slice(P, P + size) for size, P in zip(sizes, padding, strict=True))
-    return np.copy(x[:, :, *inside])
-
-
-def seen_by(
-    u: tuple[int, ...], out: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
-) -> tuple[slice, ...]:
-    """The places of the padded input that tap u sees, one for each window: p s + u d.
-
-    >>> seen_by((1,), (3,), (2,), (1,))
-    (slice(1, 6, 2),)
-    """
-    axes = zip(u, out, stride, dilation, strict=True)
-    return tuple(slice(u * d, u * d + (n - 1) * s + 1, s) for u, n, s, d in axes)
+    seen = np.reshape(columns, (n, C, *kernel, *out))
+    x = np.zeros((n, C, *sizes), dtype=columns.dtype, like=columns)
+    each = taps(sizes, out, kernel, stride, padding, dilation)
+    for u, (here, there) in zip(np.ndindex(*kernel), each, strict=True):
+        x[there] += seen[:, :, *u][here]
+    return x
 
 
 def matrices(W: Any, groups: int) -> Any:

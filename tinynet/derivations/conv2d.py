@@ -52,17 +52,8 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.derivations.columns import (
-    col2im,
-    geometry,
-    grouped,
-    im2col,
-    matrices,
-    per_axis,
-    positions,
-    sliding,
-    with_bias,
-)
+from tinynet.derivations.columns import col2im, grouped, im2col, matrices, sliding, with_bias
+from tinynet.derivations.windows import geometry, per_axis, positions
 from tinynet.errors import ShapeError
 from tinynet.op import Derivation
 
@@ -143,10 +134,12 @@ def _check(x: Any, W: Any, b: tuple[Any, ...], groups: Any) -> None:
     """Raise ShapeError, or ArgumentError for groups that are no number, where sizes do not fit."""
     (G,) = per_axis("groups", groups, 1, 1)
     fits = x.ndim == W.ndim > 2 and x.shape[1] == G * W.shape[1] and W.shape[0] % G == 0
+    last = x.ndim > 2 and x.shape[1] != G * W.shape[1] == x.shape[-1]
     if not fits or (b and getattr(b[0], "shape", None) != W.shape[:1]):
         raise ShapeError(
             f"the sizes do not fit, with groups={groups}",
             expected="x (n, C, …), W (O, C/groups, K …), b (O,), with groups dividing C and O",
+            hint="channels before places: np.moveaxis(x, -1, 1)" if last else None,
         )
 
 

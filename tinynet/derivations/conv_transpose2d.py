@@ -45,16 +45,8 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.derivations.columns import (
-    col2im,
-    geometry,
-    grouped,
-    im2col,
-    matrices,
-    per_axis,
-    sliding,
-    with_bias,
-)
+from tinynet.derivations.columns import col2im, grouped, im2col, matrices, sliding, with_bias
+from tinynet.derivations.windows import geometry, per_axis
 from tinynet.errors import ArgumentError, ShapeError
 from tinynet.op import Derivation
 from tinynet.ops.indexing import scatter

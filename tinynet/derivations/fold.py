@@ -4,7 +4,7 @@ r"""The columns of a matrix added up to an image (col2im), and its derivative.
 
 Column p of x is a window with taps u, as `unfold` writes it; fold puts each window to its place and
 adds where they overlap. m is a place of the output, on each of any number of axes; s, d, P are
-stride, dilation and padding (`derivations/columns.py`): what falls onto the padding is dropped.
+stride, dilation and padding (`derivations/windows.py`): what falls onto the padding is dropped.
 
 Derivation. x_{(c,u),p} touches exactly one entry of y, at m = ps + ud − P, with factor 1, or none
 if that lies on the padding. So its derivative is read off there:
@@ -25,7 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.derivations.columns import col2im, geometry, im2col, per_axis, positions, seen_by
+from tinynet.derivations.columns import col2im, im2col
+from tinynet.derivations.windows import geometry, per_axis, positions, taps
 from tinynet.errors import ShapeError
 from tinynet.op import Derivation
 from tinynet.ops.indexing import scatter
@@ -40,22 +41,22 @@ def definition(
     padding: Any = 0,
     dilation: Any = 1,
 ) -> Any:
-    """The sum over the taps u of what each puts to the places ps + ud.
+    """The sum over the taps u of what each puts to the places ps + ud − P.
 
     >>> definition(np.ones((1, 2, 3)), output_size=(4,), kernel_size=2)
     array([[[1., 2., 2., 1.]]])
     """
     axes = len(output_size)
     kernel = per_axis("kernel_size", kernel_size, axes, 1)
-    s, P, d = geometry(axes, stride, padding, dilation)
-    out = positions(output_size, kernel, s, P, d)
+    how = geometry(axes, stride, padding, dilation)
+    out = positions(output_size, kernel, *how)
     n, C = x.shape[0], x.shape[1] // math.prod(kernel)
-    taps = np.reshape(x, (n, C, *kernel, *out))
-    padded = (n, C, *(size + 2 * a for size, a in zip(output_size, P, strict=True)))
+    seen = np.reshape(x, (n, C, *kernel, *out))
     y: Any = 0
-    for u in np.ndindex(*kernel):
-        y = y + scatter(taps[:, :, *u], index=(..., *seen_by(u, out, s, d)), shape=padded)
-    return y[:, :, *(slice(a, a + size) for size, a in zip(output_size, P, strict=True))]
+    each = taps(output_size, out, kernel, *how)
+    for u, (here, there) in zip(np.ndindex(*kernel), each, strict=True):
+        y = y + scatter(seen[:, :, *u][here], index=there, shape=(n, C, *output_size))
+    return y
 
 
 def forward(

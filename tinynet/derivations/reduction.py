@@ -81,7 +81,11 @@ def sizes_of(x: Any, t: Any, what: str) -> tuple[int, int, int]:
     axis = min(1, x.ndim - 1)
     if x.ndim == 0 or t.shape != x.shape[:axis] + x.shape[axis + 1 :]:
         raise ShapeError(
-            "the sizes do not fit", expected="x (C,), (n, C) or (n, C, …); t has no axis C"
+            "the sizes do not fit",
+            expected="x (C,), (n, C) or (n, C, …); t has no axis C",
+            hint="target.float() if these are probabilities"
+            if what == "scores" and t.shape == x.shape
+            else None,
         )
     if t.dtype.kind not in "iu" or x.dtype.kind != "f":
         raise DTypeError(f"floating-point {what} and whole numbers for the classes are expected")

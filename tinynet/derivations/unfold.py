@@ -3,7 +3,7 @@ r"""The windows of an image as the columns of a matrix (im2col), and its derivat
     y_{n,(c,u),p} = x_{n,c,ps+ud−P}                                       (x is 0 outside)
 
 c is a channel, u a tap of the window, p its place; each stands for one number on each of any number
-of axes, and s, d, P are stride, dilation and padding (`derivations/columns.py`). Column p is the
+of axes, and s, d, P are stride, dilation and padding (`derivations/windows.py`). Column p is the
 window at place p, written as a vector: first all taps of channel 0, then those of channel 1. So a
 convolution is a matrix product with it, `F.conv2d(x, W) = W · unfold(x)`, and a dot product of two
 columns compares two patches.
@@ -28,7 +28,8 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.derivations.columns import col2im, geometry, im2col, per_axis, positions, sliding
+from tinynet.derivations.columns import col2im, im2col, sliding
+from tinynet.derivations.windows import geometry, per_axis, positions
 from tinynet.errors import ShapeError
 from tinynet.op import Derivation
 

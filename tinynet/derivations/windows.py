@@ -1,13 +1,25 @@
 """Windows that slide over the last axes of an array: where they lie. Whole numbers only.
 
-Along an axis of size n, window i begins at i·s − p (stride s, padding p) and has k places, d apart
-(kernel k, dilation d). The last place that n entries with p around them leave to a beginning is
-n + 2p − d(k − 1) − 1, so there are
+A window has K places, its taps, and moves over the axis. Tap u of window i looks at entry
 
-    m = ⌊(n + 2p − d(k − 1) − 1) / s⌋ + 1
+    i s + u d − P          i = 0 … m − 1,  u = 0 … K − 1
 
-windows. With `ceil_mode` the quotient is rounded up, and the last window may hang over the end;
-but one that would begin behind the input, in the padding on the right, is left out.
+with stride s (how far the window moves), dilation d (how far its taps lie apart) and P entries of
+padding at both ends. Five entries, P = 1, K = 3, s = 2, d = 1:
+
+    padded input    ·   0   1   2   3   4   ·
+    window 0       u=0 u=1 u=2
+    window 1               u=0 u=1 u=2
+    window 2                       u=0 u=1 u=2
+
+The last tap of the last window must not leave the padded axis of n + 2P entries: (m − 1) s +
+d (K − 1) + 1 ≤ n + 2P. Solved for m,
+
+    m = ⌊(n + 2P − d (K − 1) − 1) / s⌋ + 1.
+
+With `ceil_mode` the quotient is rounded up, and the last window may hang over the end; but one that
+would begin behind the input, in the padding on the right, is left out. Every axis has numbers of
+its own: sizes, kernel, stride, padding and dilation are tuples.
 
 Adaptive windows are given by their number m: window i goes from ⌊i n / m⌋ to ⌈(i + 1) n / m⌉. They
 cover the axis, overlap in at most one entry each, and where m divides n they are the windows with
@@ -26,10 +38,69 @@ from tinynet.errors import ArgumentError, ShapeError
 Sizes = tuple[int, ...]
 
 
+def per_axis(name: str, value: Any, axes: int, least: int) -> tuple[int, ...]:
+    """One whole number for each axis; a single one serves them all.
+
+    Raises ArgumentError for another count, and for numbers below `least`.
+
+    >>> per_axis("stride", 2, axes=3, least=1)
+    (2, 2, 2)
+    """
+    given = tuple(value) if isinstance(value, list | tuple) else (value,)
+    given = given * axes if len(given) == 1 else given
+    if len(given) != axes or not all(hasattr(v, "__index__") and v >= least for v in given):
+        each = f", or one for each of {axes} axes" if axes > 1 else ""
+        raise ArgumentError(
+            f"{name} is a whole number{each}, from {least} on",
+            got=f"{name}={value!r}",
+        )
+    return given
+
+
+def geometry(
+    axes: int, stride: Any, padding: Any, dilation: Any
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Stride, padding and dilation, each with a number for every axis.
+
+    >>> geometry(2, 1, (0, 2), 1)
+    ((1, 1), (0, 2), (1, 1))
+    """
+    return (
+        per_axis("stride", stride, axes, 1),
+        per_axis("padding", padding, axes, 0),
+        per_axis("dilation", dilation, axes, 1),
+    )
+
+
+def positions(
+    sizes: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> tuple[int, ...]:
+    """How many windows there are along each axis: ⌊(n + 2P − d (K − 1) − 1) / s⌋ + 1.
+
+    Raises ShapeError where not even one fits.
+
+    >>> positions((5,), (3,), (2,), (1,), (1,))
+    (3,)
+    """
+    axes = zip(sizes, kernel, stride, padding, dilation, strict=True)
+    out = tuple((n + 2 * P - d * (K - 1) - 1) // s + 1 for n, K, s, P, d in axes)
+    if min(out) < 1 or min(kernel) < 1:
+        raise ShapeError(
+            "the window does not fit into the padded input",
+            expected="1 ≤ d (K − 1) + 1 ≤ n + 2P on each axis",
+            got=f"n = {sizes}, K = {kernel}, P = {padding}, d = {dilation}",
+        )
+    return out
+
+
 def outputs(
     sizes: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool
 ) -> Sizes:
-    """How many windows there are along each axis.
+    """How many windows there are along each axis, of those that pool: none sees padding alone.
 
     >>> outputs((5,), (2,), (2,), (0,), (1,), False), outputs((5,), (2,), (2,), (0,), (1,), True)
     ((2,), (3,))

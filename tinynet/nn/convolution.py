@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinynet import arrays
-from tinynet.derivations.columns import per_axis
+from tinynet.derivations.windows import per_axis
 from tinynet.errors import ArgumentError, ShapeError
 from tinynet.nn import functional, init
 from tinynet.nn.functional.convolution import string_padding

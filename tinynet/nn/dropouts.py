@@ -26,7 +26,7 @@ class _Dropout(Module):
         return type(self).function(input, self.p, self.training, self.inplace)
 
     def extra_repr(self) -> str:
-        return f"p={self.p}" + (", inplace=True" if self.inplace else "")
+        return f"p={self.p}, inplace={self.inplace}"
 
 
 class Dropout(_Dropout):

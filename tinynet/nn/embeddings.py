@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinynet import arrays
-from tinynet.errors import OutOfRangeError, ShapeError, describe
+from tinynet.errors import ArgumentError, OutOfRangeError, ShapeError, describe
 from tinynet.nn import functional, init
 from tinynet.nn.module import Module
 from tinynet.nn.parameter import Parameter
@@ -29,6 +29,11 @@ class _Table(Module):
         dtype: Any,
     ) -> None:
         super().__init__()
+        if min(num_embeddings, embedding_dim) < 0:
+            raise ArgumentError(
+                f"{type(self).__name__}: sizes are not negative",
+                got=f"num_embeddings={num_embeddings}, embedding_dim={embedding_dim}",
+            )
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
                 raise OutOfRangeError(

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinynet.derivations.windows import per_axis
 from tinynet.nn import functional
-from tinynet.nn.functional.pooling import sizes_of
 from tinynet.nn.module import Module
 
 
@@ -85,9 +85,9 @@ class AvgPool1d(Module):
         count_include_pad: bool = True,
     ) -> None:
         super().__init__()
-        self.kernel_size = sizes_of(kernel_size, 1, "kernel_size")
-        self.stride = self.kernel_size if stride is None else sizes_of(stride, 1, "stride")
-        self.padding = sizes_of(padding, 1, "padding")
+        self.kernel_size = per_axis("kernel_size", kernel_size, 1, 1)
+        self.stride = self.kernel_size if stride is None else per_axis("stride", stride, 1, 1)
+        self.padding = per_axis("padding", padding, 1, 0)
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
 
     def forward(self, input: Any) -> Any:
@@ -235,10 +235,10 @@ class _MaxUnpool(Module):
 
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0) -> None:
         super().__init__()
-        self.kernel_size = sizes_of(kernel_size, self.axes, "kernel_size")
+        self.kernel_size = per_axis("kernel_size", kernel_size, self.axes, 1)
         stride = kernel_size if stride is None else stride
-        self.stride = sizes_of(stride, self.axes, "stride")
-        self.padding = sizes_of(padding, self.axes, "padding")
+        self.stride = per_axis("stride", stride, self.axes, 1)
+        self.padding = per_axis("padding", padding, self.axes, 0)
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"

@@ -230,7 +230,7 @@ class _Recurrent(Module):
         if hx is None:
             return [Tensor(np.zeros(shape, x.dtype, like=raw(x))) for shape in shapes]
         given = list(hx) if count > 1 else [hx]
-        if [h.shape for h in given] != shapes:
+        if [getattr(h, "shape", None) for h in given] != shapes:
             raise ShapeError(
                 f"{self.mode}: the first state has another shape",
                 expected=f"{'(h_0, c_0)' if count > 1 else 'h_0'} {', '.join(map(str, shapes))}",

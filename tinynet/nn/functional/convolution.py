@@ -14,9 +14,10 @@ from tinynet.derivations import conv2d as _conv2d
 from tinynet.derivations import conv_transpose2d as _conv_transpose2d
 from tinynet.derivations import fold as _fold
 from tinynet.derivations import unfold as _unfold
-from tinynet.derivations.columns import per_axis
+from tinynet.derivations.windows import per_axis
 from tinynet.errors import ArgumentError, ShapeError, describe
 from tinynet.nn.functional.layers import pad
+from tinynet.nn.functional.pooling import planes
 
 
 def conv1d(
@@ -211,14 +212,7 @@ def _applied(
 
 def _batch(name: str, input: Any, axes: int) -> tuple[Any, bool]:
     """The input as a batch, and whether it was a single sample."""
-    if input.ndim not in (axes + 1, axes + 2):
-        places = ", ".join(("t", "h", "w")[-axes:] if axes != 1 else "t")
-        raise ShapeError(
-            f"{name}: the input has the wrong number of axes",
-            expected=f"(n, C, {places}) or (C, {places})",
-            got=describe(input),
-        )
-    alone = input.ndim == axes + 1
+    alone = planes(input, axes, name).ndim == axes + 1
     return (np.expand_dims(input, 0) if alone else input), alone
 
 

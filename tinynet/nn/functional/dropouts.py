@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ def dropout(
     >>> dropout(tn.ones(3), p=0.9, training=False)
     tensor([1., 1., 1.])
     """
-    return _dropped("dropout", input, input.shape, p, training, inplace, generator)
+    return _dropped(_zeroed, "dropout", input, input.shape, p, training, inplace, generator)
 
 
 def dropout1d(
@@ -52,7 +53,7 @@ def dropout1d(
     True
     """
     shape = _channels("dropout1d", input, 2, 3)
-    return _dropped("dropout1d", input, shape, p, training, inplace, generator)
+    return _dropped(_zeroed, "dropout1d", input, shape, p, training, inplace, generator)
 
 
 def dropout2d(
@@ -65,8 +66,8 @@ def dropout2d(
 ) -> Any:
     """`dropout1d` for images (n, c, h, w). As in PyTorch, three axes are read as (n, c, l)."""
     _channels("dropout2d", input, 3, 4)
-    shape = (*input.shape[:2], *(1,) * (input.ndim - 2))
-    return _dropped("dropout2d", input, shape, p, training, inplace, generator)
+    shape = _of_channels(input, 2)
+    return _dropped(_zeroed, "dropout2d", input, shape, p, training, inplace, generator)
 
 
 def dropout3d(
@@ -79,7 +80,7 @@ def dropout3d(
 ) -> Any:
     """`dropout1d` for volumes (n, c, d, h, w) or (c, d, h, w)."""
     shape = _channels("dropout3d", input, 4, 5)
-    return _dropped("dropout3d", input, shape, p, training, inplace, generator)
+    return _dropped(_zeroed, "dropout3d", input, shape, p, training, inplace, generator)
 
 
 def alpha_dropout(
@@ -100,7 +101,7 @@ def alpha_dropout(
     >>> abs(float(y.mean())) < 0.05, abs(float(y.var()) - 1) < 0.1
     (True, True)
     """
-    return _alpha_dropped("alpha_dropout", input, input.shape, p, training, inplace, generator)
+    return _dropped(_replaced, "alpha_dropout", input, input.shape, p, training, inplace, generator)
 
 
 def feature_alpha_dropout(
@@ -115,8 +116,8 @@ def feature_alpha_dropout(
     name = "feature_alpha_dropout"
     if training and input.ndim < 2:
         raise ShapeError(f"{name}: (n, c, …) is expected", got=describe(input))
-    shape = (*input.shape[:2], *(1,) * (input.ndim - 2))
-    return _alpha_dropped(name, input, shape, p, training, inplace, generator)
+    shape = _of_channels(input, 2)
+    return _dropped(_replaced, name, input, shape, p, training, inplace, generator)
 
 
 # -- what they share -------------------------------------------------------------------------------
@@ -130,52 +131,37 @@ def _channels(name: str, input: Any, without_batch: int, with_batch: int) -> tup
             expected=f"{without_batch} or {with_batch} axes",
             got=describe(input),
         )
-    kept = input.ndim - without_batch + 1
+    return _of_channels(input, input.ndim - without_batch + 1)
+
+
+def _of_channels(input: Any, kept: int) -> tuple[int, ...]:
     return (*input.shape[:kept], *(1,) * (input.ndim - kept))
 
 
-def _mask(
-    name: str, input: Any, shape: tuple[int, ...], p: float, training: bool, generator: Any
-) -> Tensor | None:
-    """What is kept: True with probability 1 − p. None: everything."""
+def _dropped(
+    rule: Callable[[Any, Tensor, float], Any],
+    name: str,
+    input: Any,
+    shape: tuple[int, ...],
+    p: float,
+    training: bool,
+    inplace: bool,
+    generator: Any,
+) -> Any:
+    """The rule applied with a mask of this shape: True, kept, with probability 1 − p."""
     if not 0 <= p <= 1:
         raise ArgumentError(f"{name}: a probability lies between 0 and 1", got=f"p = {p}")
     if not training or p == 0:
-        return None
+        return input
     source = generator or default_generator(arrays.device_of(input.array))
-    return Tensor(source.random(tuple(shape), arrays.float32) >= p)
+    mask = Tensor(source.random(tuple(shape), arrays.float32) >= p)
+    return (in_place(rule) if inplace else rule)(input, mask, p)
 
 
-def _dropped(
-    name: str,
-    input: Any,
-    shape: tuple[int, ...],
-    p: float,
-    training: bool,
-    inplace: bool,
-    generator: Any,
-) -> Any:
-    mask = _mask(name, input, shape, p, training, generator)
-    if mask is None:
-        return input
-    return (in_place(_dropout.op) if inplace else _dropout.op)(input, mask, p=p)
+def _zeroed(x: Any, mask: Tensor, p: float) -> Any:
+    return _dropout.op(x, mask, p=p)
 
 
-def _alpha_dropped(
-    name: str,
-    input: Any,
-    shape: tuple[int, ...],
-    p: float,
-    training: bool,
-    inplace: bool,
-    generator: Any,
-) -> Any:
-    mask = _mask(name, input, shape, p, training, generator)
-    if mask is None:
-        return input
+def _replaced(x: Any, mask: Tensor, p: float) -> Any:
     scale, shift = _dropout.alpha_scale_and_shift(p)
-
-    def replaced(x: Any) -> Any:
-        return np.where(mask, x, _dropout.LOW) * scale + shift
-
-    return (in_place(replaced) if inplace else replaced)(input)
+    return np.where(mask, x, _dropout.LOW) * scale + shift

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinynet.derivations import embedding as _embedding
 from tinynet.derivations.lookup import check_ids
-from tinynet.errors import ArgumentError, OutOfRangeError, ShapeError, describe
+from tinynet.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError, describe
 from tinynet.grad_mode import no_grad
 from tinynet.ops.indexing import scatter
 from tinynet.tensor import Tensor, raw
@@ -41,7 +41,7 @@ def embedding(
     tensor([[3.],
             [1.]])
     """
-    ids = Tensor(raw(input).copy())  # a batch whose memory is used again changes no gradient
+    ids = Tensor(_array(input).copy())  # a batch whose memory is used again changes no gradient
     if max_norm is not None:
         _shorten(ids, weight, max_norm, norm_type)
     y, rows = _embedding.op(ids, weight), weight.shape[0]
@@ -104,12 +104,18 @@ def embedding_bag(
     return total / Tensor(np.expand_dims(count, -1).astype(total.dtype))
 
 
+def _array(ids: Any) -> Any:
+    if not hasattr(ids, "dtype"):
+        raise DTypeError("ids are a tensor", got=describe(ids), hint="tn.tensor(ids)")
+    return raw(ids)
+
+
 # -- bags ------------------------------------------------------------------------------------------
 
 
 def _bags(input: Any, offsets: Any, include_last_offset: bool) -> tuple[Tensor, Any, int]:
     """The ids in a row (copied), the number of the bag of each, and how many bags there are."""
-    ids = raw(input)
+    ids = _array(input)
     if ids.ndim == 2:
         if offsets is not None:
             raise ShapeError("embedding_bag: offsets belong to ids in a row", got=describe(input))
@@ -126,7 +132,9 @@ def _bags(input: Any, offsets: Any, include_last_offset: bool) -> tuple[Tensor, 
     if starts.ndim != 1 or (include_last_offset and not starts.shape[0]):
         raise ShapeError("embedding_bag: offsets are a vector", got=describe(offsets))
     if starts.shape[0] and (int(starts[0]) != 0 or bool(np.any(starts[1:] < starts[:-1]))):
-        raise ArgumentError("embedding_bag: offsets begin with 0 and do not fall")
+        raise ArgumentError(
+            "embedding_bag: offsets begin with 0 and do not fall", got=describe(offsets)
+        )
     if include_last_offset:
         if int(starts[-1]) != n:
             raise ArgumentError(

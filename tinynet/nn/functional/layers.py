@@ -69,11 +69,21 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
         raise ArgumentError(
             "pad: no such mode", expected=f"constant, {', '.join(_PLACES)}", got=mode
         )
+    pad = tuple(pad) if isinstance(pad, list | tuple) else (pad,)
     if len(pad) % 2 or len(pad) > 2 * input.ndim:
-        raise ShapeError("pad: two numbers for an axis are expected", got=f"{pad}")
+        raise ShapeError(
+            "pad: two numbers for each axis are expected, the last axis first",
+            expected=f"at most {2 * input.ndim} numbers for {describe(input)}",
+            got=f"{pad}",
+        )
+    if not all(hasattr(width, "__index__") for width in pad):
+        raise ArgumentError("pad: widths are whole numbers", got=f"{pad}")
     widths = [(0, 0)] * input.ndim
     for axis, width in enumerate(zip(pad[::2], pad[1::2], strict=True), 1):
         widths[-axis] = width
+    for n, (before, after) in zip(input.shape, widths, strict=True):
+        if n + min(before, 0) + min(after, 0) < 0:
+            raise ShapeError(f"pad: more than all {n} entries are taken away", got=f"{pad}")
     if mode == "constant":
         cut = tuple(slice(max(-a, 0), min(b, 0) or None) for a, b in widths)
         added = tuple((max(a, 0), max(b, 0)) for a, b in widths)
@@ -82,7 +92,8 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
         if (before, after) != (0, 0):
             if mode == "reflect" and max(before, after) >= n:
                 raise ShapeError(f"pad: {n} entries cannot be mirrored so far", got=f"{pad}")
-            places = _PLACES[mode](np.arange(-before, n + after), n)
+            places = np.arange(-before, n + after)
+            places = _PLACES[mode](places, n) if len(places) else places
             input = input[(slice(None),) * axis + (places,)]
     return input
 

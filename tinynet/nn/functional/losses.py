@@ -16,7 +16,7 @@ from tinynet import arrays
 from tinynet.derivations import bce, bernoulli, huber, kl, mae, mse, nll, soft_cross_entropy
 from tinynet.derivations import cross_entropy as _cross_entropy
 from tinynet.derivations.reduction import check_classes, classes_of, reduce, sizes_of
-from tinynet.errors import ArgumentError, ShapeError, describe
+from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
 from tinynet.nn.functional.activations import log_softmax, logsigmoid, relu
 from tinynet.ops.indexing import take_along_dim
 from tinynet.ops.linalg import vector_norm
@@ -50,6 +50,18 @@ def cross_entropy(
     if not 0 <= label_smoothing <= 1:
         raise ArgumentError("label_smoothing lies between 0 and 1", got=f"{label_smoothing}")
     if arrays.is_floating(target.dtype):
+        if ignore_index >= 0:
+            raise ArgumentError(
+                "cross_entropy: probabilities have no class that could be ignored",
+                got=f"ignore_index={ignore_index}, target {describe(target)}",
+                hint="a weight of 0 for that class",
+            )
+        if target.ndim == input.ndim - 1:
+            raise DTypeError(
+                "cross_entropy: classes are whole numbers; probabilities have the scores' shape",
+                got=f"{describe(input)}, {describe(target)}",
+                hint="target.long() if these are classes",
+            )
         return soft_cross_entropy.op(
             input,
             target,

@@ -10,17 +10,20 @@ from typing import Any
 
 import numpy as np
 
+from tinynet import arrays
 from tinynet.derivations import batch_norm as _batch_norm
 from tinynet.derivations import group_norm as _group_norm
 from tinynet.derivations import layer_norm as _layer_norm
 from tinynet.derivations import rms_norm as _rms_norm
 from tinynet.errors import ArgumentError, ShapeError, describe
 from tinynet.grad_mode import no_grad
+from tinynet.nn.functional.precision import summed_in_float32
 from tinynet.ops.elementwise import clamp
 from tinynet.ops.linalg import vector_norm
 from tinynet.tensor import Tensor, raw
 
 
+@summed_in_float32
 def batch_norm(
     input: Any,
     running_mean: Any,
@@ -61,6 +64,7 @@ def batch_norm(
     return _batch_norm.op(input, *affine, eps=eps)
 
 
+@summed_in_float32
 def instance_norm(
     input: Any,
     running_mean: Any = None,
@@ -99,6 +103,7 @@ def instance_norm(
     return _group_norm.op(input, *affine, groups=input.shape[1], eps=eps)
 
 
+@summed_in_float32
 def group_norm(
     input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
@@ -116,6 +121,7 @@ def group_norm(
     return _group_norm.op(input, *affine, groups=num_groups, eps=eps)
 
 
+@summed_in_float32
 def layer_norm(
     input: Any,
     normalized_shape: Sequence[int],
@@ -138,6 +144,7 @@ def layer_norm(
     return _layer_norm.op(input, *affine, dims=len(shape), eps=eps)
 
 
+@summed_in_float32
 def rms_norm(
     input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None
 ) -> Any:
@@ -152,10 +159,12 @@ def rms_norm(
     """
     shape = _last_axes("rms_norm", input, normalized_shape)
     if eps is None:
-        eps = float(np.finfo(input.dtype).eps)
+        kept = arrays.is_floating(input.dtype)
+        eps = float(np.finfo(input.dtype if kept else arrays.get_default_dtype()).eps)
     return _rms_norm.op(input, *_affine(weight, None, shape, input), dims=len(shape), eps=eps)
 
 
+@summed_in_float32
 def local_response_norm(
     input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Any:
@@ -172,8 +181,8 @@ def local_response_norm(
     """
     if input.ndim < 3:
         raise ShapeError("local_response_norm: (n, c, …) is expected", got=describe(input))
-    if size < 1:
-        raise ArgumentError("local_response_norm: size is positive", got=f"{size}")
+    if not hasattr(size, "__index__") or size < 1:
+        raise ArgumentError("local_response_norm: size is a whole number from 1 on", got=f"{size}")
     channels = input.shape[1]
     rest = ((0, 0),) * (input.ndim - 2)
     around = np.pad(np.square(input), ((0, 0), (size // 2, (size - 1) // 2), *rest))
@@ -183,6 +192,7 @@ def local_response_norm(
     return input / (k + alpha / size * squares) ** beta
 
 
+@summed_in_float32
 def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Any:
     """Vectors along `dim` divided by their p-norm; norms below `eps` are taken as eps.
 
@@ -240,7 +250,13 @@ def _move(mean: Any, var: Any, momentum: float, new_mean: Any, new_var: Any) -> 
             running += Tensor(momentum * new)
 
 
-def _last_axes(name: str, input: Any, normalized_shape: Sequence[int]) -> tuple[int, ...]:
+def _last_axes(name: str, input: Any, normalized_shape: Any) -> tuple[int, ...]:
+    if not isinstance(normalized_shape, Sequence) or isinstance(normalized_shape, str):
+        raise ArgumentError(
+            f"{name}: normalized_shape is the sizes of the last axes",
+            expected=f"({input.shape[-1] if input.ndim else 'd'},)",
+            got=repr(normalized_shape),
+        )
     shape = tuple(normalized_shape)
     if not shape or tuple(input.shape[-len(shape) :]) != shape:
         raise ShapeError(

@@ -16,27 +16,20 @@ from tinynet.derivations import adaptive_avg_pool as _adaptive_avg
 from tinynet.derivations import adaptive_max_pool as _adaptive_max
 from tinynet.derivations import avg_pool as _avg
 from tinynet.derivations import max_pool as _max
+from tinynet.derivations.windows import per_axis
 from tinynet.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError, describe
+from tinynet.nn.functional.precision import summed_in_float32
 from tinynet.tensor import Tensor
 
 Sizes = int | tuple[int, ...]
 
 
-def sizes_of(value: Any, axes: int, what: str) -> tuple[Any, ...]:
-    """One value for each axis, from such a tuple or from one value for all."""
-    values = tuple(value) if isinstance(value, list | tuple) else (value,)
-    values = values * axes if len(values) == 1 else values
-    if len(values) != axes:
-        raise ArgumentError(f"{what}: one number, or one for each axis", got=f"{value!r}")
-    return values
-
-
 def planes(input: Any, axes: int, name: str) -> Any:
     """The input, if it has as many axes as the function wants."""
     if input.ndim not in (axes + 1, axes + 2):
-        sides = ", ".join(f"n{i}" for i in range(1, axes + 1))
+        sides = ("l", "h, w", "d, h, w")[axes - 1]
         raise ShapeError(
-            f"{name}: another number of axes is expected",
+            f"{name}: the input has the wrong number of axes",
             expected=f"(n, c, {sides}) or (c, {sides})",
             got=describe(input),
         )
@@ -44,12 +37,12 @@ def planes(input: Any, axes: int, name: str) -> Any:
 
 
 def _geometry(axes: int, kernel_size: Any, stride: Any, padding: Any) -> dict[str, Any]:
-    kernel = sizes_of(kernel_size, axes, "kernel_size")
+    kernel = per_axis("kernel_size", kernel_size, axes, 1)
     unset = stride is None or stride == ()
     return {
         "kernel": kernel,
-        "stride": kernel if unset else sizes_of(stride, axes, "stride"),
-        "padding": sizes_of(padding, axes, "padding"),
+        "stride": kernel if unset else per_axis("stride", stride, axes, 1),
+        "padding": per_axis("padding", padding, axes, 0),
     }
 
 
@@ -136,7 +129,7 @@ def _max_pool(
 ) -> Any:
     x = planes(input, axes, f"max_pool{axes}d")
     options = _geometry(axes, kernel_size, stride, padding)
-    options["dilation"] = sizes_of(dilation, axes, "dilation")
+    options["dilation"] = per_axis("dilation", dilation, axes, 1)
     y = _max.op(x, **options, ceil_mode=ceil_mode)
     if not return_indices:
         return y
@@ -178,8 +171,11 @@ def _adaptive_max_pool(axes: int, input: Any, output_size: Any, return_indices: 
 
 def _outputs(input: Any, axes: int, output_size: Any) -> tuple[int, ...]:
     """The sizes asked for; None keeps the input's."""
-    wanted = sizes_of(output_size, axes, "output_size")
-    return tuple(n if m is None else m for n, m in zip(input.shape[-axes:], wanted, strict=True))
+    kept = input.shape[-axes:]
+    if isinstance(output_size, list | tuple) and len(output_size) in (1, axes):
+        wanted = output_size * axes if len(output_size) == 1 else output_size
+        output_size = [n if m is None else m for n, m in zip(kept, wanted, strict=True)]
+    return kept if output_size is None else per_axis("output_size", output_size, axes, 0)
 
 
 # -- the way back ----------------------------------------------------------------------------------
@@ -281,6 +277,7 @@ def _unpooled_size(axes: int, x: Any, window: dict[str, Any], output_size: Any) 
 # -- means -----------------------------------------------------------------------------------------
 
 
+@summed_in_float32
 def avg_pool1d(
     input: Any,
     kernel_size: Sizes,
@@ -302,6 +299,7 @@ def avg_pool1d(
     return _avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
+@summed_in_float32
 def avg_pool2d(
     input: Any,
     kernel_size: Sizes,
@@ -322,6 +320,7 @@ def avg_pool2d(
     return _avg_pool(2, input, kernel_size, stride, padding, *how)
 
 
+@summed_in_float32
 def avg_pool3d(
     input: Any,
     kernel_size: Sizes,
@@ -360,6 +359,7 @@ def _avg_pool(
     )
 
 
+@summed_in_float32
 def adaptive_avg_pool1d(input: Any, output_size: Sizes) -> Any:
     """`output_size` means, whatever the length. Shapes: (n, c, l) or (c, l) -> (…, output_size).
 
@@ -372,6 +372,7 @@ def adaptive_avg_pool1d(input: Any, output_size: Sizes) -> Any:
     return _adaptive_avg_pool(1, input, output_size)
 
 
+@summed_in_float32
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     """As `adaptive_avg_pool1d`, of images (n, c, h, w) or (c, h, w). None keeps the size of an
     axis; output_size 1 is global average pooling.
@@ -383,6 +384,7 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     return _adaptive_avg_pool(2, input, output_size)
 
 
+@summed_in_float32
 def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
     """As `adaptive_avg_pool2d`, of volumes (n, c, d, h, w) or (c, d, h, w).
 
@@ -403,6 +405,7 @@ def _adaptive_avg_pool(axes: int, input: Any, output_size: Any) -> Any:
 # -- between the two -------------------------------------------------------------------------------
 
 
+@summed_in_float32
 def lp_pool1d(
     input: Any,
     norm_type: float,
@@ -425,6 +428,7 @@ def lp_pool1d(
     return _lp_pool(1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
+@summed_in_float32
 def lp_pool2d(
     input: Any,
     norm_type: float,
@@ -450,6 +454,6 @@ def _lp_pool(
     if math.isinf(p):
         sign = math.copysign(1, p)
         return sign * _max_pool(axes, sign * abs(x), *window, 0, 1, ceil_mode, False)
-    whole = math.prod(sizes_of(kernel_size, axes, "kernel_size"))
+    whole = math.prod(per_axis("kernel_size", kernel_size, axes, 1))
     total = whole * _avg_pool(axes, x**p, *window, 0, ceil_mode, True, None)
     return np.where(total == 0, 0, np.where(total == 0, 1, total) ** (1 / p))

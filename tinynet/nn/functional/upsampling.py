@@ -6,8 +6,8 @@ from typing import Any
 
 from tinynet.derivations import adaptive_avg_pool as _adaptive_avg
 from tinynet.derivations import upsample as _upsample
+from tinynet.derivations.windows import per_axis
 from tinynet.errors import ArgumentError, ShapeError, describe
-from tinynet.nn.functional.pooling import sizes_of
 
 # PyTorch's name of each mode: the derivation's, and for how many axes.
 _MODES = {
@@ -59,16 +59,26 @@ def interpolate(
         raise ArgumentError("interpolate: with size there is no scale factor to recompute")
     scale: tuple[Any, ...] = (None,) * axes
     if scale_factor is not None:
-        scale = sizes_of(scale_factor, axes, "scale_factor")
-        if min(scale) <= 0:
-            raise ArgumentError("interpolate: scale factors are positive", got=f"{scale_factor}")
+        scale = _scales(scale_factor, axes)
         size = tuple(int(n * s) for n, s in zip(input.shape[2:], scale, strict=True))
         if recompute_scale_factor:
             scale = (None,) * axes
-    size = sizes_of(size, axes, "size")
+    size = per_axis("size", size, axes, 0)
     if kind == "area":
         return _adaptive_avg.op(input, output_size=size)
     return _upsample.op(input, size=size, scale=scale, mode=kind, align_corners=bool(align_corners))
+
+
+def _scales(factor: Any, axes: int) -> tuple[Any, ...]:
+    """One factor for each axis; a single one serves them all."""
+    given = tuple(factor) if isinstance(factor, list | tuple) else (factor,)
+    given = given * axes if len(given) == 1 else given
+    if len(given) != axes or not all(isinstance(s, int | float) and s > 0 for s in given):
+        raise ArgumentError(
+            "interpolate: scale_factor is a positive number, or one for each axis",
+            got=f"scale_factor={factor!r}",
+        )
+    return given
 
 
 def _checked_mode(input: Any, mode: str, align_corners: bool | None, antialias: bool) -> str:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinynet import arrays
-from tinynet.errors import ArgumentError, ShapeError, describe
+from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
 from tinynet.ops.indexing import scatter
 from tinynet.tensor import Tensor, raw
 
@@ -140,6 +140,12 @@ def padded_of(
     (tensor([[1., 3.],
             [2., 0.]]), [2, 1])
     """
+    if not isinstance(sequence, PackedSequence):
+        raise DTypeError(
+            "a PackedSequence is expected",
+            got=describe(sequence),
+            hint="pack_padded_sequence(x, …)",
+        )
     data, sizes = sequence.data, _counts(sequence.batch_sizes)
     T, N = len(sizes) if total_length is None else total_length, max(sizes)
     if len(sizes) > T:
@@ -232,7 +238,10 @@ def _time_first(x: Any, batch_first: bool, name: str) -> Any:
 
 
 def _counts(lengths: Any) -> list[int]:
-    return [int(n) for n in (lengths.tolist() if isinstance(lengths, Tensor) else lengths)]
+    counts = lengths.tolist() if isinstance(lengths, Tensor) else list(lengths)
+    if any(n != int(n) for n in counts):
+        raise ArgumentError("lengths are whole numbers", got=f"{counts}")
+    return [int(n) for n in counts]
 
 
 def _there(sizes: Sequence[int], N: int, like: Any) -> Any:
