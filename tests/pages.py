@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -40,6 +41,13 @@ def run(text: str) -> tuple[dict[str, str], dict[str, Any]]:
 
     printed: dict[str, str] = {}
     names: dict[str, Any] = {"__name__": "page"}
+    with np.printoptions():  # a page may choose its own
+        _run_cells(text, printed, names, plt)
+    plt.close("all")
+    return printed, names
+
+
+def _run_cells(text: str, printed: dict[str, str], names: dict[str, Any], plt: Any) -> None:
     for n, (heading, code) in enumerate(blocks(text, "{code-cell}")):
         out = io.StringIO()
         place = f"<cell {n}>"
@@ -48,5 +56,3 @@ def run(text: str) -> tuple[dict[str, str], dict[str, Any]]:
             patch.setattr(plt, "show", lambda: None)
             exec(compile(code, place, "exec", dont_inherit=True), names)
         printed[anchor(heading)] = printed.get(anchor(heading), "") + out.getvalue()
-    plt.close("all")
-    return printed, names
