@@ -3,8 +3,11 @@
 Tap u of window p looks at entry m = p s + u d − P of the image, as derived in `windows`; every axis
 has numbers of its own, and the letters m, p, u below stand for one place on each axis. `im2col`
 writes the windows into the columns of a matrix; `col2im` is its adjoint, which adds every column to
-where it was read. `matrices`, `grouped` and `with_bias` are the shapes of the product that stands
-between the two.
+where it was read:
+
+    X_{u,p} = x_m  (im2col)        x̄_m = Σ_{u,p: ps+ud−P=m} X̄_{u,p}  (col2im)
+
+`matrices`, `grouped` and `with_bias` are the shapes of the product that stands between the two.
 """
 
 from __future__ import annotations
