@@ -36,6 +36,7 @@ from tinynet.kernels.tile import set_block, tile_shape
 
 DEPTH = 512  # how much of the sum over p is done at a time
 ROWS = 32  # how many panels of A are held at a time
+LINES = 16  # of memory that packing reads side by side
 BLOCK = 64  # of rung 3
 SMALL = 2e6  # flops below which a second thread costs more than it brings
 
@@ -82,12 +83,14 @@ def pack(x: Any, panels: Any) -> None:
     rest = x.shape[0] % width
     if rest:
         panels[panels.shape[0] - 1, :depth, rest:] = 0
-    if x.strides[0] < x.strides[1]:  # read along the shorter stride
-        for p in range(depth):
+    if x.strides[0] < x.strides[1]:  # read along the shorter stride, a few lines at a time
+        for p0 in range(0, depth, LINES):
             for q in range(panels.shape[0]):
-                part, panel = x[q * width : (q + 1) * width, p], panels[q, p]
-                for r in range(part.shape[0]):
-                    panel[r] = part[r]
+                part = x[q * width : (q + 1) * width, p0 : p0 + LINES]
+                panel = panels[q, p0 : p0 + LINES]
+                for p in range(part.shape[1]):
+                    for r in range(part.shape[0]):
+                        panel[p, r] = part[r, p]
     else:
         for q in range(panels.shape[0]):
             part, panel = x[q * width : (q + 1) * width], panels[q]
@@ -97,9 +100,11 @@ def pack(x: Any, panels: Any) -> None:
 
 
 @kernel("panels")
-def pack_right(b: Any, panels: Any, q: int) -> None:
-    """panels[q] = rows q·DEPTH … of B, cut into strips as wide as the tile."""
-    pack(b[q * DEPTH : (q + 1) * DEPTH].T, panels[q])
+def pack_right(b: Any, panels: Any, q: int, first: int, last: int) -> None:
+    """panels[q], strips first … last: DEPTH rows of B from q·DEPTH, cut as wide as the tile."""
+    width = panels.shape[3]
+    part = b[q * DEPTH : (q + 1) * DEPTH, first * width : last * width]
+    pack(part.T, panels[q, first:last])
 
 
 # -- the product of packed blocks ------------------------------------------------------------------
@@ -271,7 +276,13 @@ def _one(a: Any, b: Any, c: Any, bias: Any, activation: int, threads: int) -> No
     """One product: all threads pack B, then each takes rows of C."""
     left, right = _sizes(a, b, c)
     panels = room("panels", right, c.dtype)
-    share(len(panels), lambda q: pack_right(b, panels, q), threads)
+    strips = -(-right[1] // threads)  # that one thread packs at a time
+
+    def strip(piece: int) -> None:
+        q, first = piece // threads, piece % threads * strips
+        pack_right(b, panels, q, first, min(first + strips, right[1]))
+
+    share(len(panels) * threads, strip, threads)
     many = -(-len(c) // (left[2] * 4 * threads)) if threads > 1 else ROWS
     high = left[2] * min(ROWS, many)
 
