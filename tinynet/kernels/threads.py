@@ -19,7 +19,7 @@ import numpy as np
 
 from tinynet.errors import ArgumentError
 
-_here = threading.local()  # whether this thread is one of the pool's
+_here = threading.local()  # whether this thread is one of the pool's, and its `room`s
 _pool: ThreadPoolExecutor | None = None
 _count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -40,25 +40,22 @@ def set_num_threads(count: int) -> None:
     global _count
     if count < 1:
         raise ArgumentError("set_num_threads: at least one thread is needed", got=str(count))
+    if _pool is not None:
+        _pool.shutdown(wait=False)
     _forget()
     _count = int(count)
 
 
 def _forget() -> None:
-    """Drop the pool; the next kernel makes a new one. A forked child has no threads but its own."""
-    global _pool
-    if _pool is not None:
-        _pool.shutdown(wait=False)
-    _pool = None
-
-
-def _after_fork() -> None:
+    """Let the next kernel make a new pool. A forked child too: the old one's threads stayed behind,
+    and it must not be touched there.
+    """
     global _pool
     _pool = None
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=_forget)
 
 
 def share(count: int, work: Callable[[int], Any], threads: int | None = None) -> None:
