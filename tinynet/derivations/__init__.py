@@ -70,7 +70,7 @@ from tinynet.dispatch import cast
 from tinynet.ops.public import public
 from tinynet.ops.reductions import checked_axis
 
-_UPDATE_RULES = [
+_NO_OPS = [
     "adadelta",
     "adagrad",
     "adam",
@@ -126,12 +126,12 @@ __all__ = [
     "upsample",
     "windows",
 ]
-__all__ += _UPDATE_RULES
+__all__ += _NO_OPS
 
 
 def __getattr__(name: str) -> Any:
-    """The update rules and other plain functions, which no op needs."""
-    if name in _UPDATE_RULES:
+    """The files that hold no op: loaded when they are first used."""
+    if name in _NO_OPS:
         import importlib
 
         return importlib.import_module(f"tinynet.derivations.{name}")
