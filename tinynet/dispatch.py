@@ -17,6 +17,7 @@ from tinynet.autograd import AliasNode, Edge, Node, clock, differentiate, place
 from tinynet.crossing import alike
 from tinynet.errors import DTypeError, InPlaceError, RuleError, at_op, describe, foreseen
 from tinynet.grad_mode import is_grad_enabled
+from tinynet.kernels.choice import Kernel, find
 from tinynet.op import Derivation, Op, Spec
 from tinynet.tensor import Tensor
 from tinynet.views import View, renew
@@ -40,7 +41,11 @@ def apply(op: Op, *inputs: Any, **options: Any) -> Any:
             values, edges, _, _ = _take_apart(inputs)
             if isinstance(op, Derivation) and op.in_place and _is_batch(values):
                 return op.definition(*inputs, **options)
-        y, saved = op.run(values, options) if op.derived else (op.forward(*values, **options), None)
+        by = find(op.name, values, options) if op.accelerated else None
+        if by is None and not op.derived:
+            y, saved = op.forward(*values, **options), None
+        else:
+            y, saved = (by or op).run(values, options)
     except foreseen as error:
         shown = at_op(op.name, inputs, error)
         raise shown from (None if shown is error else error)
@@ -51,7 +56,7 @@ def apply(op: Op, *inputs: Any, **options: Any) -> Any:
         return output
     if output.array.dtype.kind in "fc":
         output._requires_grad = True
-        output._node = OpNode(op, edges, inputs, options, output, saved)
+        output._node = OpNode(op, edges, inputs, options, output, saved, by)
     return output
 
 
@@ -91,9 +96,10 @@ class OpNode(Node):
     """A recorded op. `inputs` holds, for each, the values its rules read or else shape and dtype.
 
     `versions` remembers how often the kept values had been changed in place when they were saved.
+    `by` is the kernel that computed it, if one did, and computes its gradients too.
     """
 
-    __slots__ = ("inputs", "op", "options", "saved", "versions", "y")
+    __slots__ = ("by", "inputs", "op", "options", "saved", "versions", "y")
 
     def __init__(
         self,
@@ -103,9 +109,10 @@ class OpNode(Node):
         options: dict[str, Any],
         y: Tensor,
         saved: Any,
+        by: Kernel | None = None,
     ) -> None:
         self.order, self.edges, self.hooks = next(clock), edges, None
-        self.op, self.options, self.saved = op, options, saved
+        self.op, self.options, self.saved, self.by = op, options, saved, by
         needed = 0  # the values that the rules read, of those inputs whose gradient is wanted
         for edge, bits in zip(edges, op.reads, strict=False):
             if edge is not None:
@@ -148,6 +155,9 @@ class OpNode(Node):
                 self._refuse(counter[0] - version)
         if create_graph:
             y, inputs = self._as_tensors()
+        if self.by is not None and not create_graph:
+            needs = tuple(e is not None for e in wanted)
+            return self._owned(self.by.backward(g, self.saved, needs=needs, **self.options), wanted)
         if isinstance(op, Derivation):
             return self._derived(op, g, inputs, wanted, create_graph)
         found: list[Any] = [None] * len(inputs)
@@ -164,14 +174,18 @@ class OpNode(Node):
         if create_graph:
             return differentiate(lambda *x: op.definition(*x, **self.options), inputs, g, wanted)
         needs = {"needs": tuple(e is not None for e in wanted)} if op.selective else {}
+        return self._owned(op.backward(g, self.saved, **needs, **self.options), wanted)
+
+    def _owned(self, gradients: Sequence[Any], wanted: Sequence[Edge | None]) -> Sequence[Any]:
+        """The gradients that are wanted, each an array that nobody else holds."""
         found: list[Any] = []
-        for i, d in enumerate(op.backward(g, self.saved, **needs, **self.options)):
+        for i, d in enumerate(gradients):
             if d is None or wanted[i] is None:
                 found.append(None)
                 continue
             if any(d is other for other in (*self.saved, *found)):
                 d = d.copy()  # the receiver may change its gradient in place
-            found.append(d if d.shape == inputs[i].shape else self._fit(d, i))
+            found.append(d if d.shape == self.inputs[i].shape else self._fit(d, i))
         return found
 
     def _as_tensors(self) -> tuple[Any, list[Any]]:

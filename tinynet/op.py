@@ -23,6 +23,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from tinynet.arrays import Array
+from tinynet.kernels import choice
 
 Rule = Callable[..., Any]
 
@@ -86,6 +87,7 @@ class Op:
         self.__doc__ = doc or (forward.__doc__ if hasattr(forward, "__code__") else "")
         self.room = room
         self.variadic = variadic
+        self.accelerated = name in choice.CPU or name in choice.GPU  # whether kernels exist
         self.arity = _arity(forward, variadic) if callable(rules) or not rules else len(rules)
         self.options, self.defaults = _options(forward, self.arity)
         self.reads = self._reads()

@@ -8,15 +8,19 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
-try:
-    import numba
+from tinynet.kernels.choice import has_compiler
 
-    COMPILES = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
-except ImportError:
-    COMPILES = False
+COMPILES = has_compiler()
+if COMPILES:
+    import numba
+    from numba.core import event
+
+seconds = {"compiling": 0.0}  # spent so far in this process, what came from disk not counted
 
 
 def inner(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -26,9 +30,35 @@ def inner(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _compiled(function: Callable[..., Any], signature: Any = None) -> Callable[..., Any]:
     on_disk = os.path.exists(inspect.getfile(function))  # what was typed in has no file to stand by
-    compiler = numba.njit(signature, nogil=True, cache=on_disk, error_model="numpy")
-    made: Callable[..., Any] = compiler(function)
+    compiler = numba.njit(
+        signature, nogil=True, cache=on_disk, error_model="numpy", fastmath={"contract", "reassoc"}
+    )
+    with event.install_listener("numba:compile", _announcer(function.__name__)):
+        made: Callable[..., Any] = compiler(function)
     return made
+
+
+def _announcer(name: str) -> Any:
+    """Listens to Numba: says that a kernel is being compiled, and counts the seconds. What is found
+    on disk is not compiled.
+    """
+
+    class Announcer(event.Listener):
+        depth, since = 0, 0.0
+
+        def on_start(self, event: Any) -> None:
+            if self.depth == 0:
+                self.since = time.perf_counter()
+                note = f"tinynet: compiling the kernel {name!r}, once; it is kept on disk"
+                print(note, file=sys.stderr, flush=True)
+            self.depth += 1
+
+        def on_end(self, event: Any) -> None:
+            self.depth -= 1
+            if self.depth == 0:
+                seconds["compiling"] += time.perf_counter() - self.since
+
+    return Announcer()
 
 
 class kernel:
@@ -36,7 +66,12 @@ class kernel:
     threads run. Without Numba it runs as it is: the same result, slowly.
 
     Arguments in `own` are arrays of the kernels' own, without gaps, and may be written to. All
-    others are read only and may lie in memory in any way: one machine code for all strides.
+    others are read only and may lie in memory in any way: one machine code for all strides. The
+    first argument is an array; what is compiled depends on its dtype alone, so each argument keeps
+    its number of axes.
+
+    Products may be fused with sums and sums may be taken in another order, so that loops over them
+    become vector code; NaN, infinities and signed zeros mean what they mean in NumPy.
 
     >>> @kernel("y")
     ... def double(x, y):
