@@ -49,6 +49,7 @@ from tinynet.arrays import (
     set_default_dtype,
     uint8,
 )
+from tinynet.autocasting import autocast, get_autocast_dtype, is_autocast_enabled
 from tinynet.function import custom_op
 from tinynet.grad_mode import (
     enable_grad,
@@ -72,6 +73,7 @@ __version__ = "0.1.0"
 
 _ROOMS = (
     "accelerator",
+    "amp",
     "backends",
     "bench",
     "check",
@@ -97,6 +99,8 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         return importlib.import_module(f"tinynet.{name}")
+    if name == "bfloat16":
+        raise AttributeError("NumPy has no bfloat16: float16 with tn.amp.GradScaler, or float32")
     raise AttributeError(f"module 'tinynet' has no attribute {name!r}")
 
 
