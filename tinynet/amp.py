@@ -137,11 +137,12 @@ class GradScaler:
             for p in group["params"]:
                 if p._grad is not None:
                     g = _unscalable(p._grad.array)
-                    g *= 1 / self._scale
-                    p._grad._counter[0] += 1
-                    here = np.logical_not(np.all(np.isfinite(g)))
                     place = arrays.device_of(g)
-                    bad[place] = here if place not in bad else np.logical_or(bad[place], here)
+                    with arrays.home(g):
+                        g *= 1 / self._scale
+                        here = np.logical_not(np.all(np.isfinite(g)))
+                        bad[place] = here if place not in bad else np.logical_or(bad[place], here)
+                    p._grad._counter[0] += 1
         self._seen[id(optimizer)] = _Seen(list(bad.values()))
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:

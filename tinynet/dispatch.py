@@ -45,6 +45,10 @@ def apply(op: Op, *inputs: Any, **options: Any) -> Any:
             values, edges, _, _ = _take_apart(inputs)
             if isinstance(op, Derivation) and op.in_place and _is_batch(values):
                 return op.definition(*inputs, **options)
+            elsewhere = arrays.away(values)
+            if elsewhere is not None:
+                with elsewhere:
+                    return apply(op, *inputs, **options)
         by = find(op.name, values, options) if op.accelerated else None
         if by is None and not op.derived:
             y, saved = op.forward(*values, **options), None
