@@ -6,6 +6,7 @@ the real classes (`test_fake_cupy_cuda.py`).
 
 from __future__ import annotations
 
+import math
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -143,13 +144,15 @@ class PinnedMemoryPointer(bytearray):
 
 
 def alloc_pinned_memory(size: int) -> PinnedMemoryPointer:
-    """pinned_memory.pyx: the pool gives at least 512 bytes."""
-    return PinnedMemoryPointer(max(size, 512))
+    """pinned_memory.pyx: the pool gives a power of 2, at least 512 bytes."""
+    return PinnedMemoryPointer(max(512, 1 << (size - 1).bit_length()))
 
 
 def empty_pinned(shape: Any, dtype: Any = float, order: str = "C") -> np.ndarray[Any, Any]:
-    """cupyx/_pinned_array.py: an array of NumPy's."""
-    nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    """cupyx/_pinned_array.py: an array of NumPy's; one without entries has no pinned memory."""
+    nbytes = math.prod(shape) * np.dtype(dtype).itemsize
+    if not nbytes:
+        return np.empty(shape, dtype, order)
     return np.ndarray(shape, dtype, buffer=alloc_pinned_memory(nbytes), order=order)
 
 
