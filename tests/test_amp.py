@@ -232,6 +232,26 @@ def test_derivatives_of_derivatives_and_checkpoints() -> None:
         np.testing.assert_allclose(d2x, np.exp(4) * 5 * w.detach().numpy().T, rtol=2e-3)
 
 
+def test_a_recorded_backward_keeps_the_dtypes_of_what_ran() -> None:
+    x = tn.tensor([[1.7, 0.3], [0.2, 1.1]], requires_grad=True)
+    (expected,) = tn.autograd.grad(tn.linalg.inv(x).sum(), x)
+    with tn.autocast("cpu"):  # its rule multiplies matrices
+        (dx,) = tn.autograd.grad(tn.linalg.inv(x).sum(), x, create_graph=True)
+    np.testing.assert_allclose(dx.detach(), expected, rtol=1e-5)
+
+
+def test_a_checkpoint_computes_again_what_it_computed() -> None:
+    tn.manual_seed(0)
+    x, w = tn.randn(3, 4, requires_grad=True), tn.randn(4, 2)
+    gradients = []
+    for run in (lambda f, *args: f(*args), tn.utils.checkpoint.checkpoint):
+        with tn.autocast("cpu"):
+            y = run(lambda x, w: (x @ w).tanh().sum(), x, w)
+        (dx,) = tn.autograd.grad(y, x)  # outside of the block
+        gradients.append(dx.tolist())
+    assert gradients[0] == gradients[1]
+
+
 def test_a_float16_norm_stays_float32_inside_and_float16_outside() -> None:
     x = tn.randn(4, 6, dtype=tn.float16)
     norms: dict[str, Any] = {
@@ -303,11 +323,21 @@ def test_a_step_with_inf_or_nan_is_skipped(cupy: Any, bad: float) -> None:
         assert scaler.step(optimizer) is None
         scaler.update()
         assert (w.tolist(), scaler.get_scale()) == ([1, 2], 32768)
-        for scale in (32768, 65536, 65536, 131072):
-            w.grad = tn.zeros(2, device=device)
+        history = [(0, 32768), (0, 65536), (0, 65536), (bad, 32768), (0, 32768), (0, 65536)]
+        for value, scale in history:  # an overflow starts the count anew
+            w.grad = tn.tensor([value, 0.0], device=device)
             scaler.step(optimizer)
             scaler.update()
             assert scaler.get_scale() == scale
+
+
+def test_one_overflow_among_several_parameters_is_seen() -> None:
+    a, b = (tn.ones(1, requires_grad=True) for _ in range(2))
+    optimizer, scaler = tn.optim.SGD([a, b], lr=1.0), tn.amp.GradScaler(init_scale=4.0)
+    a.grad, b.grad = tn.tensor([tn.inf]), tn.tensor([4.0])
+    scaler.step(optimizer)
+    scaler.update()
+    assert (a.item(), b.item(), scaler.get_scale()) == (1, 1, 2)
 
 
 def test_one_overflow_among_several_optimizers_is_seen() -> None:

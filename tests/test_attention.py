@@ -239,6 +239,14 @@ def test_half_precision_neither_overflows_nor_loses_small_weights() -> None:
     np.testing.assert_allclose(y, expected, rtol=2e-3)
     gradients = attention.backward(g, saved)
     assert all(d.dtype == np.float16 and np.isfinite(d).all() for d in gradients[:3])
+    q, k, v, g = (half(rng.standard_normal((2, 70, 16)) * size) for size in (1, 1, 20, 1000))
+    v += half(np.array(200.0))  # g · y is too large, but cancels
+    exact, small = [x.astype(float) for x in (q, k, v)], {"scale": 0.01}
+    _, saved = attention.forward(*exact, True, True, **small)
+    expected = attention.backward(g.astype(float), saved, **small)
+    _, saved = attention.forward(q, k, v, True, True, **small)
+    for d, right in zip(attention.backward(g, saved, **small)[:3], expected[:3], strict=True):
+        np.testing.assert_allclose(d, right, rtol=0, atol=1e-2 * np.abs(right).max())
     same_keys = np.zeros((3000, 1), "f2")  # e^0, 3000 times: in float16 their sum stops at 2048
     y, _ = attention.forward(same_keys[:1], same_keys, same_keys + 1, True, True)
     assert y.item() == 1

@@ -5,6 +5,7 @@ The map, in reading order. Each room holds one kind of thing.
     errors arrays random files    mistakes; NumPy or CuPy; seeds; safe writing
     op tensor autograd dispatch   what an op is; a value that remembers; walking back; the one door
     printing views hooks          a value as text; shared memory; gradients seen on their way
+    autocasting amp               which op computes in float16; scaling, so that gradients survive
     recompute func function       memory for time; gradients of functions; an op of your own
     batching batch_rules crossing vectorize    a function of one example becomes one of all: vmap
     ops/                          the table of derivatives, one line each
@@ -15,7 +16,8 @@ The map, in reading order. Each room holds one kind of thing.
     data/ train/                  sets and loaders; the loop
     check/ plot/                  is it right? what does it look like?
     bench/ tour cli               what a sceptic and a visitor type
-    utils/ cuda                   doors to PyTorch's paths; so are accelerator and backends
+    cuda/                         GPUs: which one, how much memory, how long
+    utils/                        doors to PyTorch's paths; so are accelerator and backends
 
 >>> import tinynet as tn
 >>> x = tn.tensor([1.0, 2.0], requires_grad=True)
