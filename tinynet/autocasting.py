@@ -10,7 +10,7 @@ losses. So every op belongs to one of three classes, by its name:
     AS_IS     inputs as they come, promoted as always: float16 beside float32 gives float32
 
 Only float16 and float32 inputs are cast; float64 and whole numbers stay. The lists are PyTorch's
-for CUDA, here for both devices; `tests/test_amp.py` holds them against PyTorch.
+for CUDA, here for both devices; `tests/test_autocast.py` holds them against PyTorch.
 
 Source: Micikevicius et al., "Mixed Precision Training", 2018.
 """
