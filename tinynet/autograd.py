@@ -165,7 +165,7 @@ def propagate(
                 if d is None or edge is None:
                     continue
                 if edge in sums:  # never in place: several edges may hold the same array
-                    sums[edge] = _sum(sums[edge], d)
+                    sums[edge] = sums[edge] + d if type(d) is np.ndarray else _sum(sums[edge], d)
                     borrowed.discard(edge)
                     continue
                 sums[edge] = d
@@ -187,8 +187,6 @@ def propagate(
 
 def _sum(a: Any, b: Any) -> Any:
     """a + b, on the GPU where they are."""
-    if type(b) is np.ndarray:
-        return a + b
     with arrays.home(raw(b)):
         return a + b
 
@@ -256,8 +254,12 @@ def _cotangent(output: Tensor, gradient: Any, create_graph: bool) -> Any:
                 got=describe(output),
                 hint="reduce it to a loss (.sum(), .mean()), or pass gradient=dL/doutput",
             )
-        with arrays.home(output.array):
-            gradient = np.array(1, output.dtype, ndmin=output.ndim, like=output.array)
+        like = output.array
+        if type(like) is np.ndarray:
+            gradient = np.array(1, like.dtype, ndmin=like.ndim)
+        else:
+            with arrays.home(like):
+                gradient = np.array(1, like.dtype, ndmin=like.ndim, like=like)
     elif not isinstance(gradient, Tensor):
         gradient = arrays.as_array(gradient, output.dtype, output.device)
     else:
@@ -318,8 +320,11 @@ def _accumulate(owner: Tensor, g: Any) -> None:
     elif isinstance(g, Tensor) or old._requires_grad:
         owner._grad = old + g
     else:
-        with arrays.home(old.array):
+        if type(g) is np.ndarray:
             np.add(old.array, g, out=old.array)
+        else:
+            with arrays.home(g):
+                np.add(old.array, g, out=old.array)
         old._counter[0] += 1
 
 
