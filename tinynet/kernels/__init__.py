@@ -14,9 +14,18 @@ from typing import Any
 from tinynet.kernels.choice import Kernel, find, use
 from tinynet.kernels.threads import get_num_threads, set_num_threads
 
-__all__ = ["Kernel", "find", "get_num_threads", "matmul", "set_num_threads", "use"]
+__all__ = [
+    "Kernel",
+    "find",
+    "flash_attention",
+    "get_num_threads",
+    "matmul",
+    "set_num_threads",
+    "use",
+]
 
-_FILES = {"matmul": "gemm"}  # functions for everybody, opened when first used
+# functions for everybody, opened when first used
+_FILES = {"flash_attention": "attention", "matmul": "gemm"}
 
 
 def __getattr__(name: str) -> Any:

@@ -45,6 +45,7 @@ from tinynet.kernels.attention_heads import (
     exponentials,
     head,
     hide,
+    kept_values,
     largest,
     pack,
     spread,
@@ -59,6 +60,7 @@ from tinynet.kernels.strips import ROWS, lanes, product, row
 from tinynet.kernels.threads import share
 
 FEW = 4  # queries, for which packing does not pay
+
 
 @inner
 def add(y: Any, factor: Any, x: Any) -> None:
@@ -253,8 +255,8 @@ def flash_attention(
 ) -> Any:
     """softmax(scale · Q Kᵀ + mask) V, without an L × S matrix in memory.
 
-    q (…, L, E), k (…, S, E), v (…, S, Ev), y (…, L, Ev). The leading axes broadcast: q (n, h, m, L, E)
-    with k and v (n, h, 1, S, ·) are groups of m heads of queries that share keys and values.
+    q (…, L, E), k (…, S, E), v (…, S, Ev), y (…, L, Ev). The leading axes broadcast: groups of m
+    heads of queries that share keys and values are q (n, h, m, L, E), k and v (n, h, 1, S, ·).
 
     causal   query i attends to the keys 0 … i
     mask     broadcasts to (…, L, S). Booleans: True where a query may attend. Floats: added
@@ -277,8 +279,8 @@ def flash_attention(
         if mask.dtype.kind != "f":
             raise DTypeError("attention: a mask is of booleans or floats", got=mask.dtype.name)
         mask = np.require(mask, work, "A")
-    heads = Heads(*(np.require(x, work, "A") for x in (q, k, v)), mask, causal, scale)
-    return attend(heads)[0].astype(result, copy=False)
+    q, k, v = (np.require(x, work, "A") for x in (q, k, v))
+    return attend(Heads(q, k, v, mask, causal, scale))[0].astype(result, copy=False)
 
 
 def attend(heads: Heads, rung: Any = None) -> tuple[Any, Any]:
@@ -315,8 +317,9 @@ def forward(
 ) -> tuple[Any, tuple[Any, ...]]:
     """Y and ℓ. Saved are q, k, v, the mask, y and ℓ."""
     mask = None if mask is True else mask
+    v = kept_values(v, kept, p)
     y, log_total = attend(Heads(q, k, v, mask, is_causal, scale))
-    return y, (q, k, v, mask, y, log_total)
+    return y, (q, k, v, mask, kept, y, log_total)
 
 
 def serves(
@@ -330,9 +333,9 @@ def serves(
     scale: float | None = None,
     p: float = 0.0,
 ) -> bool:
-    """All but dropped weights, and masks of integers, which the reference refuses."""
-    every = kept is True or (p == 0 and kept.size == 1 and bool(kept.all()))
-    return every and (mask is True or mask.dtype in (bool, q.dtype))
+    """All but dropped weights, and what the reference refuses."""
+    every = kept is True or (kept.size == 1 and kept.dtype == bool and bool(kept.all()))
+    return every and 0 <= p <= 1 and (mask is True or mask.dtype in (bool, q.dtype))
 
 
 KERNELS = {"attention": Kernel(forward, backward, serves=serves)}

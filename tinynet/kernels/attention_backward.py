@@ -30,6 +30,7 @@ from tinynet.kernels.attention_heads import (
     five,
     head,
     hide,
+    kept_values,
     pack,
     side_by_side,
     spread,
@@ -62,7 +63,8 @@ def add_rows(x: Any, into: Any) -> None:
 
 @inner
 def add_scores(d: Any, i0: int, j0: int, dmask: Any) -> None:
-    """dmask += S̄, where d[j, i] is S̄[i0 + i, j0 + j]; dmask has one row, or column, if it served all."""
+    """dmask += S̄, where d[j, i] is S̄[i0 + i, j0 + j]; dmask may be one row for all, or
+    one column."""
     for i in range(d.shape[1]):
         line = dmask[i0 + i if dmask.shape[0] > 1 else 0]
         for j in range(d.shape[0]):
@@ -94,8 +96,8 @@ def tiled_backward(
     part: int,
     parts: int,
 ) -> None:
-    """Adds to dq (heads, L, E), dk and dv (parts, heads, S, ·) and dmask (heads, L, S) what the heads
-    of the table contribute. Where no gradient is wanted there are no heads of it.
+    """Adds to dq (heads, L, E), dk and dv (parts, heads, S, ·) and dmask (heads, L, S) what comes
+    from the heads of the table. Where no gradient is wanted they have no heads.
     """
     L, E, S, Ev = q.shape[3], q.shape[4], v.shape[3], v.shape[4]
     strip = 2 * lanes(log_total)
@@ -174,20 +176,17 @@ def backward(
     needs: tuple[bool, ...] = (True, True, True, True, False),
 ) -> tuple[Any, ...]:
     """Q̄, K̄, V̄, and for a float mask B̄ = S̄, summed where the mask was broadcast."""
-    q, k, v, mask, y, log_total = saved
+    q, k, v, mask, kept, y, log_total = saved
+    values = kept_values(v, kept, p)
     to_mask = needs[3] and mask is not None and mask.dtype != bool
-    heads = Heads(q, k, v, mask, is_causal, scale, to_mask)
+    heads = Heads(q, k, values, mask, is_causal, scale, to_mask)
     L, S, E, Ev = heads.L, heads.S, heads.E, heads.Ev
     strip = 2 * lanes(y)
     groups, parts = heads.pieces(strip, L * S * (6 * E + 4 * Ev), heads.together)
     if to_mask and mask.shape[-2:-1] != (L,):
         parts = 1  # all queries add to the same row
-    dq, dk, dv, dmask = (
-        np.zeros((many, math.prod(x.shape[:-2]) * wanted, *x.shape[-2:]), x.dtype)
-        for many, x, wanted in zip(
-            (1, parts, parts, 1), (q, k, v, _matrix(mask if to_mask else q)), (*needs[:3], to_mask)
-        )
-    )
+    dq, dk = _sums(1, q, needs[0]), _sums(parts, k, needs[1])
+    dv, dmask = _sums(parts, v, needs[2]), _sums(1, _matrix(mask if to_mask else q), to_mask)
     arrived = five(side_by_side(g))
 
     def piece(number: int) -> None:
@@ -201,7 +200,7 @@ def backward(
     return (
         dq[0].reshape(q.shape) if needs[0] else None,
         _sum(dk).reshape(k.shape) if needs[1] else None,
-        _sum(dv).reshape(v.shape) if needs[2] else None,
+        kept_values(_sum(dv).reshape(v.shape), kept, p) if needs[2] else None,
         dmask[0].reshape(mask.shape) if to_mask else None,
         None,
     )
@@ -210,6 +209,11 @@ def backward(
 def _matrix(x: Any) -> Any:
     """x with at least two axes."""
     return x.reshape((1,) * (2 - x.ndim) + x.shape)
+
+
+def _sums(parts: int, x: Any, wanted: bool) -> Any:
+    """Zeros (parts, heads, rows, columns) for the gradient of x; no heads if it is not wanted."""
+    return np.zeros((parts, math.prod(x.shape[:-2]) if wanted else 0, *x.shape[-2:]), x.dtype)
 
 
 def _sum(parts: Any) -> Any:

@@ -23,9 +23,9 @@ EVERYTHING, FLAGS, ADDED = 0, 1, 2  # kinds of masks
 class Heads:
     """The heads of a call, in the form that kernels take.
 
-    Arrays get three leading axes. Row t of `table` says which head of q, k, v and mask is wanted for
-    which head of y. Rows that share a head of an owner (q, k, v, and the mask if `mask_owns`) stand
-    together, `together` of them: its gradient is their sum, which is one thread's work.
+    Arrays get three leading axes. Row t of `table` says which head of q, k, v and mask is wanted
+    for which head of y. Rows that share a head of q, k, v, or of a mask that wants a gradient too,
+    stand together, so many of them: the gradient is their sum, which is one thread's work.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Heads:
         mask: Any,
         causal: bool,
         scale: float | None,
-        mask_owns: bool = False,
+        mask_too: bool = False,
     ) -> None:
         self.lead = _lead(q, k, v, mask)
         self.count, self.dtype = math.prod(self.lead), q.dtype
@@ -48,8 +48,8 @@ class Heads:
             kind = FLAGS if mask.dtype == bool else ADDED
             flags, added = (mask, added) if kind == FLAGS else (flags, mask)
         arrays = (q, k, v, flags if kind == FLAGS else added)
-        self.table, self.together = _table(self.lead, arrays, 4 if mask_owns else 3)
-        self.arrays = tuple(five(side_by_side(x)) for x in (q, k, v)) + (five(flags), five(added))
+        self.table, self.together = _table(self.lead, arrays, 4 if mask_too else 3)
+        self.arrays = (*(five(side_by_side(x)) for x in (q, k, v)), five(flags), five(added))
         scale = 1 / math.sqrt(max(self.E, 1)) if scale is None else scale
         self.options = (int(causal), kind, np.full(1, scale, q.dtype))
 
@@ -119,7 +119,13 @@ def _table(lead: tuple[int, ...], arrays: Any, owners: int) -> tuple[Any, int]:
     return np.stack(columns, 1), math.prod(n for n, s in zip(lead, shared, strict=True) if s)
 
 
+def kept_values(v: Any, kept: Any, p: float) -> Any:
+    """v / (1 − p): what keeping all weights comes to, where they might have been dropped."""
+    return v if kept is True or p == 0 else v * v.dtype.type(1 / (1 - p) if p < 1 else 0)
+
+
 # -- inside the kernels --------------------------------------------------------------------------
+
 
 @inner
 def head(x: Any, number: int) -> Any:

@@ -6,8 +6,8 @@
 factors are pieces that are in the cache already, and the result is wanted there. B and C have rows
 without gaps, of a whole number of vectors; A lies in any way, so that a matrix and its transpose
 serve alike: a number of A is loaded by itself and spread over a vector wherever it lies. The block
-in the registers is `tile`'s, with fewer rows: each row of A needs a pointer of its own, and heads of
-32, 48, 64 or 80 numbers are multiples of 8, not of 14.
+in the registers is `tile`'s, with fewer rows: each row of A needs a pointer of its own, and heads
+of 32, 48, 64 or 80 numbers are multiples of 8, not of 14.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ROWS = 8 if vector_bytes() == 64 else 4  # of the block; its accumulators fill t
 
 
 def lanes(x: Any) -> int:
-    """How many numbers of x a vector holds: to the compiler a constant, so that it unrolls loops."""
+    """How many numbers of x a vector holds. In kernels a constant."""
     return vector_bytes() // int(x.dtype.itemsize)
 
 
@@ -47,6 +47,7 @@ def _block(a: Any, b: Any, c: Any, m: int, n: int, keep: int, vectors: int) -> N
 
 
 if COMPILES:
+    from llvmlite import ir
     from numba import types
     from numba.core import cgutils
     from numba.extending import intrinsic, overload
@@ -84,7 +85,7 @@ if COMPILES:
             self.rows, self.vectors = ROWS, vectors
 
         def run(self, a: Any, b: Any, c: Any, m: Any, n: Any, keep: Any) -> None:
-            builder, zero = self.builder, tile.ir.Constant(self.vector, None)
+            builder, zero = self.builder, ir.Constant(self.vector, None)
             cells = [(r, v) for r in range(self.rows) for v in range(self.vectors)]
             block = {cell: cgutils.alloca_once_value(builder, zero) for cell in cells}
             depth = builder.extract_value(a.shape, 0)
@@ -103,7 +104,7 @@ if COMPILES:
                     for v in range(self.vectors):
                         total = self.multiply_add(one, line[v], builder.load(block[r, v]))
                         builder.store(total, block[r, v])
-            kept = builder.trunc(keep, tile.ir.IntType(1))
+            kept = builder.trunc(keep, ir.IntType(1))
             for r, v in cells:
                 at_row = builder.mul(builder.add(m, self.size(r)), self.step(c, 0))
                 at = self.moved(c.data, builder.add(at_row, n))
@@ -135,7 +136,6 @@ if COMPILES:
         return block
 
     wide, narrow = _strip(2), _strip(1)
-
 
 
 @inner
