@@ -317,8 +317,7 @@ def forward(
 ) -> tuple[Any, tuple[Any, ...]]:
     """Y and ℓ. Saved are q, k, v, the mask, y and ℓ."""
     mask = None if mask is True else mask
-    v = kept_values(v, kept, p)
-    y, log_total = attend(Heads(q, k, v, mask, is_causal, scale))
+    y, log_total = attend(Heads(q, k, kept_values(v, kept, p), mask, is_causal, scale))
     return y, (q, k, v, mask, kept, y, log_total)
 
 

@@ -61,7 +61,7 @@ class Heads:
         most = max(1, min(PIECES, int(flops * self.count / FLOPS)))
         groups = max(1, min(units, most))
         cuts = [units * i // groups * together for i in range(groups + 1)]
-        parts = min(-(-self.L // max(strip, 1)), -(-most // max(units, 1)))
+        parts = max(1, min(-(-self.L // max(strip, 1)), -(-most // max(units, 1))))
         return [slice(*cut) for cut in itertools.pairwise(cuts)], parts
 
     def rooms(self, *names: str) -> list[Any]:
