@@ -40,6 +40,7 @@ from tinynet.errors import DTypeError
 from tinynet.kernels.attention_backward import backward
 from tinynet.kernels.attention_heads import (
     BLOCK,
+    REPEATS,
     Heads,
     dot,
     exponentials,
@@ -162,8 +163,9 @@ def update(s: Any, top: Any, total: Any, o: Any, best: Any, sums: Any) -> None:
     width = s.shape[1]
     spread(top, best)
     largest(s.reshape(-1), best)
-    for x in range(width, best.shape[0]):
-        best[x % width] = max(best[x % width], best[x])
+    for start in range(width, best.shape[0], width):
+        for r in range(width):
+            best[r] = max(best[r], best[start + r])
     for r in range(width):
         shift = best[r] if best[r] > -math.inf else s.dtype.type(0)
         sums[r] = exp(top[r] - shift)
@@ -174,8 +176,9 @@ def update(s: Any, top: Any, total: Any, o: Any, best: Any, sums: Any) -> None:
     spread(best[:width], best)
     sums[:] = 0
     exponentials(s.reshape(-1), best, sums)
-    for x in range(sums.shape[0]):
-        total[x % width] += sums[x]
+    for start in range(0, sums.shape[0], width):
+        for r in range(width):
+            total[r] += sums[start + r]
 
 
 @kernel("table", "y", "log_total", "K", "V")
@@ -206,7 +209,7 @@ def tiled(
     Q, Qt = np.zeros((strip, E), y.dtype), np.zeros((E, strip), y.dtype)
     scores, sums = np.zeros(BLOCK * strip, y.dtype), np.zeros(high * strip, y.dtype)
     tops, totals = np.zeros(strip, y.dtype), np.zeros(strip, y.dtype)
-    best, more = np.zeros(ROWS * strip, y.dtype), np.zeros(ROWS * strip, y.dtype)
+    best, more = np.zeros(REPEATS * strip, y.dtype), np.zeros(REPEATS * strip, y.dtype)
     for t in range(table.shape[0]):
         if t == 0 or table[t, 1] != table[t - 1, 1]:
             pack(head(k, table[t, 1]), K, scale.dtype.type(1))
@@ -217,7 +220,7 @@ def tiled(
             count = min(strip, L - i0)
             width = one if count <= one else strip
             pack(head(q, table[t, 0])[i0 : i0 + count], Q, scale[0])
-            transpose(Q, Qt)
+            transpose(Q[:count], Qt)
             o, top, total = sums[: high * width].reshape(high, width), tops[:width], totals[:width]
             o[:] = 0
             top[:] = -math.inf
@@ -230,15 +233,17 @@ def tiled(
                 product(K[j0 : j0 + rows, :E].T, Qt[:, :width], s, 0)
                 s[keys:] = -math.inf
                 hide(s[:keys, :count], i0, j0, causal, kind, F, B)
-                update(s, top, total, o, best[: ROWS * width], more[: ROWS * width])
+                update(s, top, total, o, best[: REPEATS * width], more[: REPEATS * width])
                 product(V[j0 : j0 + keys, :high], s[:keys], o, 1)
-            for r in range(count):
-                out = y[place, i0 + r]
+            for r in range(width):
                 z = total[r] if total[r] != 0 else y.dtype.type(1)
-                for f in range(Ev):
-                    out[f] = o[f, r] / z
-                m = top[r] if top[r] > -math.inf else y.dtype.type(0)
-                log_total[place, i0 + r] = m + math.log(z)
+                top[r] = (top[r] if top[r] > -math.inf else y.dtype.type(0)) + math.log(z)
+                total[r] = 1 / z
+            spread(total, more[: REPEATS * width])
+            times(o.reshape(-1), more[: REPEATS * width])
+            transpose(o[:Ev, :count], y[place, i0 : i0 + count])
+            log_total[place, i0 : i0 + count] = top[:count]
+
 
 
 # -- all heads, all cores --------------------------------------------------------------------------

@@ -24,6 +24,7 @@ import numpy as np
 
 from tinynet.kernels.attention_heads import (
     BLOCK,
+    REPEATS,
     Heads,
     dot,
     exponentials,
@@ -106,8 +107,8 @@ def tiled_backward(
     weights, scores = np.zeros(BLOCK * strip, dq.dtype), np.zeros(BLOCK * strip, dq.dtype)
     Q, Qt = np.zeros((strip, K.shape[1]), dq.dtype), np.zeros((E, strip), dq.dtype)
     G, Gt = np.zeros((strip, V.shape[1]), dq.dtype), np.zeros((Ev, strip), dq.dtype)
-    Ds, ells = np.zeros(ROWS * strip, dq.dtype), np.zeros(ROWS * strip, dq.dtype)
-    unused = np.zeros(ROWS * strip, dq.dtype)
+    Ds, ells = np.zeros(REPEATS * strip, dq.dtype), np.zeros(REPEATS * strip, dq.dtype)
+    unused = np.zeros(REPEATS * strip, dq.dtype)
     dQt = np.zeros((high, strip), dq.dtype)
     for t in range(table.shape[0]):
         a, b, c, m, place = table[t, 0], table[t, 1], table[t, 2], table[t, 3], table[t, 4]
@@ -123,10 +124,10 @@ def tiled_backward(
             count = min(strip, L - i0)
             width = strip if count > lanes(log_total) else lanes(log_total)
             pack(queries[i0 : i0 + count], Q, scale[0])
-            transpose(Q, Qt)
+            transpose(Q[:count, :E], Qt)
             pack(arrived[i0 : i0 + count], G, scale.dtype.type(1))
-            transpose(G, Gt)
-            D, ell = Ds[: ROWS * width], ells[: ROWS * width]
+            transpose(G[:count, :Ev], Gt)
+            D, ell = Ds[: REPEATS * width], ells[: REPEATS * width]
             for r in range(count):
                 D[r] = dot(G[r, :Ev], y[place, i0 + r])
                 ell[r] = log_total[place, i0 + r]
@@ -141,7 +142,7 @@ def tiled_backward(
                 dS = scores[: rows * width].reshape(rows, width)
                 product(K[j0 : j0 + rows, :E].T, Qt[:, :width], P, 0)
                 hide(P[:keys, :count], i0, j0, causal, kind, F, B)
-                exponentials(P.reshape(-1), ell, unused[: ROWS * width])
+                exponentials(P.reshape(-1), ell, unused[: REPEATS * width])
                 if to_v:
                     product(P[:, :count].T, G[:count], dV[j0 : j0 + rows], 1)
                 if not (to_q or to_k or to_mask):

@@ -15,7 +15,8 @@ from tinynet.kernels.strips import ROWS, lanes, row
 from tinynet.kernels.threads import room
 
 BLOCK = 128  # keys at a time
-FLOPS = 4e6  # that a piece of work has at least
+REPEATS = 4  # of a row, for loops that are long enough to be vector code
+FLOPS = 1.6e7  # that a piece of work has at least
 PIECES = 64  # at most
 EVERYTHING, FLAGS, ADDED = 0, 1, 2  # kinds of masks
 
@@ -178,12 +179,12 @@ def pack(x: Any, rows: Any, factor: Any) -> None:
 
 
 @inner
-def transpose(rows: Any, columns: Any) -> None:
-    """columns[e, i] = rows[i, e]."""
-    for i in range(rows.shape[0]):
-        line = rows[i]
-        for e in range(columns.shape[0]):
-            columns[e, i] = line[e]
+def transpose(x: Any, columns: Any) -> None:
+    """columns[j, i] = x[i, j]."""
+    for i in range(x.shape[0]):
+        line = row(x, i)
+        for j in range(line.shape[0]):
+            columns[j, i] = line[j]
 
 
 # A loop over the 32 lanes of a row is too short for the compiler to make good vector code of it. So
