@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from typing import Any
@@ -48,8 +49,8 @@ class Heads:
             mask = np.broadcast_to(mask, (*mask.shape[:-2], self.L, self.S))
             kind = FLAGS if mask.dtype == bool else ADDED
             flags, added = (mask, added) if kind == FLAGS else (flags, mask)
-        arrays = (q, k, v, flags if kind == FLAGS else added)
-        self.table, self.together = _table(self.lead, arrays, 4 if mask_too else 3)
+        leads = tuple(x.shape[:-2] for x in (q, k, v, flags if kind == FLAGS else added))
+        self.table, self.together = _table(self.lead, leads, 4 if mask_too else 3)
         self.arrays = (*(five(side_by_side(x)) for x in (q, k, v)), five(flags), five(added))
         scale = 1 / math.sqrt(max(self.E, 1)) if scale is None else scale
         self.options = (int(causal), kind, np.full(1, scale, q.dtype))
@@ -108,11 +109,14 @@ def five(x: Any) -> Any:
     return x.reshape(math.prod(lead[:-2]), *lead[-2:], *x.shape[-2:])
 
 
-def _table(lead: tuple[int, ...], arrays: Any, owners: int) -> tuple[Any, int]:
+@functools.lru_cache(64)
+def _table(
+    lead: tuple[int, ...], leads: tuple[tuple[int, ...], ...], owners: int
+) -> tuple[Any, int]:
     """For each head of y which of the arrays' heads, and which of y. Rows that share a head of the
     first `owners` arrays follow each other; so many of them.
     """
-    own = [(1,) * (len(lead) - x.ndim + 2) + x.shape[:-2] for x in arrays]
+    own = [(1,) * (len(lead) - len(x)) + x for x in leads]
     shared = [any(x[axis] < n for x in own[:owners]) for axis, n in enumerate(lead)]
     order = sorted(range(len(lead)), key=shared.__getitem__)
     numbers = [np.arange(math.prod(x)).reshape(x) for x in (*own, lead)]
