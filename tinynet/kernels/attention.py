@@ -61,6 +61,7 @@ from tinynet.kernels.strips import ROWS, lanes, product, row
 from tinynet.kernels.threads import share
 
 FEW = 4  # queries, for which packing does not pay
+WAIT = 8  # times as long takes a flop that waits for memory
 
 
 @inner
@@ -68,6 +69,21 @@ def add(y: Any, factor: Any, x: Any) -> None:
     """y += factor x."""
     for f in range(y.shape[0]):
         y[f] += factor * x[f]
+
+
+@inner
+def mix(weights: Any, x: Any, y: Any) -> None:
+    """y = Σ_j weights_j x_j, four rows of x for each time that y is loaded and stored."""
+    y[:] = 0
+    rest = weights.shape[0] % 4
+    for j in range(rest):
+        add(y, weights[j], row(x, j))
+    for j in range(rest, weights.shape[0], 4):
+        a, b, c, d = row(x, j), row(x, j + 1), row(x, j + 2), row(x, j + 3)
+        for f in range(y.shape[0]):
+            y[f] += (weights[j] * a[f] + weights[j + 1] * b[f]) + (
+                weights[j + 2] * c[f] + weights[j + 3] * d[f]
+            )
 
 
 # -- one query after the other ---------------------------------------------------------------------
@@ -102,14 +118,15 @@ def naive(
             for j in range(s.shape[0]):
                 top = max(top, s[j])
             top = zero if top == -math.inf else top
-            total, out = zero, y[place, i]
+            total = zero
             for j in range(s.shape[0]):
                 s[j] = exp(s[j] - top)
+            for j in range(s.shape[0]):
                 total += s[j]
             total = one if total == 0 else total
-            out[:] = 0
             for j in range(s.shape[0]):
-                add(out, s[j] / total, row(V, j))
+                s[j] /= total
+            mix(s, V, y[place, i])
             log_total[place, i] = top + math.log(total)
 
 
@@ -294,7 +311,8 @@ def attend(heads: Heads, rung: Any = None) -> tuple[Any, Any]:
     log_total = np.zeros((heads.count, heads.L), heads.dtype)
     packs = rung is tiled if rung else heads.L > FEW
     strip = 2 * lanes(y) if packs else heads.L
-    groups, parts = heads.pieces(strip, 2 * heads.L * heads.S * (heads.E + heads.Ev), 1)
+    flops = 2 * heads.L * heads.S * (heads.E + heads.Ev) * (1 if packs else WAIT)
+    groups, parts = heads.pieces(strip, flops, 1)
 
     def piece(number: int) -> None:
         table = heads.table[groups[number // parts]]

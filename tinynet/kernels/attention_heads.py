@@ -17,7 +17,7 @@ from tinynet.kernels.threads import room
 
 BLOCK = 128  # keys at a time
 REPEATS = 4  # of a row, for loops that are long enough to be vector code
-FLOPS = 1.6e7  # that a piece of work has at least
+FLOPS = 8e6  # that a piece of work has at least
 PIECES = 64  # at most
 EVERYTHING, FLAGS, ADDED = 0, 1, 2  # kinds of masks
 
