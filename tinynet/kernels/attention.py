@@ -61,7 +61,7 @@ from tinynet.kernels.strips import ROWS, lanes, product, row
 from tinynet.kernels.threads import share
 
 FEW = 4  # queries, for which packing does not pay
-WAIT = 8  # times as long takes a flop that waits for memory
+WAIT = 2  # times as long takes a flop that waits for memory
 
 
 @inner
@@ -260,7 +260,6 @@ def tiled(
             times(o.reshape(-1), more[: REPEATS * width])
             transpose(o[:Ev, :count], y[place, i0 : i0 + count])
             log_total[place, i0 : i0 + count] = top[:count]
-
 
 
 # -- all heads, all cores --------------------------------------------------------------------------

@@ -42,6 +42,8 @@ from tinynet.kernels.jit import inner, kernel
 from tinynet.kernels.strips import ROWS, lanes, product
 from tinynet.kernels.threads import share
 
+SUMS = 8  # of K̄ and V̄ at the same time, for a single head
+
 
 @inner
 def jacobian(p: Any, d: Any, D: Any) -> None:
@@ -183,7 +185,7 @@ def backward(
     heads = Heads(q, k, values, mask, is_causal, scale, to_mask)
     L, S, E, Ev = heads.L, heads.S, heads.E, heads.Ev
     strip = 2 * lanes(y)
-    groups, parts = heads.pieces(strip, L * S * (6 * E + 4 * Ev), heads.together)
+    groups, parts = heads.pieces(strip, L * S * (6 * E + 4 * Ev), heads.together, SUMS)
     if to_mask and mask.shape[-2:-1] != (L,):
         parts = 1  # all queries add to the same row
     dq, dk = _sums(1, q, needs[0]), _sums(parts, k, needs[1])

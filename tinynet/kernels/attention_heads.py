@@ -55,16 +55,19 @@ class Heads:
         scale = 1 / math.sqrt(max(self.E, 1)) if scale is None else scale
         self.options = (int(causal), kind, np.full(1, scale, q.dtype))
 
-    def pieces(self, strip: int, flops: int, together: int) -> tuple[list[slice], int]:
+    def pieces(
+        self, strip: int, flops: int, together: int, limit: int = PIECES
+    ) -> tuple[list[slice], int]:
         """Rows of the table, and how many parts to make of their strips of queries: pieces of work,
-        neither many nor small. So many rows stay `together`, and a row costs so many `flops`.
+        neither many nor small. So many rows stay `together`; a row costs so many `flops`. Parts are
+        made where there are fewer rows than `limit`.
         """
         units = self.count // together
         most = max(1, min(PIECES, int(flops * self.count / FLOPS)))
         groups = max(1, min(units, most))
         cuts = [units * i // groups * together for i in range(groups + 1)]
-        parts = max(1, min(-(-self.L // max(strip, 1)), -(-most // max(units, 1))))
-        return [slice(*cut) for cut in itertools.pairwise(cuts)], parts
+        parts = min(-(-self.L // max(strip, 1)), -(-min(most, limit) // max(units, 1)))
+        return [slice(*cut) for cut in itertools.pairwise(cuts)], max(1, parts)
 
     def rooms(self, *names: str) -> list[Any]:
         """Memory for one head's keys and for its values, in whole blocks and vectors."""
@@ -75,16 +78,12 @@ class Heads:
 
 def _lead(q: Any, k: Any, v: Any, mask: Any) -> tuple[int, ...]:
     """The leading axes of the output, if there is one."""
-    sizes = "q (…, L, E), k (…, S, E), v (…, S, Ev)"
-    got = ", ".join(map(describe, (q, k, v)))
     if min(q.ndim, k.ndim, v.ndim) < 2 or (q.shape[-1], k.shape[-2]) != (k.shape[-1], v.shape[-2]):
-        raise ShapeError("attention: the sizes do not fit", expected=sizes, got=got)
+        raise _misfit("attention: the sizes do not fit", q, k, v)
     try:
-        lead = np.broadcast_shapes(*(x.shape[:-2] for x in (q, k, v)))
+        lead = np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
     except ValueError:
-        raise ShapeError(
-            "attention: the leading axes do not broadcast", expected=sizes, got=got
-        ) from None
+        raise _misfit("attention: the leading axes do not broadcast", q, k, v) from None
     scores = (*lead, q.shape[-2], k.shape[-2])
     if mask is not None and (
         mask.ndim > len(scores)
@@ -96,6 +95,11 @@ def _lead(q: Any, k: Any, v: Any, mask: Any) -> tuple[int, ...]:
             got=str(mask.shape),
         )
     return lead
+
+
+def _misfit(problem: str, q: Any, k: Any, v: Any) -> ShapeError:
+    sizes = "q (…, L, E), k (…, S, E), v (…, S, Ev)"
+    return ShapeError(problem, expected=sizes, got=", ".join(map(describe, (q, k, v))))
 
 
 def side_by_side(x: Any) -> Any:
