@@ -43,13 +43,12 @@ class Heads:
         self.lead = _lead(q, k, v, mask)
         self.count, self.dtype = math.prod(self.lead), q.dtype
         (self.L, self.E), (self.S, self.Ev) = q.shape[-2:], v.shape[-2:]
-        flags, added, kind = np.zeros((1, 1), bool), np.zeros((1, 1), q.dtype), EVERYTHING
-        if mask is not None:
-            mask = mask.reshape((1,) * (2 - mask.ndim) + mask.shape)
-            mask = np.broadcast_to(mask, (*mask.shape[:-2], self.L, self.S))
-            kind = FLAGS if mask.dtype == bool else ADDED
-            flags, added = (mask, added) if kind == FLAGS else (flags, mask)
-        leads = tuple(x.shape[:-2] for x in (q, k, v, flags if kind == FLAGS else added))
+        kind = EVERYTHING if mask is None else FLAGS if mask.dtype == bool else ADDED
+        mask = np.ones((1, 1), bool) if mask is None else mask.reshape(_at_least(2, mask.shape))
+        mask = np.broadcast_to(mask, (*mask.shape[:-2], self.L, self.S))
+        other = np.broadcast_to(np.zeros((), q.dtype if mask.dtype == bool else bool), mask.shape)
+        flags, added = (other, mask) if kind == ADDED else (mask, other)
+        leads = tuple(x.shape[:-2] for x in (q, k, v, mask))
         self.table, self.together = _table(self.lead, leads, 4 if mask_too else 3)
         self.arrays = (*(five(side_by_side(x)) for x in (q, k, v)), five(flags), five(added))
         scale = 1 / math.sqrt(max(self.E, 1)) if scale is None else scale
@@ -102,6 +101,10 @@ def _misfit(problem: str, q: Any, k: Any, v: Any) -> ShapeError:
     return ShapeError(problem, expected=sizes, got=", ".join(map(describe, (q, k, v))))
 
 
+def _at_least(axes: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (1,) * (axes - len(shape)) + shape
+
+
 def side_by_side(x: Any) -> Any:
     """x, copied if the numbers of its rows have gaps between them."""
     return x if x.shape[-1] < 2 or x.strides[-1] == x.itemsize else np.ascontiguousarray(x)
@@ -120,7 +123,7 @@ def _table(
     """For each head of y which of the arrays' heads, and which of y. Rows that share a head of the
     first `owners` arrays follow each other; so many of them.
     """
-    own = [(1,) * (len(lead) - len(x)) + x for x in leads]
+    own = [_at_least(len(lead), x) for x in leads]
     shared = [any(x[axis] < n for x in own[:owners]) for axis, n in enumerate(lead)]
     order = sorted(range(len(lead)), key=shared.__getitem__)
     numbers = [np.arange(math.prod(x)).reshape(x) for x in (*own, lead)]
