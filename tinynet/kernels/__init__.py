@@ -3,8 +3,8 @@
 In: `choice` (what computes an op: a kernel or the reference), `jit` (Numba, where it is),
 `threads` (all cores), `products` (BLAS on all cores), `gemm` (the product of matrices, a ladder
 from three loops to the machine's speed), `tile` (its innermost block), `elementary` (exp and tanh
-as vector code). Kernels take and return
-plain arrays and know nothing of Tensors. Not in: formulas (`derivations`, `ops`).
+as vector code), `attention` and `strips`, its innermost block. Kernels take and return plain arrays
+and know nothing of Tensors. Not in: formulas (`derivations`, `ops`).
 
 Start with `gemm`.
 """
@@ -14,9 +14,18 @@ from typing import Any
 from tinynet.kernels.choice import Kernel, find, use
 from tinynet.kernels.threads import get_num_threads, set_num_threads
 
-__all__ = ["Kernel", "find", "get_num_threads", "matmul", "set_num_threads", "use"]
+__all__ = [
+    "Kernel",
+    "find",
+    "flash_attention",
+    "get_num_threads",
+    "matmul",
+    "set_num_threads",
+    "use",
+]
 
-_FILES = {"matmul": "gemm"}  # functions for everybody, opened when first used
+# functions for everybody, opened when first used
+_FILES = {"flash_attention": "attention", "matmul": "gemm"}
 
 
 def __getattr__(name: str) -> Any:

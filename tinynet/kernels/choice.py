@@ -20,7 +20,9 @@ import numpy as np
 from tinynet.errors import ArgumentError
 
 # Which file of `kernels` (of `kernels.cuda`) holds the kernel of an op, under KERNELS[op].
-CPU: dict[str, str] = {}
+CPU: dict[str, str] = {
+    "attention": "attention",
+}
 GPU: dict[str, str] = {}
 
 MODES = ("auto", "reference", "compiled")
@@ -89,15 +91,16 @@ def find(name: str, values: Sequence[Any], options: dict[str, Any]) -> Kernel | 
         return None
     on_cpu = type(values[0]) is np.ndarray
     table = CPU if on_cpu else GPU
-    if name not in table or not _uniform(values):
+    arrays = [x for x in values if x is not True]  # True in the place of a mask: there is none
+    if name not in table or not _uniform(arrays):
         return None
     if wanted == "auto" and on_cpu and not has_compiler():
         return None
     # Small arrays are turned down before Numba is imported, which takes half a second.
-    if wanted == "auto" and sum(x.size for x in values) < _LEAST_OF_ALL:
+    if wanted == "auto" and sum(x.size for x in arrays) < _LEAST_OF_ALL:
         return None
     kernel = _load(table is CPU, name)
-    if wanted == "auto" and sum(x.size for x in values) < kernel.least:
+    if wanted == "auto" and sum(x.size for x in arrays) < kernel.least:
         return None
     return kernel if kernel.serves is None or kernel.serves(*values, **options) else None
 

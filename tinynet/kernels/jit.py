@@ -10,6 +10,7 @@ import hashlib
 import inspect
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ if COMPILES:
     import numba
     from numba.core import event
 
+_compiling = threading.RLock()
 seconds = {"compiling": 0.0}  # spent so far in this process, what came from disk not counted
 
 
@@ -113,8 +115,10 @@ class kernel:
         def run(*arguments: Any) -> Any:
             dtype = arguments[0].dtype
             if dtype not in made:
-                kinds = [self._kind(n, x) for n, x in zip(names, arguments, strict=True)]
-                made[dtype] = _compiled(function, tuple(kinds))
+                with _compiling:  # threads that share the first call do not all compile
+                    if dtype not in made:
+                        kinds = [self._kind(n, x) for n, x in zip(names, arguments, strict=True)]
+                        made[dtype] = _compiled(function, tuple(kinds))
             return made[dtype](*arguments)
 
         return run

@@ -1,0 +1,226 @@
+"""The gradients of attention, strip by strip, with the weights computed once more.
+
+    P = exp(Q Kᵀ / √E − ℓ),   V̄ = Pᵀ g,   S̄ = P (g Vᵀ − D),   Q̄ = S̄ K / √E,   K̄ = S̄ᵀ Q / √E
+
+Derived in `derivations/attention.py`. Five products of 2·L·S·E flops, one of them to have P again:
+2.5 times the forward pass, and again one exponential for each score. As there, a strip of queries
+meets BLOCK keys at a time and both P and S̄ are kept transposed, so that all five find their factors
+as they lie:
+
+    Pᵀ ← K Qᵀ      S̄ᵀ ← V gᵀ      Q̄ᵀ += Kᵀ S̄ᵀ      V̄ += Pᵀ g      K̄ += S̄ᵀ Q
+
+Q̄ is summed over keys, K̄ and V̄ over queries; whichever loop is outside, one of them is added to by
+all. Here one thread has all strips of a head and of those that share its keys and values, and K̄
+and V̄ stay in the cache. Few heads are cut into parts, with sums of their own that are added at the
+end, always in the same order.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinynet.kernels.attention_heads import (
+    BLOCK,
+    REPEATS,
+    Heads,
+    dot,
+    exponentials,
+    five,
+    head,
+    hide,
+    kept_values,
+    pack,
+    side_by_side,
+    spread,
+    transpose,
+    visible,
+)
+from tinynet.kernels.jit import inner, kernel
+from tinynet.kernels.strips import ROWS, lanes, product
+from tinynet.kernels.threads import share
+
+SUMS = 8  # of K̄ and V̄ at the same time, for a single head
+
+
+@inner
+def jacobian(p: Any, d: Any, D: Any) -> None:
+    """S̄ = P (P̄ − D), in place of P̄, piece by piece."""
+    n = D.shape[0]
+    for start in range(0, d.shape[0], n):
+        weight, part = p[start : start + n], d[start : start + n]
+        for x in range(n):
+            part[x] = weight[x] * (part[x] - D[x])
+
+
+@inner
+def add_rows(x: Any, into: Any) -> None:
+    """into += x, of whose rows and columns there may be more."""
+    for j in range(into.shape[0]):
+        line, out = x[j], into[j]
+        for e in range(out.shape[0]):
+            out[e] += line[e]
+
+
+@inner
+def add_scores(d: Any, i0: int, j0: int, dmask: Any) -> None:
+    """dmask += S̄, where d[j, i] is S̄[i0 + i, j0 + j]; dmask may be one row for all, or
+    one column."""
+    for i in range(d.shape[1]):
+        line = dmask[i0 + i if dmask.shape[0] > 1 else 0]
+        for j in range(d.shape[0]):
+            line[j0 + j if line.shape[0] > 1 else 0] += d[j, i]
+
+
+@kernel("table", "y", "log_total", "dq", "dk", "dv", "dmask", "K", "V", "dK", "dV")
+def tiled_backward(
+    q: Any,
+    k: Any,
+    v: Any,
+    flags: Any,
+    added: Any,
+    table: Any,
+    y: Any,
+    log_total: Any,
+    causal: int,
+    kind: int,
+    scale: Any,
+    g: Any,
+    dq: Any,
+    dk: Any,
+    dv: Any,
+    dmask: Any,
+    K: Any,
+    V: Any,
+    dK: Any,
+    dV: Any,
+    part: int,
+    parts: int,
+) -> None:
+    """Adds to dq (heads, L, E), dk and dv (parts, heads, S, ·) and dmask (heads, L, S) what comes
+    from the heads of the table. Where no gradient is wanted they have no heads.
+    """
+    L, E, S, Ev = q.shape[3], q.shape[4], v.shape[3], v.shape[4]
+    strip = 2 * lanes(log_total)
+    to_q, to_k, to_v, to_mask = dq.shape[0], dk.shape[1], dv.shape[1], dmask.shape[0]
+    high = (E + ROWS - 1) // ROWS * ROWS
+    weights, scores = np.zeros(BLOCK * strip, dq.dtype), np.zeros(BLOCK * strip, dq.dtype)
+    Q, Qt = np.zeros((strip, K.shape[1]), dq.dtype), np.zeros((E, strip), dq.dtype)
+    G, Gt = np.zeros((strip, V.shape[1]), dq.dtype), np.zeros((Ev, strip), dq.dtype)
+    Ds, ells = np.zeros(REPEATS * strip, dq.dtype), np.zeros(REPEATS * strip, dq.dtype)
+    unused = np.zeros(REPEATS * strip, dq.dtype)
+    dQt = np.zeros((high, strip), dq.dtype)
+    for t in range(table.shape[0]):
+        a, b, c, m, place = table[t, 0], table[t, 1], table[t, 2], table[t, 3], table[t, 4]
+        if t == 0 or b != table[t - 1, 1]:
+            pack(head(k, b), K, scale.dtype.type(1))
+            dK[:] = 0
+        if t == 0 or c != table[t - 1, 2]:
+            pack(head(v, c), V, scale.dtype.type(1))
+            dV[:] = 0
+        queries, arrived = head(q, a), head(g, place)
+        F, B = head(flags, m), head(added, m)
+        for i0 in range(part * strip, L, parts * strip):
+            count = min(strip, L - i0)
+            width = strip if count > lanes(log_total) else lanes(log_total)
+            pack(queries[i0 : i0 + count], Q, scale[0])
+            transpose(Q[:count, :E], Qt)
+            pack(arrived[i0 : i0 + count], G, scale.dtype.type(1))
+            transpose(G[:count, :Ev], Gt)
+            D, ell = Ds[: REPEATS * width], ells[: REPEATS * width]
+            for r in range(count):
+                D[r] = dot(G[r, :Ev], y[place, i0 + r])
+                ell[r] = log_total[place, i0 + r]
+            spread(D[:width], D)
+            spread(ell[:width], ell)
+            dQt[:] = 0
+            stop = visible(i0 + count, S, causal)
+            for j0 in range(0, stop, BLOCK):
+                keys = min(BLOCK, stop - j0)
+                j1, rows = j0 + keys, (keys + ROWS - 1) // ROWS * ROWS
+                P = weights[: rows * width].reshape(rows, width)
+                dS = scores[: rows * width].reshape(rows, width)
+                product(K[j0 : j0 + rows, :E].T, Qt[:, :width], P, 0)
+                hide(P[:keys, :count], i0, j0, causal, kind, F, B)
+                exponentials(P.reshape(-1), ell, unused[: REPEATS * width])
+                if to_v:
+                    product(P[:, :count].T, G[:count], dV[j0 : j0 + rows], 1)
+                if not (to_q or to_k or to_mask):
+                    continue
+                product(V[j0 : j0 + rows, :Ev].T, Gt[:, :width], dS, 0)
+                jacobian(P.reshape(-1), dS.reshape(-1), D)
+                if to_q:
+                    product(K[j0:j1, :high], dS[:keys], dQt[:, :width], 1)
+                if to_k:
+                    product(dS[:, :count].T, Q[:count], dK[j0 : j0 + rows], 1)
+                if to_mask:
+                    add_scores(dS[:keys, :count], i0, j0, dmask[m])
+            if to_q:
+                for r in range(count):
+                    out = dq[a, i0 + r]
+                    for e in range(E):
+                        out[e] += dQt[e, r] * scale[0]
+        last = t + 1 == table.shape[0]
+        if to_k and (last or b != table[t + 1, 1]):
+            add_rows(dK, dk[part, b])
+        if to_v and (last or c != table[t + 1, 2]):
+            add_rows(dV, dv[part, c])
+
+
+def backward(
+    g: Any,
+    saved: tuple[Any, ...],
+    *,
+    is_causal: bool = False,
+    scale: float | None = None,
+    p: float = 0.0,
+    needs: tuple[bool, ...] = (True, True, True, True, False),
+) -> tuple[Any, ...]:
+    """Q̄, K̄, V̄, and for a float mask B̄ = S̄, summed where the mask was broadcast."""
+    q, k, v, mask, kept, y, log_total = saved
+    values = kept_values(v, kept, p)
+    to_mask = needs[3] and mask is not None and mask.dtype != bool
+    heads = Heads(q, k, values, mask, is_causal, scale, to_mask)
+    L, S, E, Ev = heads.L, heads.S, heads.E, heads.Ev
+    strip = 2 * lanes(y)
+    groups, parts = heads.pieces(strip, L * S * (6 * E + 4 * Ev), heads.together, SUMS)
+    if to_mask and mask.shape[-2:-1] != (L,):
+        parts = 1  # all queries add to the same row
+    dq, dk = _sums(1, q, needs[0]), _sums(parts, k, needs[1])
+    dv, dmask = _sums(parts, v, needs[2]), _sums(1, _matrix(mask if to_mask else q), to_mask)
+    arrived = five(side_by_side(g))
+
+    def piece(number: int) -> None:
+        table = heads.table[groups[number // parts]]
+        arguments = (*heads.arrays, table, y.reshape(-1, L, Ev), log_total, *heads.options, arrived)
+        rooms = (*heads.rooms("K", "V"), *heads.rooms("dK", "dV"))
+        tiled_backward(*arguments, dq[0], dk, dv, dmask[0], *rooms, number % parts, parts)
+
+    if y.size and S:
+        share(len(groups) * parts, piece)
+    return (
+        dq[0].reshape(q.shape) if needs[0] else None,
+        _sum(dk).reshape(k.shape) if needs[1] else None,
+        kept_values(_sum(dv).reshape(v.shape), kept, p) if needs[2] else None,
+        dmask[0].reshape(mask.shape) if to_mask else None,
+        None,
+    )
+
+
+def _matrix(x: Any) -> Any:
+    """x with at least two axes."""
+    return x.reshape((1,) * (2 - x.ndim) + x.shape)
+
+
+def _sums(parts: int, x: Any, wanted: bool) -> Any:
+    """Zeros (parts, heads, rows, columns) for the gradient of x; no heads if it is not wanted."""
+    return np.zeros((parts, math.prod(x.shape[:-2]) if wanted else 0, *x.shape[-2:]), x.dtype)
+
+
+def _sum(parts: Any) -> Any:
+    """The sum of the parts, always in the same order."""
+    for part in parts[1:]:
+        parts[0] += part
+    return parts[0]
