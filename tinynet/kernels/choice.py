@@ -20,7 +20,12 @@ import numpy as np
 from tinynet.errors import ArgumentError
 
 # Which file of `kernels` (of `kernels.cuda`) holds the kernel of an op, under KERNELS[op].
-CPU: dict[str, str] = {}
+CPU: dict[str, str] = {
+    "batch_norm": "normalisation",
+    "group_norm": "normalisation",
+    "layer_norm": "normalisation",
+    "rms_norm": "normalisation",
+}
 GPU: dict[str, str] = {}
 
 MODES = ("auto", "reference", "compiled")
