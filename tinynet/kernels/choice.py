@@ -22,6 +22,8 @@ from tinynet.errors import ArgumentError
 # Which file of `kernels` (of `kernels.cuda`) holds the kernel of an op, under KERNELS[op].
 CPU: dict[str, str] = {
     "batch_norm": "normalisation",
+    "dropout": "dropout",
+    "embedding": "embedding",
     "group_norm": "normalisation",
     "layer_norm": "normalisation",
     "rms_norm": "normalisation",
