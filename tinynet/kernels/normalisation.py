@@ -31,7 +31,6 @@ from tinynet.kernels.choice import Kernel
 from tinynet.kernels.jit import inner, kernel
 from tinynet.kernels.passes import dense, split
 
-SHORT = 8  # places below which a channel is no run
 ROWS = 64  # rows whose parts of γ̄ and β̄ are summed together
 
 
@@ -273,8 +272,7 @@ def _backward_sets(g: Any, saved: Any) -> Any:
 
 
 def _serves_channels(x: Any, *affine: Any, eps: float, groups: int = 1) -> bool:
-    """Short runs are left to NumPy."""
-    if x.ndim < 3 or groups < 1 or x.shape[1] % groups or x.size < SHORT * math.prod(x.shape[:2]):
+    if x.ndim < 2 or groups < 1 or x.shape[1] % groups:
         return False
     return x.size > 0 and all(p.shape == x.shape[1:2] for p in affine)
 
