@@ -12,7 +12,8 @@ So the formulas are rearranged for few exponentials. With s = σ(x), w = eˣ:
     gelu with tanh   (1 + tanh z)/2 = σ(2z)
     silu'            s (1 + x (1 − s))
     mish             tanh ln(1 + w) = q/(q + 2),  q = w (w + 2);   1 − tanh² = 4 (q + 1)/(q + 2)²
-    gelu             Φ(x) = erfc(−x/√2)/2
+    gelu             Φ(x) = q for x < 0, else 1 − q,  q = e erfcx(|x|/√2)/2,  e = exp(−x²/2):
+                     the exponential of Φ is the one of its derivative
 
 The backward passes read y where x need not be kept, else x, and compute again what they need.
 """
@@ -27,7 +28,7 @@ import numpy as np
 
 from tinynet.kernels import elementary
 from tinynet.kernels.choice import Kernel
-from tinynet.kernels.elementary import erfc, expm1
+from tinynet.kernels.elementary import erfcx, expm1
 from tinynet.kernels.jit import kernel
 from tinynet.kernels.passes import dense, split
 
@@ -177,19 +178,28 @@ def mish_backward(g: Any, x: Any, dx: Any) -> None:
 @kernel("x", "y")
 def gelu(x: Any, y: Any) -> None:
     """y = x Φ(x)."""
-    half, root = x.dtype.type(0.5), x.dtype.type(-math.sqrt(0.5))
+    zero, half, one = x.dtype.type(0), x.dtype.type(0.5), x.dtype.type(1)
+    root = x.dtype.type(math.sqrt(0.5))
     for i in range(y.shape[0]):
-        y[i] = x[i] * (half * erfc(x[i] * root))
+        v = x[i]
+        u = abs(v) * root
+        q = half * (elementary.exp(-u * u) * erfcx(u))
+        p = one - q
+        y[i] = v * (q if v < zero else p)
 
 
 @kernel("g", "x", "dx")
 def gelu_backward(g: Any, x: Any, dx: Any) -> None:
     """x̄ = g (Φ(x) + x φ(x)), φ(x) = exp(−x²/2)/√(2π)."""
-    half, root = x.dtype.type(0.5), x.dtype.type(-math.sqrt(0.5))
-    density = x.dtype.type(1 / math.sqrt(2 * math.pi))
+    zero, half, one = x.dtype.type(0), x.dtype.type(0.5), x.dtype.type(1)
+    root, density = x.dtype.type(math.sqrt(0.5)), x.dtype.type(1 / math.sqrt(2 * math.pi))
     for i in range(x.shape[0]):
-        u = x[i] * root
-        dx[i] = g[i] * (half * erfc(u) + x[i] * density * elementary.exp(-u * u))
+        v = x[i]
+        u = abs(v) * root
+        e = elementary.exp(-u * u)
+        q = half * (e * erfcx(u))
+        p = one - q
+        dx[i] = g[i] * ((q if v < zero else p) + v * (density * e))
 
 
 @kernel("x", "y")
@@ -220,9 +230,7 @@ def _pass(run: Callable[..., None], cost: float, arrays: tuple[Any, ...], option
     """Run over the numbers of these arrays; the last one is written."""
     lines = [dense(x).reshape(-1) for x in arrays]
     numbers = [float(v) for v in options.values()]
-    split(
-        lines[0].size, cost, lambda first, last: run(*(x[first:last] for x in lines), *numbers)
-    )
+    split(lines[0].size, cost, lambda first, last: run(*(x[first:last] for x in lines), *numbers))
     return arrays[-1]
 
 
@@ -245,14 +253,14 @@ def _kernel(
 
 
 KERNELS = {
-    "elu": _kernel(elu, elu_backward, "x", 0.3, 4096),
-    "exp": _kernel(exp, exp_backward, "y", 0.25, 4096),
-    "gelu": _kernel(gelu, gelu_backward, "x", 0.5, 4096),
-    "gelu_tanh": _kernel(gelu_tanh, gelu_tanh_backward, "x", 0.3, 4096),
-    "leaky_relu": _kernel(leaky_relu, leaky_relu_backward, "x", 0.1, 4096),
-    "mish": _kernel(mish, mish_backward, "x", 0.3, 4096),
-    "relu": _kernel(relu, relu_backward, "y", 0.1, 4096),
-    "sigmoid": _kernel(sigmoid, sigmoid_backward, "y", 0.3, 4096),
-    "silu": _kernel(silu, silu_backward, "x", 0.3, 4096),
-    "tanh": _kernel(tanh, tanh_backward, "y", 0.3, 4096),
+    "elu": _kernel(elu, elu_backward, "x", 0.4, 4096),
+    "exp": _kernel(exp, exp_backward, "y", 0.3, 4096),
+    "gelu": _kernel(gelu, gelu_backward, "x", 0.65, 4096),
+    "gelu_tanh": _kernel(gelu_tanh, gelu_tanh_backward, "x", 0.45, 4096),
+    "leaky_relu": _kernel(leaky_relu, leaky_relu_backward, "x", 0.12, 4096),
+    "mish": _kernel(mish, mish_backward, "x", 0.5, 4096),
+    "relu": _kernel(relu, relu_backward, "y", 0.12, 4096),
+    "sigmoid": _kernel(sigmoid, sigmoid_backward, "y", 0.35, 4096),
+    "silu": _kernel(silu, silu_backward, "x", 0.4, 4096),
+    "tanh": _kernel(tanh, tanh_backward, "y", 0.5, 4096),
 }

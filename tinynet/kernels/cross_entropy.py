@@ -105,7 +105,7 @@ def serves(x: Any, t: Any, *, reduction: str, ignore_index: int) -> bool:
         return False
     if t.dtype.kind not in "iu" or x.dtype.kind != "f" or reduction not in ("none", "sum", "mean"):
         return False
-    if 0 <= t.min() and t.max() < x.shape[axis]:
+    if t.min() >= 0 and t.max() < x.shape[axis]:
         return True
     return bool(np.all((t == ignore_index) | ((t >= 0) & (t < x.shape[axis]))))
 

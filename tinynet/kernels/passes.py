@@ -15,8 +15,8 @@ import numpy as np
 
 from tinynet.kernels.threads import get_num_threads, share
 
-WAKING = 60_000  # nanoseconds until another core has begun, and has said that it is done
-PIECES = 4  # for each thread, so that one which comes late holds nobody up
+WAKING = 100_000  # nanoseconds until another core has begun, and has said that it is done
+PIECES = 2  # for each thread, so that one which comes late holds nobody up
 
 
 def dense(x: Any) -> Any:
