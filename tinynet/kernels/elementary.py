@@ -162,7 +162,14 @@ if COMPILES:
             sign = real(math.copysign(one, x))
             return one - sign + sign * (exp(-a * a) * erfcx(a))
 
-        return {"exp": exp, "expm1": expm1, "tanh": tanh, "sigmoid": sigmoid, "erfc": erfc, "erfcx": erfcx}
+        return {
+            "exp": exp,
+            "expm1": expm1,
+            "tanh": tanh,
+            "sigmoid": sigmoid,
+            "erfc": erfc,
+            "erfcx": erfcx,
+        }
 
     _FUNCTIONS = {
         32: _made_of(np.float32, np.int32),

@@ -77,9 +77,8 @@ def forward_rows(
         row, out = x[b], y[b]
         m = total(row) * share if centred else zero
         c, cc = deviations(row, m)
-        left = c * share if centred else zero
-        m += left
-        s = one / math.sqrt(cc * share - left * left + plus)
+        m += c * share if centred else zero
+        s = one / math.sqrt(cc * share + plus)
         for i in range(n):
             out[i] = gamma[i] * ((row[i] - m) * s) + beta[i]
         mean[b], scale[b] = m, s
@@ -193,9 +192,8 @@ def forward_sets(
             c, cc = deviations(x[p, q, r], m)
             total_c += c
             total_cc += cc
-        left = total_c / n
-        m += x.dtype.type(left)
-        s = x.dtype.type(1 / math.sqrt(total_cc / n - left * left + eps))
+        m += x.dtype.type(total_c / n)
+        s = x.dtype.type(1 / math.sqrt(total_cc / n + eps))
         for q in range(runs):
             run, out = x[p, q, r], y[p, q, r]
             factor, shift = gamma[p, q, r] * s, beta[p, q, r]
