@@ -253,14 +253,14 @@ def _kernel(
 
 
 KERNELS = {
-    "elu": _kernel(elu, elu_backward, "x", 0.4, 4096),
-    "exp": _kernel(exp, exp_backward, "y", 0.3, 4096),
-    "gelu": _kernel(gelu, gelu_backward, "x", 0.65, 4096),
-    "gelu_tanh": _kernel(gelu_tanh, gelu_tanh_backward, "x", 0.45, 4096),
-    "leaky_relu": _kernel(leaky_relu, leaky_relu_backward, "x", 0.12, 4096),
-    "mish": _kernel(mish, mish_backward, "x", 0.5, 4096),
-    "relu": _kernel(relu, relu_backward, "y", 0.12, 4096),
-    "sigmoid": _kernel(sigmoid, sigmoid_backward, "y", 0.35, 4096),
-    "silu": _kernel(silu, silu_backward, "x", 0.4, 4096),
-    "tanh": _kernel(tanh, tanh_backward, "y", 0.5, 4096),
+    "elu": _kernel(elu, elu_backward, "x", 0.4, 2048),
+    "exp": _kernel(exp, exp_backward, "y", 0.3, 32768),
+    "gelu": _kernel(gelu, gelu_backward, "x", 0.65, 512),
+    "gelu_tanh": _kernel(gelu_tanh, gelu_tanh_backward, "x", 0.45, 512),
+    "leaky_relu": _kernel(leaky_relu, leaky_relu_backward, "x", 0.12, 2048),
+    "mish": _kernel(mish, mish_backward, "x", 0.5, 512),
+    "relu": _kernel(relu, relu_backward, "y", 0.12, 8192),
+    "sigmoid": _kernel(sigmoid, sigmoid_backward, "y", 0.35, 512),
+    "silu": _kernel(silu, silu_backward, "x", 0.4, 512),
+    "tanh": _kernel(tanh, tanh_backward, "y", 0.5, 32768),
 }

@@ -67,8 +67,8 @@ def forward(x: Any, t: Any, *, reduction: str, ignore_index: int) -> tuple[Any, 
     """The losses, or their sum or mean, and what the backward pass reads."""
     shape, classes = t.shape, dense(t.astype(np.int64, copy=False)).reshape(-1)
     axis = min(1, x.ndim - 1)
-    moved = np.moveaxis(x, axis, -1)
-    x = dense(moved).reshape(-1, moved.shape[-1])
+    moved = dense(x if axis == x.ndim - 1 else np.moveaxis(x, axis, -1))
+    x = moved.reshape(-1, moved.shape[-1])
     top, per_total, losses = np.empty((3, classes.size), x.dtype)
     arrays = (x, integers(x), classes, top, integers(top), per_total, losses)
 
@@ -88,14 +88,14 @@ def backward(g: Any, saved: Any, *, needs: Any, reduction: str, ignore_index: in
     weight = np.empty(classes.shape, x.dtype)
     weight[:] = g.reshape(-1) * factor
     weight[classes == ignore_index] = 0
-    dx = np.empty_like(x)
-    arrays = (x, classes, top, per_total, weight, dx)
+    dx = np.empty(shape, x.dtype)
+    arrays = (x, classes, top, per_total, weight, dx.reshape(x.shape))
 
     def some(first: int, last: int) -> None:
         backward_rows(*(each[first:last] for each in arrays), ignore_index)
 
     split(len(x), 0.4 * x.shape[1], some)
-    return np.moveaxis(dx.reshape(shape), -1, axis), None
+    return dx if axis == dx.ndim - 1 else np.moveaxis(dx, -1, axis), None
 
 
 def serves(x: Any, t: Any, *, reduction: str, ignore_index: int) -> bool:
@@ -110,4 +110,4 @@ def serves(x: Any, t: Any, *, reduction: str, ignore_index: int) -> bool:
     return bool(np.all((t == ignore_index) | ((t >= 0) & (t < x.shape[axis]))))
 
 
-KERNELS = {"cross_entropy": Kernel(forward, backward, serves=serves)}
+KERNELS = {"cross_entropy": Kernel(forward, backward, serves=serves, least=512)}

@@ -59,4 +59,4 @@ def serves(ids: Any, W: Any) -> bool:
     return bool(ids.min() >= 0 and ids.max() < W.shape[0])
 
 
-KERNELS = {"embedding": Kernel(forward, backward, serves=serves)}
+KERNELS = {"embedding": Kernel(forward, backward, serves=serves, least=512)}

@@ -117,32 +117,33 @@ def _forward(x: Any, affine: tuple[Any, ...], dims: int, eps: float, centred: in
     rows, n = x.shape
     gamma = dense(affine[0]).reshape(n) if affine else np.ones(n, x.dtype)
     beta = dense(affine[1]).reshape(n) if affine[1:] else np.zeros(n, x.dtype)
-    y, mean, scale = np.empty_like(x), np.empty(rows, x.dtype), np.empty(rows, x.dtype)
+    y, mean, scale = np.empty(shape, x.dtype), np.empty(rows, x.dtype), np.empty(rows, x.dtype)
+    into = y.reshape(rows, n)
 
     def some(first: int, last: int) -> None:
         part = slice(first, last)
-        forward_rows(x[part], gamma, beta, y[part], mean[part], scale[part], eps, centred)
+        forward_rows(x[part], gamma, beta, into[part], mean[part], scale[part], eps, centred)
 
     split(rows, 0.3 * n, some)
-    return y.reshape(shape), (x, mean, scale, gamma, affine)
+    return y, (x, mean, scale, gamma, affine)
 
 
 def _backward(g: Any, saved: Any, centred: int) -> tuple[Any, Any, Any]:
     x, mean, scale, gamma, affine = saved
-    (rows, n), shape = x.shape, g.shape
-    g, dx, blocks = dense(g).reshape(rows, n), np.empty_like(x), -(-rows // ROWS)
+    (rows, n), dx = x.shape, np.empty(g.shape, x.dtype)
+    g, into, blocks = dense(g).reshape(rows, n), dx.reshape(rows, n), -(-rows // ROWS)
     dw, db = np.zeros((2, blocks, n), x.dtype)
 
     def some(first: int, last: int) -> None:
         part, own = slice(first * ROWS, last * ROWS), slice(first, last)
         backward_rows(
             *(g[part], x[part], gamma, mean[part], scale[part]),
-            *(dx[part], dw[own], db[own], centred),
+            *(into[part], dw[own], db[own], centred),
         )
 
     split(blocks, 0.5 * n * ROWS, some)
     sums = (part.sum(0).reshape(affine[0].shape) if affine else None for part in (dw, db))
-    return dx.reshape(shape), *sums
+    return dx, *sums
 
 
 def _serves_rows(x: Any, *affine: Any, dims: int, eps: float) -> bool:
@@ -242,13 +243,14 @@ def _forward_sets(x: Any, affine: tuple[Any, ...], sizes: tuple[int, ...], eps: 
     gamma = _by_run(affine[0] if affine else np.ones(1, x.dtype), shape, sizes)
     beta = _by_run(affine[1] if affine[1:] else np.zeros(1, x.dtype), shape, sizes)
     sets = sizes[0] * sizes[2]
-    y, mean, scale = np.empty_like(x), np.empty(sets, x.dtype), np.empty(sets, x.dtype)
+    y, mean, scale = np.empty(shape, x.dtype), np.empty(sets, x.dtype), np.empty(sets, x.dtype)
+    into = y.reshape(sizes)
 
     def some(first: int, last: int) -> None:
-        forward_sets(x, gamma, beta, y, mean, scale, eps, first, last)
+        forward_sets(x, gamma, beta, into, mean, scale, eps, first, last)
 
     split(sets, 0.3 * x.size / sets, some)
-    return y.reshape(shape), (x, mean, scale, gamma, affine)
+    return y, (x, mean, scale, gamma, affine)
 
 
 def _by_run(p: Any, shape: tuple[int, ...], sizes: tuple[int, ...]) -> Any:
@@ -258,15 +260,16 @@ def _by_run(p: Any, shape: tuple[int, ...], sizes: tuple[int, ...]) -> Any:
 
 def _backward_sets(g: Any, saved: Any) -> Any:
     x, mean, scale, gamma, affine = saved
-    shape, g, dx = g.shape, dense(g).reshape(x.shape), np.empty_like(x)
+    dx = np.empty(g.shape, x.dtype)
+    g, into = dense(g).reshape(x.shape), dx.reshape(x.shape)
     dw, db = np.empty((2, *gamma.shape), x.dtype)
 
     def some(first: int, last: int) -> None:
-        backward_sets(g, x, gamma, mean, scale, dx, dw, db, first, last)
+        backward_sets(g, x, gamma, mean, scale, into, dw, db, first, last)
 
     split(len(mean), 0.5 * x.size / len(mean), some)
-    sums = [part.reshape(shape[:2]).sum(0) for part in (dw, db)]
-    return dx.reshape(shape), *sums[: len(affine)]
+    sums = [part.reshape(dx.shape[:2]).sum(0) for part in (dw, db)]
+    return dx, *sums[: len(affine)]
 
 
 def _serves_channels(x: Any, *affine: Any, eps: float, groups: int = 1) -> bool:
@@ -297,8 +300,8 @@ def group_norm_backward(g: Any, saved: Any, *, needs: Any, groups: int, eps: flo
 
 
 KERNELS = {
-    "layer_norm": Kernel(layer_norm, layer_norm_backward, serves=_serves_rows),
-    "rms_norm": Kernel(rms_norm, rms_norm_backward, serves=_serves_rows),
-    "batch_norm": Kernel(batch_norm, batch_norm_backward, serves=_serves_channels),
-    "group_norm": Kernel(group_norm, group_norm_backward, serves=_serves_channels),
+    "layer_norm": Kernel(layer_norm, layer_norm_backward, serves=_serves_rows, least=512),
+    "rms_norm": Kernel(rms_norm, rms_norm_backward, serves=_serves_rows, least=512),
+    "batch_norm": Kernel(batch_norm, batch_norm_backward, serves=_serves_channels, least=512),
+    "group_norm": Kernel(group_norm, group_norm_backward, serves=_serves_channels, least=512),
 }

@@ -146,20 +146,20 @@ def integers(x: Any) -> Any:
 
 def _forward(run: Any, x: Any, axis: int) -> tuple[Any, Any]:
     """y, and all that the backward pass reads: y as rows."""
-    moved = np.moveaxis(x, axis, -1)
-    rows = dense(moved).reshape(-1, moved.shape[-1])
-    y, top = np.empty_like(rows), np.empty(len(rows), x.dtype)
-    arrays = (rows, integers(rows), top, integers(top), y)
+    moved = dense(x.swapaxes(axis, -1))
+    y, rows = np.empty(moved.shape, x.dtype), moved.reshape(-1, moved.shape[-1])
+    into, top = y.reshape(rows.shape), np.empty(len(rows), x.dtype)
+    arrays = (rows, integers(rows), top, integers(top), into)
     split(len(rows), 0.5 * rows.shape[1], lambda a, b: run(*(each[a:b] for each in arrays)))
-    return dense(np.moveaxis(y.reshape(moved.shape), -1, axis)), (y,)
+    return dense(y.swapaxes(axis, -1)), (into,)
 
 
 def _backward(run: Any, g: Any, saved: Any, axis: int) -> tuple[Any]:
-    (y,), moved = saved, np.moveaxis(g, axis, -1)
-    dx = np.empty_like(y)
-    arrays = (dense(moved).reshape(y.shape), y, dx)
+    (y,), moved = saved, dense(g.swapaxes(axis, -1))
+    dx = np.empty(moved.shape, y.dtype)
+    arrays = (moved.reshape(y.shape), y, dx.reshape(y.shape))
     split(len(y), 0.4 * y.shape[1], lambda a, b: run(*(each[a:b] for each in arrays)))
-    return (np.moveaxis(dx.reshape(moved.shape), -1, axis),)
+    return (dx if axis in (-1, g.ndim - 1) else dx.swapaxes(axis, -1),)
 
 
 def softmax(x: Any, *, axis: int) -> tuple[Any, Any]:
@@ -188,6 +188,6 @@ def serves(x: Any, *, axis: int | None) -> bool:
 
 
 KERNELS = {
-    "softmax": Kernel(softmax, softmax_backward, serves=serves),
-    "log_softmax": Kernel(log_softmax, log_softmax_backward, serves=serves),
+    "softmax": Kernel(softmax, softmax_backward, serves=serves, least=4096),
+    "log_softmax": Kernel(log_softmax, log_softmax_backward, serves=serves, least=2048),
 }
