@@ -257,6 +257,17 @@ def test_embedding_adds_up_what_came_twice_and_refuses_other_ids() -> None:
     assert (layer.weight.grad[0] == 1).all()
 
 
+def test_the_running_statistics_are_the_references() -> None:
+    x, found = drawn(9, 11, 7, 5) * 3 + 100, []
+    for mode in ("compiled", "reference"):
+        layer = tn.nn.BatchNorm2d(11)
+        with kernels.use(mode):
+            layer(tn.tensor(x))
+        found.append([layer.running_mean.numpy(), layer.running_var.numpy()])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
 def test_dropout_of_an_infinity() -> None:
     x, mask = np.array([inf, nan, -inf, 2.0]), np.array([False, False, True, True])
     found = run("dropout", (x, mask), {"p": 0.5}, g=np.array([inf, nan, 1.0, 1.0]))

@@ -45,7 +45,7 @@ def backward(g: Any, saved: Any, *, needs: Any, p: float) -> tuple[Any, None]:
 
 def serves(x: Any, mask: Any, *, p: float) -> bool:
     """An entry of the mask for each number."""
-    return x.shape == mask.shape and mask.dtype.kind == "b" and x.dtype.kind == "f"
+    return bool(x.shape == mask.shape and mask.dtype.kind == "b" and x.dtype.kind == "f")
 
 
 KERNELS = {"dropout": Kernel(forward, backward, serves=serves)}

@@ -110,7 +110,9 @@ def backward_rows(
             to_b[i] += upstream[i]
 
 
-def _forward(x: Any, affine: tuple[Any, ...], dims: int, eps: float, centred: int) -> Any:
+def _forward(
+    x: Any, affine: tuple[Any, ...], dims: int, eps: float, centred: int
+) -> tuple[Any, Any]:
     """y, and what the backward pass reads: x as rows, m, s, and γ as one row."""
     shape = x.shape
     x = dense(x).reshape(-1, math.prod(shape[x.ndim - dims :]))
@@ -128,7 +130,7 @@ def _forward(x: Any, affine: tuple[Any, ...], dims: int, eps: float, centred: in
     return y, (x, mean, scale, gamma, affine)
 
 
-def _backward(g: Any, saved: Any, centred: int) -> tuple[Any, Any, Any]:
+def _backward(g: Any, saved: Any, centred: int) -> tuple[Any, ...]:
     x, mean, scale, gamma, affine = saved
     (rows, n), dx = x.shape, np.empty(g.shape, x.dtype)
     g, into, blocks = dense(g).reshape(rows, n), dx.reshape(rows, n), -(-rows // ROWS)
@@ -176,25 +178,38 @@ def rms_norm_backward(g: Any, saved: Any, *, needs: Any, dims: int, eps: float) 
 # (batch and group, channel of the group, 1, places).
 
 
+@inner
+def moments(x: Any, p: int, r: int) -> Any:
+    """m and v of a set."""
+    n = x.shape[1] * x.shape[3]
+    total_x, total_c, total_cc = 0.0, 0.0, 0.0
+    for q in range(x.shape[1]):
+        total_x += total(x[p, q, r])
+    m = x.dtype.type(total_x / n)
+    for q in range(x.shape[1]):
+        c, cc = deviations(x[p, q, r], m)
+        total_c += c
+        total_cc += cc
+    return m + x.dtype.type(total_c / n), total_cc / n
+
+
+@kernel("x", "mean", "variance")
+def moments_of_sets(x: Any, mean: Any, variance: Any, first: int, last: int) -> None:
+    """m and v of the sets first … last."""
+    for k in range(first, last):
+        mean[k], variance[k] = moments(x, k // x.shape[2], k % x.shape[2])
+
+
 @kernel("x", "gamma", "beta", "y", "mean", "scale")
 def forward_sets(
     x: Any, gamma: Any, beta: Any, y: Any, mean: Any, scale: Any, eps: float, first: int, last: int
 ) -> None:
     """y, m and s of the sets first … last, numbered (p, r); γ and β (p, q, r)."""
     runs, width = x.shape[1], x.shape[2]
-    n = runs * x.shape[3]
     for k in range(first, last):
         p, r = k // width, k % width
-        total_x, total_c, total_cc = 0.0, 0.0, 0.0
-        for q in range(runs):
-            total_x += total(x[p, q, r])
-        m = x.dtype.type(total_x / n)
-        for q in range(runs):
-            c, cc = deviations(x[p, q, r], m)
-            total_c += c
-            total_cc += cc
-        m += x.dtype.type(total_c / n)
-        s = x.dtype.type(1 / math.sqrt(total_cc / n + eps))
+        m, v = moments(x, p, r)
+        s = x.dtype.type(1 / math.sqrt(v + eps))
         for q in range(runs):
             run, out = x[p, q, r], y[p, q, r]
             factor, shift = gamma[p, q, r] * s, beta[p, q, r]
@@ -237,7 +252,9 @@ def backward_sets(
                 out[i] = upstream[i] * factor - (run[i] - m) * slope - shift
 
 
-def _forward_sets(x: Any, affine: tuple[Any, ...], sizes: tuple[int, ...], eps: float) -> Any:
+def _forward_sets(
+    x: Any, affine: tuple[Any, ...], sizes: tuple[int, ...], eps: float
+) -> tuple[Any, Any]:
     """y, and what the backward pass reads, of x read as `sizes` (p, q, r, m)."""
     shape, x = x.shape, dense(x).reshape(sizes)
     gamma = _by_run(affine[0] if affine else np.ones(1, x.dtype), shape, sizes)
@@ -273,9 +290,12 @@ def _backward_sets(g: Any, saved: Any) -> Any:
 
 
 def _serves_channels(x: Any, *affine: Any, eps: float, groups: int = 1) -> bool:
-    if x.ndim < 2 or groups < 1 or x.shape[1] % groups:
+    """Channels of several places. Where a channel is one number of a sample, its numbers lie far
+    apart, and NumPy's sums over whole samples are faster.
+    """
+    if x.ndim < 3 or groups < 1 or x.shape[1] % groups or x.size <= math.prod(x.shape[:2]):
         return False
-    return x.size > 0 and all(p.shape == x.shape[1:2] for p in affine)
+    return all(p.shape == x.shape[1:2] for p in affine)
 
 
 def batch_norm(x: Any, *affine: Any, eps: float) -> tuple[Any, Any]:
@@ -286,6 +306,20 @@ def batch_norm(x: Any, *affine: Any, eps: float) -> tuple[Any, Any]:
 def batch_norm_backward(g: Any, saved: Any, *, needs: Any, eps: float) -> Any:
     """x̄, γ̄ and β̄."""
     return _backward_sets(g, saved)
+
+
+def statistics(x: Any) -> tuple[Any, Any]:
+    """Mean and unbiased variance of each channel of x (n, c, …), for the running averages."""
+    n, c = x.shape[:2]
+    mean, variance = np.empty((2, c), x.dtype)
+    sets = dense(x).reshape(1, n, c, -1)
+
+    def some(first: int, last: int) -> None:
+        moments_of_sets(sets, mean, variance, first, last)
+
+    split(c, 0.2 * x.size / c, some)
+    count = x.size // c
+    return mean, variance * (count / (count - 1))
 
 
 def group_norm(x: Any, *affine: Any, groups: int, eps: float) -> tuple[Any, Any]:
