@@ -86,11 +86,9 @@ def exp_backward(g: Any, y: Any, dx: Any) -> None:
         dx[i] = g[i] * y[i]
 
 
-@kernel("x", "y")
 def tanh(x: Any, y: Any) -> None:
-    """y = tanh x."""
-    for i in range(y.shape[0]):
-        y[i] = elementary.tanh(x[i])
+    """y = tanh x. NumPy's own loop is vector code, and a good one."""
+    np.tanh(x, out=y)
 
 
 @kernel("g", "y", "dx")
@@ -262,5 +260,5 @@ KERNELS = {
     "relu": _kernel(relu, relu_backward, "y", 0.12, 8192),
     "sigmoid": _kernel(sigmoid, sigmoid_backward, "y", 0.35, 512),
     "silu": _kernel(silu, silu_backward, "x", 0.4, 512),
-    "tanh": _kernel(tanh, tanh_backward, "y", 0.5, 32768),
+    "tanh": _kernel(tanh, tanh_backward, "y", 0.4, 32768),
 }
