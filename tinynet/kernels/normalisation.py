@@ -96,17 +96,16 @@ def backward_rows(
     for b in range(x.shape[0]):
         upstream, row, out = g[b], x[b], dx[b]
         m, s, to_w, to_b = mean[b], scale[b], dw[b // ROWS], db[b // ROWS]
-        sum_h, sum_hc = zero, zero
+        mean_h, mean_hx = zero, zero
         for i in range(n):
             h = upstream[i] * gamma[i]
-            sum_h += h
-            sum_hc += h * (row[i] - m)
-        shift = s * share * sum_h if centred else zero
-        slope = s * s * s * share * sum_hc
+            mean_h += h
+            mean_hx += h * ((row[i] - m) * s)
+        mean_h, mean_hx = mean_h * share if centred else zero, mean_hx * share
         for i in range(n):
-            c = row[i] - m
-            out[i] = upstream[i] * gamma[i] * s - c * slope - shift
-            to_w[i] += upstream[i] * (c * s)
+            x_hat = (row[i] - m) * s
+            out[i] = s * (upstream[i] * gamma[i] - mean_h - x_hat * mean_hx)
+            to_w[i] += upstream[i] * x_hat
             to_b[i] += upstream[i]
 
 
