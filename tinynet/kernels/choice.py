@@ -22,6 +22,25 @@ from tinynet.errors import ArgumentError
 # Which file of `kernels` (of `kernels.cuda`) holds the kernel of an op, under KERNELS[op].
 CPU: dict[str, str] = {
     "attention": "attention",
+    "batch_norm": "normalisation",
+    "cross_entropy": "cross_entropy",
+    "dropout": "dropout",
+    "elu": "activations",
+    "embedding": "embedding",
+    "exp": "activations",
+    "gelu": "activations",
+    "gelu_tanh": "activations",
+    "group_norm": "normalisation",
+    "layer_norm": "normalisation",
+    "leaky_relu": "activations",
+    "log_softmax": "softmax",
+    "mish": "activations",
+    "relu": "activations",
+    "rms_norm": "normalisation",
+    "sigmoid": "activations",
+    "silu": "activations",
+    "softmax": "softmax",
+    "tanh": "activations",
 }
 GPU: dict[str, str] = {}
 

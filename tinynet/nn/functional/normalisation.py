@@ -17,6 +17,7 @@ from tinynet.derivations import layer_norm as _layer_norm
 from tinynet.derivations import rms_norm as _rms_norm
 from tinynet.errors import ArgumentError, ShapeError, describe
 from tinynet.grad_mode import no_grad
+from tinynet.kernels.choice import find
 from tinynet.nn.functional.precision import summed_in_float32
 from tinynet.ops.elementwise import clamp
 from tinynet.ops.linalg import vector_norm
@@ -59,8 +60,7 @@ def batch_norm(
             hint="a larger batch, or layer.eval()",
         )
     if running_mean is not None and math.prod(input.shape):
-        axes = (0, *range(2, input.ndim))
-        _move(running_mean, running_var, momentum, *_batch_norm.statistics(raw(input), axes))
+        _move(running_mean, running_var, momentum, *_statistics(raw(input), eps))
     return _batch_norm.op(input, *affine, eps=eps)
 
 
@@ -240,6 +240,15 @@ def _with_running(
             hint="training=True" if name == "batch_norm" else "use_input_stats=True",
         )
     return _batch_norm.with_statistics(input, mean.detach(), var.detach(), *affine, eps=eps)
+
+
+def _statistics(x: Any, eps: float) -> tuple[Any, Any]:
+    """Mean and unbiased variance of each channel, by a kernel where one computes batch norm."""
+    if isinstance(x, np.ndarray) and find("batch_norm", (x,), {"eps": eps}) is not None:
+        from tinynet.kernels.normalisation import statistics
+
+        return statistics(x)
+    return _batch_norm.statistics(x, (0, *range(2, x.ndim)))
 
 
 def _move(mean: Any, var: Any, momentum: float, new_mean: Any, new_var: Any) -> None:
