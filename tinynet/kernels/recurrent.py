@@ -1,0 +1,176 @@
+"""What the kernels of `rnn`, `lstm` and `gru` share: how a recurrence becomes fast.
+
+    h_t = σ(x_t W_ihᵀ + h_{t−1} W_hhᵀ + b)          G gates: W_ih (G H, I), W_hh (G H, H)
+
+Flops. The inputs need 2·T·N·I·G·H, the states 2·T·N·H·G·H; backward twice both. No step's input
+depends on another's, so all x_t W_ihᵀ are one product of (T N, I) with (I, G H), which BLAS does at
+the machine's speed; so are W̄_ih, W̄_hh and x̄ once the gradients of all steps are there. What is
+left is T products of (N, H) with (H, G H), each of which waits for the one before. With N = 32,
+H = 64, G = 4 it is one million flops, 10 µs of a core, less than it takes to call BLAS, to wake its
+threads and to run the ten NumPy functions of an LSTM's step. So the whole sequence is one compiled
+loop:
+
+1. `rnn.naive`  the formula, number by number: a scalar product for every entry, which waits for
+                each sum, and reads W_hh again for every sequence.
+2. the derivation, in NumPy: BLAS, but called T times, and each function passes over the gates.
+3. `rnn`, `lstm`, `gru`: per step one product in registers (`times`), W_hh packed once for all
+                steps; the gates are made while the sums are in the first-level cache.
+
+Cores. Sequences do not see each other. Each thread takes some of them through all steps, with a
+state of its own, and nobody waits for anybody (`by_sequences`). The other way, to split the gates,
+would make all threads wait for each other in every step.
+
+Bytes. Each step reads all of W_hh, G·H·H numbers: from the second-level cache up to H ≈ 256, and
+serves N/threads sequences with it. The gates of all steps are written once and read once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinynet.kernels.jit import inner
+from tinynet.kernels.products import product
+from tinynet.kernels.threads import get_num_threads, room, share
+from tinynet.kernels.tile import LOW, set_rows, tile_shape
+
+SMALL = 64  # steps times sequences below which a second thread costs more than it brings
+
+
+# -- one step's product ----------------------------------------------------------------------------
+
+
+def strips(b: Any) -> Any:
+    """b (k, n), cut into strips as wide as the tile and put one behind the other: (n/S, k, S), with
+    zeros beyond the border.
+
+    >>> strips(np.ones((3, 40), np.float32)).shape[1]
+    3
+    """
+    (k, n), width = b.shape, tile_shape(b.dtype)[1]
+    wide = np.zeros((k, -(-n // width), width), b.dtype)
+    wide.reshape(k, -1)[:, :n] = b
+    return np.ascontiguousarray(np.swapaxes(wide, 0, 1))
+
+
+@inner
+def times(a: Any, b: Any, c: Any) -> None:
+    """c = a b for a b that was cut into strips: each stays in the first-level cache while all rows
+    of a pass by.
+    """
+    for s in range(b.shape[0]):
+        for i in range(0, a.shape[0], LOW):
+            set_rows(a, b[s], c, i, s * b.shape[2], 0)
+
+
+def rows_for(name: str, count: int, width: int, dtype: Any) -> Any:
+    """Memory of this thread's for `times`: at least `count` rows, as many as whole blocks have, and
+    zero.
+    """
+    kept = room(name, (-(-count // LOW) * LOW, width), dtype)
+    kept[:] = 0
+    return kept
+
+
+def sums_for(count: int, b: Any) -> Any:
+    """Memory of this thread's for `count` rows of a b, b in strips."""
+    return rows_for("recurrent sums", count, b.shape[0] * b.shape[2], b.dtype)
+
+
+# -- the sequences ---------------------------------------------------------------------------------
+
+Lengths = tuple[int, ...] | None
+
+
+def fits(
+    gates: int, x: Any, states: Sequence[Any], W_ih: Any, W_hh: Any, b: Any, lengths: Lengths
+) -> bool:
+    """Whether the sizes are those of a recurrence. Where they are not, the reference raises."""
+    if x.ndim != 3 or states[0].ndim != 2 or 0 in (x.shape[0], states[0].shape[1]):
+        return False
+    (T, N, inputs), H = x.shape, states[0].shape[1]
+    found = [v.shape for v in (*states, W_ih, W_hh, *b)]
+    high = gates * H
+    wanted = [*((N, H) for _ in states), (high, inputs), (high, H), *((high,) for _ in b)]
+    known = lengths is None or (len(lengths) == N and all(0 <= n <= T for n in lengths))
+    return found == wanted and len(b) in (0, 2) and known
+
+
+def padded(x: Any, lengths: Lengths) -> tuple[Any, Any]:
+    """x without gaps, with zeros for its padding, since 0 times a NaN that stands there is NaN; and
+    how many steps each sequence has.
+    """
+    T, N = x.shape[:2]
+    if lengths is None:
+        return np.ascontiguousarray(x), np.full(N, T)
+    x = x.copy("C")
+    for n, length in enumerate(lengths):
+        x[length:, n] = 0
+    return x, np.array(lengths, np.int64)
+
+
+def states_for(T: int, first: Any, reverse: bool) -> Any:
+    """Room (T + 1, N, S) for the states of all steps, and for the one before them: `first`, which
+    stands at the beginning, or at the end where the steps run backwards.
+    """
+    kept = np.empty((T + 1, *first.shape), first.dtype)
+    kept[T if reverse else 0] = first
+    return kept
+
+
+def before_and_after(kept: Any, reverse: bool) -> tuple[Any, Any]:
+    """What each step starts from, and what it makes."""
+    return (kept[1:], kept[:-1]) if reverse else (kept[:-1], kept[1:])
+
+
+def by_sequences(T: int, N: int, work: Callable[[int, int], None]) -> None:
+    """work(first, last) for all N sequences, each thread with a part of them."""
+    threads = get_num_threads() if T * N > SMALL else 1
+    each = max(-(-N // threads), 1)
+    share(-(-N // each), lambda k: work(k * each, min((k + 1) * each, N)), threads)
+
+
+def dense(g: Any) -> Any:
+    """g without gaps and writable: itself, or a copy in this thread's room."""
+    if g.flags.c_contiguous and g.flags.writeable and g.flags.aligned:
+        return g
+    copy = room("recurrent g", g.shape, g.dtype)
+    np.copyto(copy, g)
+    return copy
+
+
+# -- the products of all steps ---------------------------------------------------------------------
+
+
+def rows(x: Any) -> Any:
+    """All steps of all sequences under each other: (T, N, k) -> (T N, k)."""
+    return x.reshape(math.prod(x.shape[:2]), x.shape[2])
+
+
+def from_inputs(x: Any, W_ih: Any, out: Any) -> Any:
+    """x_t W_ihᵀ for all steps in one product, into `out` (T, N, G H)."""
+    product(rows(x), W_ih.T, out=rows(out))
+    return out
+
+
+def to_weights(
+    dp: Any, dq: Any, x: Any, before: Any, W_ih: Any, biased: bool, needs: Sequence[bool]
+) -> tuple[Any, list[Any]]:
+    """x̄ and the gradients of W_ih, W_hh, b_ih and b_hh from those of p_t = W_ih x_t + b_ih and
+    q_t = W_hh h_{t−1} + b_hh, as in `derivations/sequence.py`. `needs` begins with x and W_ih.
+    """
+    P, Q = rows(dp), rows(dq)
+    dx = product(P, W_ih).reshape(x.shape) if needs[0] else None
+    found = [
+        product(P.T, rows(x)) if needs[1] else None,
+        product(Q.T, rows(before)) if needs[2] else None,
+    ]
+    if biased:
+        dp_sum = P.sum(axis=0) if needs[3] else None
+        shared = dq is dp and dp_sum is not None
+        dq_sum = None if not needs[4] else dp_sum.copy() if shared else Q.sum(axis=0)
+        found += [dp_sum, dq_sum]
+    return dx, found

@@ -1,0 +1,223 @@
+"""A plain recurrent layer over a whole sequence, compiled, from the formula to all cores.
+
+1. `naive`               h_t = tanh(W_ih x_t + W_hh h_{t−1} + b), number by number.
+2. `steps`, `steps_back` the inputs' products are there before, each step's is one, made in
+                         registers; some sequences each for all cores.
+
+`recurrent.py` says why, `derivations/rnn.py` what is computed, with the same letters.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinynet.kernels.choice import Kernel
+from tinynet.kernels.elementary import tanh
+from tinynet.kernels.jit import inner, kernel
+from tinynet.kernels.recurrent import (
+    Lengths,
+    before_and_after,
+    by_sequences,
+    dense,
+    fits,
+    from_inputs,
+    padded,
+    rows_for,
+    states_for,
+    strips,
+    sums_for,
+    times,
+    to_weights,
+)
+from tinynet.kernels.threads import room
+
+# -- the first rung --------------------------------------------------------------------------------
+
+
+@kernel("y")
+def naive(x: Any, h0: Any, W_ih: Any, W_hh: Any, b: Any, y: Any) -> None:
+    """y_tnj = tanh(Σ_i W_ih_ji x_tni + Σ_k W_hh_jk y_{t−1},nk + b_j), as the formula reads."""
+    T, N, H = y.shape
+    for t in range(T):
+        for n in range(N):
+            for j in range(H):
+                a = b[j]
+                for i in range(x.shape[2]):
+                    a += W_ih[j, i] * x[t, n, i]
+                for k in range(H):
+                    a += W_hh[j, k] * (y[t - 1, n, k] if t else h0[n, k])
+                y[t, n, j] = math.tanh(a)
+
+
+# -- one step of one sequence ----------------------------------------------------------------------
+
+
+@inner
+def step(a: Any, q: Any, b: Any, h: Any, relu: int) -> None:
+    """h_t in the place of a = W_ih x_t, and once more for the next product; q = W_hh h_{t−1}."""
+    if relu:
+        for j in range(h.shape[0]):
+            a[j] = h[j] = max(a[j] + q[j] + b[j], 0)
+    else:
+        for j in range(h.shape[0]):
+            a[j] = h[j] = tanh(a[j] + q[j] + b[j])
+
+
+@inner
+def step_back(y: Any, g: Any, dh: Any, da: Any, relu: int) -> None:
+    """ā = h̄ ⊙ σ′, where h̄ is g and what arrived from the step after."""
+    for j in range(dh.shape[0]):
+        da[j] = g[j] + dh[j]
+    if relu:
+        for j in range(dh.shape[0]):
+            da[j] *= y[j] > 0
+    else:
+        for j in range(dh.shape[0]):
+            da[j] *= 1 - y[j] * y[j]
+
+
+# -- all steps of some sequences -------------------------------------------------------------------
+
+
+@kernel("W", "b", "kept", "h", "q")
+def steps(
+    W: Any,
+    b: Any,
+    kept: Any,
+    lengths: Any,
+    h: Any,
+    q: Any,
+    first: int,
+    last: int,
+    end: int,
+    relu: int,
+) -> None:
+    """All steps of the sequences first … last − 1: states in the place of W_ih x_t in kept
+    (T + 1, N, H), which begins with h_0, at its end if `end` is 1. W is W_hhᵀ in strips, h begins
+    as h_0.
+    """
+    T = kept.shape[0] - 1
+    for k in range(T):
+        t = T - 1 - k if end else k
+        before, y = kept[t + end], kept[t + 1 - end]
+        times(h, W, q)
+        for n in range(first, last):
+            if t < lengths[n]:
+                step(y[n], q[n - first], b, h[n - first], relu)
+            else:
+                y[n] = before[n]
+
+
+@kernel("W", "kept", "g", "da", "dh", "row", "q")
+def steps_back(
+    W: Any,
+    kept: Any,
+    lengths: Any,
+    g: Any,
+    da: Any,
+    dh: Any,
+    row: Any,
+    q: Any,
+    first: int,
+    last: int,
+    end: int,
+    relu: int,
+) -> None:
+    """The same from the last step to the first: da (T, N, H), and at its end dh is the gradient of
+    h_0. W is W_hh in strips, row the ā of one step.
+    """
+    T, H = kept.shape[0] - 1, dh.shape[1]
+    for k in range(T):
+        t = k if end else T - 1 - k
+        y = kept[t + 1 - end]
+        for n in range(first, last):
+            r = n - first
+            if t < lengths[n]:
+                step_back(y[n], g[t, n], dh[r], row[r], relu)
+                da[t, n] = row[r]
+            else:
+                da[t, n] = 0
+                for j in range(H):
+                    dh[r, j] += g[t, n, j]
+        times(row, W, q)
+        for n in range(first, last):
+            if t < lengths[n]:
+                dh[n - first] = q[n - first, :H]
+
+
+# -- the op ----------------------------------------------------------------------------------------
+
+
+def forward(
+    x: Any,
+    h0: Any,
+    W_ih: Any,
+    W_hh: Any,
+    *b: Any,
+    nonlinearity: str = "tanh",
+    lengths: Lengths = None,
+    reverse: bool = False,
+) -> tuple[Any, Any]:
+    """All states (T, N, H)."""
+    (T, N, _), H = x.shape, h0.shape[1]
+    x, counts = padded(x, lengths)
+    kept = states_for(T, h0, reverse)
+    from_inputs(x, W_ih, before_and_after(kept, reverse)[1])
+    W = strips(W_hh.T)
+    bias = sum(b) if b else np.zeros(H, x.dtype)
+
+    def work(first: int, last: int) -> None:
+        h = rows_for("recurrent state", last - first, H, x.dtype)
+        h[: last - first] = h0[first:last]
+        q, relu = sums_for(last - first, W), int(nonlinearity == "relu")
+        steps(W, bias, kept, counts, h, q, first, last, int(reverse), relu)
+
+    by_sequences(T, N, work)
+    return before_and_after(kept, reverse)[1], (x, W_ih, W_hh, kept, counts, bool(b))
+
+
+def backward(
+    g: Any,
+    saved: Any,
+    *,
+    nonlinearity: str = "tanh",
+    lengths: Lengths = None,
+    reverse: bool = False,
+    needs: tuple[bool, ...] = (True,) * 6,
+) -> tuple[Any, ...]:
+    """The gradients of all inputs."""
+    x, W_ih, W_hh, kept, counts, biased = saved
+    (T, N, _), H, g, W = x.shape, W_hh.shape[1], dense(g), strips(W_hh)
+    da, dh0 = room("recurrent da", g.shape, g.dtype), np.empty((N, H), g.dtype)
+
+    def work(first: int, last: int) -> None:
+        count, relu = last - first, int(nonlinearity == "relu")
+        dh, row = (rows_for(f"recurrent {s}", count, H, g.dtype) for s in ("dh", "row"))
+        q = sums_for(count, W)
+        steps_back(W, kept, counts, g, da, dh, row, q, first, last, int(reverse), relu)
+        dh0[first:last] = dh[:count]
+
+    by_sequences(T, N, work)
+    before, _ = before_and_after(kept, reverse)
+    dx, weights = to_weights(da, da, x, before, W_ih, biased, (needs[0], *needs[2:]))
+    return dx, dh0, *weights
+
+
+def serves(
+    x: Any,
+    h0: Any,
+    W_ih: Any,
+    W_hh: Any,
+    *b: Any,
+    nonlinearity: str = "tanh",
+    lengths: Lengths = None,
+    **_: Any,
+) -> bool:
+    """What is a recurrence."""
+    return nonlinearity in ("tanh", "relu") and fits(1, x, (h0,), W_ih, W_hh, b, lengths)
+
+
+KERNELS = {"rnn": Kernel(forward, backward, serves=serves, least=512)}
