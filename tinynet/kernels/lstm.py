@@ -17,7 +17,6 @@ from tinynet.kernels.recurrent import (
     by_sequences,
     dense,
     fits,
-    from_inputs,
     padded,
     rows_for,
     states_for,
@@ -32,26 +31,23 @@ from tinynet.kernels.threads import room
 
 
 @inner
-def step(a: Any, q: Any, b: Any, before: Any, after: Any, h: Any) -> None:
-    """The gates in the place of a = W_ih x_t, the states after the step, and h once more for the
-    next product; q = W_hh h_{t−1}.
-    """
-    H = h.shape[0]
+def step(q: Any, b: Any, a: Any, before: Any, after: Any) -> None:
+    """The gates, into a, and the states after the step; q = W_ih x_t + W_hh h_{t−1}."""
+    H = after.shape[0] // 2
     for k in range(4):
         gate, qk, bk = a[k * H : (k + 1) * H], q[k * H : (k + 1) * H], b[k * H : (k + 1) * H]
         if k == 2:
             for j in range(H):
-                gate[j] = tanh(gate[j] + qk[j] + bk[j])
+                gate[j] = tanh(qk[j] + bk[j])
         else:
             for j in range(H):
-                gate[j] = sigmoid(gate[j] + qk[j] + bk[j])
+                gate[j] = sigmoid(qk[j] + bk[j])
     i, f, u, o = a[:H], a[H : 2 * H], a[2 * H : 3 * H], a[3 * H :]
-    c, before_c = after[H:], before[H:]
+    h, c, before_c = after[:H], after[H:], before[H:]
     for j in range(H):
         c[j] = f[j] * before_c[j] + i[j] * u[j]
     for j in range(H):
         h[j] = o[j] * tanh(c[j])
-    after[:H] = h
 
 
 @inner
@@ -77,27 +73,41 @@ def step_back(a: Any, before: Any, after: Any, g: Any, dh: Any, dc: Any, da: Any
 # -- all steps of some sequences -------------------------------------------------------------------
 
 
-@kernel("W", "a", "b", "kept", "h", "q")
+@kernel("W", "x", "a", "b", "kept", "z", "q")
 def steps(
-    W: Any, a: Any, b: Any, kept: Any, lengths: Any, h: Any, q: Any, first: int, last: int, end: int
+    W: Any,
+    x: Any,
+    a: Any,
+    b: Any,
+    kept: Any,
+    lengths: Any,
+    z: Any,
+    q: Any,
+    first: int,
+    last: int,
+    end: int,
 ) -> None:
-    """All steps of the sequences first … last − 1: gates in the place of a (T, N, 4H), states in
-    kept (T + 1, N, 2H), which begins at its end if `end` is 1. W is W_hhᵀ in strips, h begins as
-    h_0.
+    """All steps of the sequences first … last − 1: gates a (T, N, 4H), and states in kept
+    (T + 1, N, 2H), which begins with the first, at its end if `end` is 1. W is (W_ih W_hh)ᵀ in
+    strips, the rows of z are x_t and h_{t−1}, which begins as h_0.
     """
-    T = a.shape[0]
+    T, inputs = x.shape[0], x.shape[2]
+    H = z.shape[1] - inputs
     for k in range(T):
         t = T - 1 - k if end else k
         before, after = kept[t + end], kept[t + 1 - end]
-        times(h, W, q)
+        for n in range(first, last):
+            z[n - first, :inputs] = x[t, n]
+        times(z, W, q)
         for n in range(first, last):
             if t < lengths[n]:
-                step(a[t, n], q[n - first], b, before[n], after[n], h[n - first])
+                step(q[n - first], b, a[t, n], before[n], after[n])
+                z[n - first, inputs:] = after[n, :H]
             else:
                 after[n] = before[n]
 
 
-@kernel("W", "a", "kept", "g", "da", "dh", "dc", "row", "q")
+@kernel("W", "a", "kept", "g", "da", "dx", "dh", "dc", "row", "q")
 def steps_back(
     W: Any,
     a: Any,
@@ -105,6 +115,7 @@ def steps_back(
     lengths: Any,
     g: Any,
     da: Any,
+    dx: Any,
     dh: Any,
     dc: Any,
     row: Any,
@@ -113,10 +124,11 @@ def steps_back(
     last: int,
     end: int,
 ) -> None:
-    """The same from the last step to the first: da (T, N, 4H), and at its end dh and dc are the
-    gradients of h_0 and c_0. W is W_hh in strips, row the ā of one step.
+    """The same from the last step to the first: da (T, N, 4H) and dx (T, N, I), and at its end dh
+    and dc are the gradients of h_0 and c_0. W is (W_hh W_ih) in strips, row the ā of one step.
+    Where x̄ is not wanted, I = 0, and W is W_hh.
     """
-    T, _, H = a.shape[0], a.shape[1], dh.shape[1]
+    T, H, inputs = a.shape[0], dh.shape[1], dx.shape[2]
     for k in range(T):
         t = k if end else T - 1 - k
         before, after = kept[t + end], kept[t + 1 - end]
@@ -124,14 +136,15 @@ def steps_back(
             r = n - first
             if t < lengths[n]:
                 step_back(a[t, n], before[n], after[n], g[t, n], dh[r], dc[r], row[r])
-                da[t, n] = row[r]
             else:
-                da[t, n] = 0
+                row[r] = 0
                 for j in range(H):
                     dh[r, j] += g[t, n, j]
                     dc[r, j] += g[t, n, H + j]
+            da[t, n] = row[r]
         times(row, W, q)
         for n in range(first, last):
+            dx[t, n] = q[n - first, H : H + inputs]
             if t < lengths[n]:
                 dh[n - first] = q[n - first, :H]
 
@@ -150,18 +163,17 @@ def forward(
     reverse: bool = False,
 ) -> tuple[Any, Any]:
     """h_t and c_t side by side, (T, N, 2H)."""
-    (T, N, _), H = x.shape, h0.shape[1]
+    (T, N, inputs), H = x.shape, h0.shape[1]
     x, counts = padded(x, lengths)
-    gates = from_inputs(x, W_ih, np.empty((T, N, 4 * H), x.dtype))
+    gates = np.empty((T, N, 4 * H), x.dtype)
     kept = states_for(T, np.concatenate((h0, c0), axis=-1), reverse)
-    W = strips(W_hh.T)
+    W = strips(np.concatenate((W_ih, W_hh), axis=1).T)
     bias = sum(b) if b else np.zeros(4 * H, x.dtype)
 
     def work(first: int, last: int) -> None:
-        h = rows_for("recurrent state", last - first, H, x.dtype)
-        h[: last - first] = h0[first:last]
-        q = sums_for(last - first, W)
-        steps(W, gates, bias, kept, counts, h, q, first, last, int(reverse))
+        z, q = rows_for("z", last - first, inputs + H, x.dtype), sums_for(last - first, W)
+        z[: last - first, inputs:] = h0[first:last]
+        steps(W, x, gates, bias, kept, counts, z, q, first, last, int(reverse))
 
     by_sequences(T, N, work)
     return before_and_after(kept, reverse)[1], (x, W_ih, W_hh, gates, kept, counts, bool(b))
@@ -173,27 +185,29 @@ def backward(
     *,
     lengths: Lengths = None,
     reverse: bool = False,
-    needs: tuple[bool, ...] = (True,) * 7,
+    needs: tuple[bool, ...],
 ) -> tuple[Any, ...]:
     """The gradients of all inputs."""
     x, W_ih, W_hh, gates, kept, counts, biased = saved
-    (T, N, _), H = x.shape, W_hh.shape[1]
-    g, W = dense(g), strips(W_hh)
-    da = room("recurrent da", gates.shape, g.dtype)
+    (T, N, inputs), H, g = x.shape, W_hh.shape[1], dense(g)
+    W = strips(np.concatenate((W_hh, W_ih), axis=1) if needs[0] else W_hh)
+    da, dx = (
+        room("recurrent da", gates.shape, g.dtype),
+        np.empty((T, N, needs[0] * inputs), g.dtype),
+    )
     dh0, dc0 = np.empty((N, H), g.dtype), np.empty((N, H), g.dtype)
 
     def work(first: int, last: int) -> None:
-        count = last - first
-        dh, dc = (rows_for(f"recurrent {s}", count, H, g.dtype) for s in ("dh", "dc"))
-        row = rows_for("recurrent row", count, 4 * H, g.dtype)
-        q = sums_for(count, W)
-        steps_back(W, gates, kept, counts, g, da, dh, dc, row, q, first, last, int(reverse))
+        count, end = last - first, int(reverse)
+        dh, dc = (rows_for(s, count, H, g.dtype) for s in ("dh", "dc"))
+        row, q = rows_for("row", count, 4 * H, g.dtype), sums_for(count, W)
+        steps_back(W, gates, kept, counts, g, da, dx, dh, dc, row, q, first, last, end)
         dh0[first:last], dc0[first:last] = dh[:count], dc[:count]
 
     by_sequences(T, N, work)
     before, _ = before_and_after(kept, reverse)
-    dx, weights = to_weights(da, da, x, before[..., :H], W_ih, biased, (needs[0], *needs[3:]))
-    return dx, dh0, dc0, *weights
+    weights = to_weights(da, da, x, before[..., :H], biased, needs[3:])
+    return dx if needs[0] else None, dh0, dc0, *weights
 
 
 def serves(

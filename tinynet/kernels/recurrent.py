@@ -2,26 +2,28 @@
 
     h_t = σ(x_t W_ihᵀ + h_{t−1} W_hhᵀ + b)          G gates: W_ih (G H, I), W_hh (G H, H)
 
-Flops. The inputs need 2·T·N·I·G·H, the states 2·T·N·H·G·H; backward twice both. No step's input
-depends on another's, so all x_t W_ihᵀ are one product of (T N, I) with (I, G H), which BLAS does at
-the machine's speed; so are W̄_ih, W̄_hh and x̄ once the gradients of all steps are there. What is
-left is T products of (N, H) with (H, G H), each of which waits for the one before. With N = 32,
-H = 64, G = 4 it is one million flops, 10 µs of a core, less than it takes to call BLAS, to wake its
-threads and to run the ten NumPy functions of an LSTM's step. So the whole sequence is one compiled
-loop:
+Flops. The inputs need 2·T·N·I·G·H, the states 2·T·N·H·G·H; backward twice both. The weights'
+gradients are sums over all steps, which become one product of (G H, T N) with (T N, ·) each when
+the gradients of all steps are there: BLAS makes them at the machine's speed. What is left are T
+products that wait for each other, (N, I + H) with (I + H, G H). With N = 32, I = 32, H = 64, G = 4
+each is 1.6 million flops, 8 µs of two cores: less than it takes to call BLAS, to wake its threads
+and to run the ten NumPy functions of an LSTM's step. So the whole sequence is one compiled loop:
 
 1. `rnn.naive`  the formula, number by number: a scalar product for every entry, which waits for
                 each sum, and reads W_hh again for every sequence.
 2. the derivation, in NumPy: BLAS, but called T times, and each function passes over the gates.
-3. `rnn`, `lstm`, `gru`: per step one product in registers (`times`), W_hh packed once for all
-                steps; the gates are made while the sums are in the first-level cache.
+3. `rnn`, `lstm`, `gru`: per step one product in registers (`times`) with weights that are packed
+                once for all steps; the gates are made while the sums are in the first-level cache.
 
 Cores. Sequences do not see each other. Each thread takes some of them through all steps, with a
 state of its own, and nobody waits for anybody (`by_sequences`). The other way, to split the gates,
-would make all threads wait for each other in every step.
+would make all threads wait for each other in every step. For the same reason W_ih x_t is made step
+by step too, though no step's input depends on another's: it costs no more there, x_t stands beside
+h_{t−1}, and the sums need not go to memory and back.
 
-Bytes. Each step reads all of W_hh, G·H·H numbers: from the second-level cache up to H ≈ 256, and
-serves N/threads sequences with it. The gates of all steps are written once and read once.
+Bytes. Each step reads all weights, G·H·(I + H) numbers, from the second-level cache as long as they
+fit there, and serves N/threads sequences with them. The gates of all steps are written once and
+read once.
 """
 
 from __future__ import annotations
@@ -51,9 +53,10 @@ def strips(b: Any) -> Any:
     3
     """
     (k, n), width = b.shape, tile_shape(b.dtype)[1]
-    wide = np.zeros((k, -(-n // width), width), b.dtype)
-    wide.reshape(k, -1)[:, :n] = b
-    return np.ascontiguousarray(np.swapaxes(wide, 0, 1))
+    count = -(-n // width)
+    wide = np.zeros((k, count * width), b.dtype)
+    wide[:, :n] = b
+    return np.ascontiguousarray(np.swapaxes(wide.reshape(k, count, width), 0, 1))
 
 
 @inner
@@ -67,17 +70,15 @@ def times(a: Any, b: Any, c: Any) -> None:
 
 
 def rows_for(name: str, count: int, width: int, dtype: Any) -> Any:
-    """Memory of this thread's for `times`: at least `count` rows, as many as whole blocks have, and
-    zero.
-    """
-    kept = room(name, (-(-count // LOW) * LOW, width), dtype)
+    """Memory of this thread's for `times`: `count` rows and what whole blocks have beyond, zero."""
+    kept = room(f"recurrent {name}", (-(-count // LOW) * LOW, width), dtype)
     kept[:] = 0
     return kept
 
 
-def sums_for(count: int, b: Any) -> Any:
-    """Memory of this thread's for `count` rows of a b, b in strips."""
-    return rows_for("recurrent sums", count, b.shape[0] * b.shape[2], b.dtype)
+def sums_for(count: int, b: Any, name: str = "sums") -> Any:
+    """Such memory for `count` rows of a b, b in strips."""
+    return rows_for(name, count, b.shape[0] * b.shape[2], b.dtype)
 
 
 # -- the sequences ---------------------------------------------------------------------------------
@@ -105,7 +106,7 @@ def padded(x: Any, lengths: Lengths) -> tuple[Any, Any]:
     """
     T, N = x.shape[:2]
     if lengths is None:
-        return np.ascontiguousarray(x), np.full(N, T)
+        return np.require(x, None, ["C", "A", "W"]), np.full(N, T)
     x = x.copy("C")
     for n, length in enumerate(lengths):
         x[length:, n] = 0
@@ -150,27 +151,15 @@ def rows(x: Any) -> Any:
     return x.reshape(math.prod(x.shape[:2]), x.shape[2])
 
 
-def from_inputs(x: Any, W_ih: Any, out: Any) -> Any:
-    """x_t W_ihᵀ for all steps in one product, into `out` (T, N, G H)."""
-    product(rows(x), W_ih.T, out=rows(out))
-    return out
-
-
 def to_weights(
-    dp: Any, dq: Any, x: Any, before: Any, W_ih: Any, biased: bool, needs: Sequence[bool]
-) -> tuple[Any, list[Any]]:
-    """x̄ and the gradients of W_ih, W_hh, b_ih and b_hh from those of p_t = W_ih x_t + b_ih and
-    q_t = W_hh h_{t−1} + b_hh, as in `derivations/sequence.py`. `needs` begins with x and W_ih.
+    dp: Any, dq: Any, x: Any, before: Any, biased: bool, needs: Sequence[bool]
+) -> list[Any]:
+    """The gradients of W_ih, W_hh and, if there are any, b_ih and b_hh from those of
+    p_t = W_ih x_t + b_ih and q_t = W_hh h_{t−1} + b_hh of all steps:
+
+        W̄_ih = Σ_t p̄_t x_tᵀ    W̄_hh = Σ_t q̄_t h_{t−1}ᵀ    b̄ = Σ_t p̄_t, Σ_t q̄_t
     """
-    P, Q = rows(dp), rows(dq)
-    dx = product(P, W_ih).reshape(x.shape) if needs[0] else None
-    found = [
-        product(P.T, rows(x)) if needs[1] else None,
-        product(Q.T, rows(before)) if needs[2] else None,
-    ]
-    if biased:
-        dp_sum = P.sum(axis=0) if needs[3] else None
-        shared = dq is dp and dp_sum is not None
-        dq_sum = None if not needs[4] else dp_sum.copy() if shared else Q.sum(axis=0)
-        found += [dp_sum, dq_sum]
-    return dx, found
+    P, Q, ones = rows(dp), rows(dq), np.ones((1, math.prod(dp.shape[:2])), dp.dtype)
+    pairs = [(P.T, rows(x)), (Q.T, rows(before)), *([(ones, P), (ones, Q)] if biased else [])]
+    found = [product(a, b) if need else None for (a, b), need in zip(pairs, needs, strict=True)]
+    return [*found[:2], *(None if d is None else d[0] for d in found[2:])]

@@ -23,7 +23,6 @@ from tinynet.kernels.recurrent import (
     by_sequences,
     dense,
     fits,
-    from_inputs,
     padded,
     rows_for,
     states_for,
@@ -56,14 +55,14 @@ def naive(x: Any, h0: Any, W_ih: Any, W_hh: Any, b: Any, y: Any) -> None:
 
 
 @inner
-def step(a: Any, q: Any, b: Any, h: Any, relu: int) -> None:
-    """h_t in the place of a = W_ih x_t, and once more for the next product; q = W_hh h_{t−1}."""
+def step(q: Any, b: Any, h: Any, relu: int) -> None:
+    """h_t, where q = W_ih x_t + W_hh h_{t−1}."""
     if relu:
         for j in range(h.shape[0]):
-            a[j] = h[j] = max(a[j] + q[j] + b[j], 0)
+            h[j] = max(q[j] + b[j], 0)
     else:
         for j in range(h.shape[0]):
-            a[j] = h[j] = tanh(a[j] + q[j] + b[j])
+            h[j] = tanh(q[j] + b[j])
 
 
 @inner
@@ -82,42 +81,47 @@ def step_back(y: Any, g: Any, dh: Any, da: Any, relu: int) -> None:
 # -- all steps of some sequences -------------------------------------------------------------------
 
 
-@kernel("W", "b", "kept", "h", "q")
+@kernel("W", "x", "b", "kept", "z", "q")
 def steps(
     W: Any,
+    x: Any,
     b: Any,
     kept: Any,
     lengths: Any,
-    h: Any,
+    z: Any,
     q: Any,
     first: int,
     last: int,
     end: int,
     relu: int,
 ) -> None:
-    """All steps of the sequences first … last − 1: states in the place of W_ih x_t in kept
-    (T + 1, N, H), which begins with h_0, at its end if `end` is 1. W is W_hhᵀ in strips, h begins
-    as h_0.
+    """All steps of the sequences first … last − 1: states in kept (T + 1, N, H), which begins with
+    h_0, at its end if `end` is 1. W is (W_ih W_hh)ᵀ in strips, the rows of z are x_t and h_{t−1},
+    which begins as h_0.
     """
-    T = kept.shape[0] - 1
+    T, inputs = x.shape[0], x.shape[2]
     for k in range(T):
         t = T - 1 - k if end else k
-        before, y = kept[t + end], kept[t + 1 - end]
-        times(h, W, q)
+        before, after = kept[t + end], kept[t + 1 - end]
+        for n in range(first, last):
+            z[n - first, :inputs] = x[t, n]
+        times(z, W, q)
         for n in range(first, last):
             if t < lengths[n]:
-                step(y[n], q[n - first], b, h[n - first], relu)
+                step(q[n - first], b, after[n], relu)
+                z[n - first, inputs:] = after[n]
             else:
-                y[n] = before[n]
+                after[n] = before[n]
 
 
-@kernel("W", "kept", "g", "da", "dh", "row", "q")
+@kernel("W", "kept", "g", "da", "dx", "dh", "row", "q")
 def steps_back(
     W: Any,
     kept: Any,
     lengths: Any,
     g: Any,
     da: Any,
+    dx: Any,
     dh: Any,
     row: Any,
     q: Any,
@@ -126,10 +130,11 @@ def steps_back(
     end: int,
     relu: int,
 ) -> None:
-    """The same from the last step to the first: da (T, N, H), and at its end dh is the gradient of
-    h_0. W is W_hh in strips, row the ā of one step.
+    """The same from the last step to the first: da (T, N, H) and dx (T, N, I), and at its end dh is
+    the gradient of h_0. W is (W_hh W_ih) in strips, row the ā of one step. Where x̄ is not wanted,
+    I = 0, and W is W_hh.
     """
-    T, H = kept.shape[0] - 1, dh.shape[1]
+    T, H, inputs = g.shape[0], dh.shape[1], dx.shape[2]
     for k in range(T):
         t = k if end else T - 1 - k
         y = kept[t + 1 - end]
@@ -137,13 +142,14 @@ def steps_back(
             r = n - first
             if t < lengths[n]:
                 step_back(y[n], g[t, n], dh[r], row[r], relu)
-                da[t, n] = row[r]
             else:
-                da[t, n] = 0
+                row[r] = 0
                 for j in range(H):
                     dh[r, j] += g[t, n, j]
+            da[t, n] = row[r]
         times(row, W, q)
         for n in range(first, last):
+            dx[t, n] = q[n - first, H : H + inputs]
             if t < lengths[n]:
                 dh[n - first] = q[n - first, :H]
 
@@ -162,18 +168,17 @@ def forward(
     reverse: bool = False,
 ) -> tuple[Any, Any]:
     """All states (T, N, H)."""
-    (T, N, _), H = x.shape, h0.shape[1]
+    (T, N, inputs), H = x.shape, h0.shape[1]
     x, counts = padded(x, lengths)
     kept = states_for(T, h0, reverse)
-    from_inputs(x, W_ih, before_and_after(kept, reverse)[1])
-    W = strips(W_hh.T)
+    W = strips(np.concatenate((W_ih, W_hh), axis=1).T)
     bias = sum(b) if b else np.zeros(H, x.dtype)
 
     def work(first: int, last: int) -> None:
-        h = rows_for("recurrent state", last - first, H, x.dtype)
-        h[: last - first] = h0[first:last]
-        q, relu = sums_for(last - first, W), int(nonlinearity == "relu")
-        steps(W, bias, kept, counts, h, q, first, last, int(reverse), relu)
+        z, q = rows_for("z", last - first, inputs + H, x.dtype), sums_for(last - first, W)
+        z[: last - first, inputs:] = h0[first:last]
+        relu = int(nonlinearity == "relu")
+        steps(W, x, bias, kept, counts, z, q, first, last, int(reverse), relu)
 
     by_sequences(T, N, work)
     return before_and_after(kept, reverse)[1], (x, W_ih, W_hh, kept, counts, bool(b))
@@ -186,24 +191,26 @@ def backward(
     nonlinearity: str = "tanh",
     lengths: Lengths = None,
     reverse: bool = False,
-    needs: tuple[bool, ...] = (True,) * 6,
+    needs: tuple[bool, ...],
 ) -> tuple[Any, ...]:
     """The gradients of all inputs."""
     x, W_ih, W_hh, kept, counts, biased = saved
-    (T, N, _), H, g, W = x.shape, W_hh.shape[1], dense(g), strips(W_hh)
-    da, dh0 = room("recurrent da", g.shape, g.dtype), np.empty((N, H), g.dtype)
+    (T, N, inputs), H, g = x.shape, W_hh.shape[1], dense(g)
+    W = strips(np.concatenate((W_hh, W_ih), axis=1) if needs[0] else W_hh)
+    da, dx = room("recurrent da", g.shape, g.dtype), np.empty((T, N, needs[0] * inputs), g.dtype)
+    dh0 = np.empty((N, H), g.dtype)
 
     def work(first: int, last: int) -> None:
         count, relu = last - first, int(nonlinearity == "relu")
-        dh, row = (rows_for(f"recurrent {s}", count, H, g.dtype) for s in ("dh", "row"))
+        dh, row = (rows_for(s, count, H, g.dtype) for s in ("dh", "row"))
         q = sums_for(count, W)
-        steps_back(W, kept, counts, g, da, dh, row, q, first, last, int(reverse), relu)
+        steps_back(W, kept, counts, g, da, dx, dh, row, q, first, last, int(reverse), relu)
         dh0[first:last] = dh[:count]
 
     by_sequences(T, N, work)
     before, _ = before_and_after(kept, reverse)
-    dx, weights = to_weights(da, da, x, before, W_ih, biased, (needs[0], *needs[2:]))
-    return dx, dh0, *weights
+    weights = to_weights(da, da, x, before, biased, needs[2:])
+    return dx if needs[0] else None, dh0, *weights
 
 
 def serves(
