@@ -12,10 +12,12 @@ Start with `gemm`.
 from typing import Any
 
 from tinynet.kernels.choice import Kernel, find, use
+from tinynet.kernels.memory import keep_freed
 from tinynet.kernels.threads import get_num_threads, set_num_threads
 
 __all__ = ["Kernel", "find", "get_num_threads", "matmul", "set_num_threads", "use"]
 
+keep_freed()
 _FILES = {"matmul": "gemm"}  # functions for everybody, opened when first used
 
 
