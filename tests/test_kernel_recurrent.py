@@ -19,7 +19,7 @@ from test_kernels import laid
 import tinynet as tn
 from tinynet import derivations, kernels, nn
 from tinynet.errors import ArgumentError, ShapeError
-from tinynet.kernels import get_num_threads, gru, lstm, rnn, set_num_threads
+from tinynet.kernels import get_num_threads, gru, lstm, recurrent, rnn, set_num_threads
 from tinynet.kernels.recurrent import strips, times
 from tinynet.kernels.rnn import naive
 from tinynet.kernels.tile import LOW, tile_shape
@@ -32,8 +32,9 @@ WIDE = tile_shape("float32")[1]
 
 
 @pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
+def threads_even_for_little_work(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = get_num_threads()
+    monkeypatch.setattr(recurrent, "SMALL", 0)
     yield
     set_num_threads(before)
 
@@ -303,6 +304,16 @@ def test_what_does_not_fit_is_left_to_the_reference(name: str) -> None:
         if name == "rnn":
             with pytest.raises(ArgumentError):
                 op(*values, nonlinearity="gelu")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_one_step_is_left_to_the_reference(name: str) -> None:
+    op = getattr(derivations, name).op
+    with kernels.use("compiled"):
+        made = [op(*map(tn.tensor, drawn(name, T, 2, 3, 4))) for T in (1, 2)]
+    assert [y.shape[0] for y in made] == [1, 2]
+    served = [kernel(name).serves(*drawn(name, T, 2, 3, 4)) for T in (1, 2)]
+    assert served == [False, True]
 
 
 def test_a_projected_lstm_is_left_to_the_reference() -> None:

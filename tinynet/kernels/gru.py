@@ -187,7 +187,7 @@ def forward(
         h[:count] = h0[first:last]
         steps(U, V, x, gates, bias, qn, kept, counts, xs, h, p, q, first, last, end)
 
-    by_sequences(T, N, work)
+    by_sequences(N, 2 * T * N * (U.size + V.size), work)
     return before_and_after(kept, reverse)[1], (x, W_ih, W_hh, gates, qn, kept, counts, bool(b))
 
 
@@ -214,7 +214,7 @@ def backward(
         steps_back(U, V, gates, qn, kept, counts, g, dp, dq, dx, dh, *more, first, last, end)
         dh0[first:last] = dh[:count]
 
-    by_sequences(T, N, work)
+    by_sequences(N, 2 * T * N * (U.size + V.size), work)
     before, _ = before_and_after(kept, reverse)
     weights = to_weights(dp, dq, x, before, biased, needs[2:])
     return dx if needs[0] else None, dh0, *weights
@@ -223,7 +223,7 @@ def backward(
 def serves(
     x: Any, h0: Any, W_ih: Any, W_hh: Any, *b: Any, lengths: Lengths = None, **_: Any
 ) -> bool:
-    """What is a recurrence."""
+    """What is a recurrence of several steps."""
     return fits(3, x, (h0,), W_ih, W_hh, b, lengths)
 
 

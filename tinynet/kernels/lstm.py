@@ -175,7 +175,7 @@ def forward(
         z[: last - first, inputs:] = h0[first:last]
         steps(W, x, gates, bias, kept, counts, z, q, first, last, int(reverse))
 
-    by_sequences(T, N, work)
+    by_sequences(N, 2 * T * N * W.size, work)
     return before_and_after(kept, reverse)[1], (x, W_ih, W_hh, gates, kept, counts, bool(b))
 
 
@@ -204,7 +204,7 @@ def backward(
         steps_back(W, gates, kept, counts, g, da, dx, dh, dc, row, q, first, last, end)
         dh0[first:last], dc0[first:last] = dh[:count], dc[:count]
 
-    by_sequences(T, N, work)
+    by_sequences(N, 2 * T * N * W.size, work)
     before, _ = before_and_after(kept, reverse)
     weights = to_weights(da, da, x, before[..., :H], biased, needs[3:])
     return dx if needs[0] else None, dh0, dc0, *weights
@@ -213,7 +213,7 @@ def backward(
 def serves(
     x: Any, h0: Any, c0: Any, W_ih: Any, W_hh: Any, *b: Any, lengths: Lengths = None, **_: Any
 ) -> bool:
-    """What is a recurrence and projects no states."""
+    """What is a recurrence of several steps and projects no states."""
     return fits(4, x, (h0, c0), W_ih, W_hh, b, lengths)
 
 

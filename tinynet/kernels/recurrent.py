@@ -34,15 +34,27 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.kernels.jit import inner
+from tinynet.kernels.jit import inner, kernel
 from tinynet.kernels.products import product
 from tinynet.kernels.threads import get_num_threads, room, share
 from tinynet.kernels.tile import LOW, set_rows, tile_shape
 
-SMALL = 64  # steps times sequences below which a second thread costs more than it brings
+SMALL = 1e7  # flops below which a second thread costs more than it brings
+LINES = 16  # of memory that packing reads side by side
 
 
 # -- one step's product ----------------------------------------------------------------------------
+
+
+@kernel("into")
+def cut(b: Any, into: Any) -> None:
+    """into[s, p, r] = b[p, s·S + r]: a few lines of memory at a time, however b lies in it."""
+    k, n, width = b.shape[0], b.shape[1], into.shape[2]
+    for s in range(into.shape[0]):
+        for p0 in range(0, k, LINES):
+            for r in range(min(width, n - s * width)):
+                for p in range(p0, min(p0 + LINES, k)):
+                    into[s, p, r] = b[p, s * width + r]
 
 
 def strips(b: Any) -> Any:
@@ -53,17 +65,14 @@ def strips(b: Any) -> Any:
     3
     """
     (k, n), width = b.shape, tile_shape(b.dtype)[1]
-    count = -(-n // width)
-    wide = np.zeros((k, count * width), b.dtype)
-    wide[:, :n] = b
-    return np.ascontiguousarray(np.swapaxes(wide.reshape(k, count, width), 0, 1))
+    into = np.zeros((-(-n // width), k, width), b.dtype)
+    cut(b, into)
+    return into
 
 
 @inner
 def times(a: Any, b: Any, c: Any) -> None:
-    """c = a b for a b that was cut into strips: each stays in the first-level cache while all rows
-    of a pass by.
-    """
+    """c = a b for a b that was cut into strips: each is used by all rows of a while it is near."""
     for s in range(b.shape[0]):
         for i in range(0, a.shape[0], LOW):
             set_rows(a, b[s], c, i, s * b.shape[2], 0)
@@ -89,8 +98,10 @@ Lengths = tuple[int, ...] | None
 def fits(
     gates: int, x: Any, states: Sequence[Any], W_ih: Any, W_hh: Any, b: Any, lengths: Lengths
 ) -> bool:
-    """Whether the sizes are those of a recurrence. Where they are not, the reference raises."""
-    if x.ndim != 3 or states[0].ndim != 2 or 0 in (x.shape[0], states[0].shape[1]):
+    """Whether the sizes are those of a recurrence, of more than one step: to pack the weights for
+    one does not pay. Where they do not fit, the reference raises.
+    """
+    if x.ndim != 3 or states[0].ndim != 2 or x.shape[0] < 2 or states[0].shape[1] == 0:
         return False
     (T, N, inputs), H = x.shape, states[0].shape[1]
     found = [v.shape for v in (*states, W_ih, W_hh, *b)]
@@ -127,9 +138,9 @@ def before_and_after(kept: Any, reverse: bool) -> tuple[Any, Any]:
     return (kept[1:], kept[:-1]) if reverse else (kept[:-1], kept[1:])
 
 
-def by_sequences(T: int, N: int, work: Callable[[int, int], None]) -> None:
+def by_sequences(N: int, flops: int, work: Callable[[int, int], None]) -> None:
     """work(first, last) for all N sequences, each thread with a part of them."""
-    threads = get_num_threads() if T * N > SMALL else 1
+    threads = get_num_threads() if flops > SMALL else 1
     each = max(-(-N // threads), 1)
     share(-(-N // each), lambda k: work(k * each, min((k + 1) * each, N)), threads)
 

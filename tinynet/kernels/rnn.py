@@ -180,7 +180,7 @@ def forward(
         relu = int(nonlinearity == "relu")
         steps(W, x, bias, kept, counts, z, q, first, last, int(reverse), relu)
 
-    by_sequences(T, N, work)
+    by_sequences(N, 2 * T * N * W.size, work)
     return before_and_after(kept, reverse)[1], (x, W_ih, W_hh, kept, counts, bool(b))
 
 
@@ -207,7 +207,7 @@ def backward(
         steps_back(W, kept, counts, g, da, dx, dh, row, q, first, last, int(reverse), relu)
         dh0[first:last] = dh[:count]
 
-    by_sequences(T, N, work)
+    by_sequences(N, 2 * T * N * W.size, work)
     before, _ = before_and_after(kept, reverse)
     weights = to_weights(da, da, x, before, biased, needs[2:])
     return dx if needs[0] else None, dh0, *weights
@@ -223,7 +223,7 @@ def serves(
     lengths: Lengths = None,
     **_: Any,
 ) -> bool:
-    """What is a recurrence."""
+    """What is a recurrence of several steps."""
     return nonlinearity in ("tanh", "relu") and fits(1, x, (h0,), W_ih, W_hh, b, lengths)
 
 

@@ -44,8 +44,8 @@ def set_block(a: Any, b: Any, c: Any, i: int, j: int, keep: int) -> None:
 
 
 def set_rows(a: Any, b: Any, c: Any, i: int, j: int, keep: int) -> None:
-    """c[i:i+LOW, j:j+S] = a[i:i+LOW] b, plus what was there if `keep` is 1; a (m, k) and b (k, S)
-    have no gaps, nor have the rows of c.
+    """c[i:i+LOW, j:j+S] = a[i:i+LOW] b, plus what was there if `keep` is 1; b (k, S) has no gaps,
+    nor have the rows of a (m, k) and c.
     """
     into = c[i : i + LOW, j : j + b.shape[1]]
     into[:] = a[i : i + LOW] @ b + into if keep else a[i : i + LOW] @ b
@@ -103,12 +103,12 @@ if COMPILES:
             builder, zero = self.builder, ir.Constant(self.vector, None)
             cells = [(r, v) for r in range(self.rows) for v in range(VECTORS)]
             block = {cell: cgutils.alloca_once_value(builder, zero) for cell in cells}
+            k = builder.extract_value(b.shape, 0)
             if self.packed:  # a is (k, R)
-                k, start = builder.extract_value(a.shape, 0), a.data
-                step, apart = self.size(self.rows), self.size(1)
+                step, apart, start = self.size(self.rows), self.size(1), a.data
             else:  # R rows of (m, k), from row i
-                k = apart = builder.extract_value(a.shape, 1)
-                step, start = self.size(1), self.moved(a.data, builder.mul(i, k))
+                step, apart = self.size(1), self.stride(a)
+                start = self.moved(a.data, builder.mul(i, apart))
             with cgutils.for_range(builder, k) as loop:
                 at_a = self.moved(start, builder.mul(loop.index, step))
                 at_b = self.moved(b.data, builder.mul(loop.index, self.size(self.columns)))
@@ -120,7 +120,7 @@ if COMPILES:
                         total = self.multiply_add(one, row[v], builder.load(block[r, v]))
                         builder.store(total, block[r, v])
             kept = builder.trunc(keep, ir.IntType(1))
-            stride = builder.udiv(builder.extract_value(c.strides, 0), self.size(self.bytes))
+            stride = self.stride(c)
             for r, v in cells:
                 at_row = builder.mul(builder.add(i, self.size(r)), stride)
                 place = self.moved(c.data, builder.add(at_row, j))
@@ -130,6 +130,12 @@ if COMPILES:
 
         def size(self, n: int) -> Any:
             return ir.Constant(ir.IntType(64), n)
+
+        def stride(self, x: Any) -> Any:
+            """How many numbers lie from row to row."""
+            return self.builder.udiv(
+                self.builder.extract_value(x.strides, 0), self.size(self.bytes)
+            )
 
         def moved(self, pointer: Any, by: Any) -> Any:
             return self.builder.gep(pointer, [by])
