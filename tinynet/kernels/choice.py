@@ -42,6 +42,7 @@ CPU: dict[str, str] = {
     "softmax": "softmax",
     "tanh": "activations",
 }
+CPU: dict[str, str] = {"gru": "gru", "lstm": "lstm", "rnn": "rnn"}
 GPU: dict[str, str] = {}
 
 MODES = ("auto", "reference", "compiled")

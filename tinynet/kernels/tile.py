@@ -9,6 +9,9 @@ and arithmetic, not memory, sets the pace. That is why the block is as large as 
 AVX-512 has 32 of them with 16 float32 each: 14 × 2 for the block, 2 for the row of b, and 1 for the
 number of a. AVX2 has 16 with 8 each: 6 × 2 for the block.
 
+`set_rows` is a lower block that reads a as it lies: for a product of few rows, most of which a high
+block would waste, and which is made once, so that packing a does not pay.
+
 No compiler finds this form by itself in three nested loops. Numba lets us say it: an `@intrinsic`
 is a function of which we write the assembly, in LLVM's machine-independent form. Where nothing is
 compiled, the same block is one line of NumPy.
@@ -23,6 +26,7 @@ import numpy as np
 from tinynet.kernels.jit import COMPILES, vector_bytes
 
 VECTORS = 2  # how many make a row of the block
+LOW = 4  # rows of the lower block
 
 
 def tile_shape(dtype: Any) -> tuple[int, int]:
@@ -39,6 +43,14 @@ def set_block(a: Any, b: Any, c: Any, i: int, j: int, keep: int) -> None:
     into[:] = a.T @ b + into if keep else a.T @ b
 
 
+def set_rows(a: Any, b: Any, c: Any, i: int, j: int, keep: int) -> None:
+    """c[i:i+LOW, j:j+S] = a[i:i+LOW] b, plus what was there if `keep` is 1; b (k, S) has no gaps,
+    nor have the rows of a (m, k) and c.
+    """
+    into = c[i : i + LOW, j : j + b.shape[1]]
+    into[:] = a[i : i + LOW] @ b + into if keep else a[i : i + LOW] @ b
+
+
 if COMPILES:
     from llvmlite import ir
     from numba import types
@@ -48,27 +60,38 @@ if COMPILES:
 
     @intrinsic
     def set_block(_context: Any, a: Any, b: Any, c: Any, i: Any, j: Any, keep: Any) -> Any:
-        dtype = as_dtype(c.dtype)
+        return types.void(a, b, c, types.intp, types.intp, types.intp), _code(c.dtype, None)
+
+    @intrinsic
+    def set_rows(_context: Any, a: Any, b: Any, c: Any, i: Any, j: Any, keep: Any) -> Any:
+        return types.void(a, b, c, types.intp, types.intp, types.intp), _code(c.dtype, LOW)
+
+    def _code(kind: Any, low: int | None) -> Any:
+        """What writes the code of a block for numbers of a kind; `low` as in `set_rows`."""
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            number = context.get_value_type(c.dtype)
-            panel_a, panel_b, into = (
+            number = context.get_value_type(kind)
+            left, right, into = (
                 context.make_array(kind)(context, builder, value)
                 for kind, value in zip(signature.args[:3], arguments, strict=False)
             )
-            _Block(builder, dtype, number).run(panel_a, panel_b, into, *arguments[3:])
+            block = _Block(builder, as_dtype(kind), number, low)
+            block.run(left, right, into, *arguments[3:])
             return context.get_dummy_value()
 
-        return types.void(a, b, c, types.intp, types.intp, types.intp), generate
+        return generate
 
     _INDEX = ir.IntType(32)
 
     class _Block:
         """Writes the block's code with an LLVM builder."""
 
-        def __init__(self, builder: Any, dtype: np.dtype[Any], number: Any) -> None:
+        def __init__(
+            self, builder: Any, dtype: np.dtype[Any], number: Any, low: int | None
+        ) -> None:
             self.builder, self.number, self.bytes = builder, number, dtype.itemsize
-            self.rows, self.columns = tile_shape(dtype)
+            high, self.columns = tile_shape(dtype)
+            self.packed, self.rows = low is None, low or high
             self.lanes = self.columns // VECTORS
             self.vector = ir.VectorType(number, self.lanes)
             self.floating = dtype.kind == "f"
@@ -80,18 +103,24 @@ if COMPILES:
             builder, zero = self.builder, ir.Constant(self.vector, None)
             cells = [(r, v) for r in range(self.rows) for v in range(VECTORS)]
             block = {cell: cgutils.alloca_once_value(builder, zero) for cell in cells}
-            k = builder.extract_value(a.shape, 0)
+            k = builder.extract_value(b.shape, 0)
+            if self.packed:  # a is (k, R)
+                step, apart, start = self.size(self.rows), self.size(1), a.data
+            else:  # R rows of (m, k), from row i
+                step, apart = self.size(1), self.stride(a)
+                start = self.moved(a.data, builder.mul(i, apart))
             with cgutils.for_range(builder, k) as loop:
-                at_a = self.moved(a.data, builder.mul(loop.index, self.size(self.rows)))
+                at_a = self.moved(start, builder.mul(loop.index, step))
                 at_b = self.moved(b.data, builder.mul(loop.index, self.size(self.columns)))
                 row = [self.load(at_b, v) for v in range(VECTORS)]
                 for r in range(self.rows):
-                    one = self.spread(builder.load(self.moved(at_a, self.size(r))))
+                    at = self.moved(at_a, builder.mul(self.size(r), apart))
+                    one = self.spread(builder.load(at))
                     for v in range(VECTORS):
                         total = self.multiply_add(one, row[v], builder.load(block[r, v]))
                         builder.store(total, block[r, v])
             kept = builder.trunc(keep, ir.IntType(1))
-            stride = builder.udiv(builder.extract_value(c.strides, 0), self.size(self.bytes))
+            stride = self.stride(c)
             for r, v in cells:
                 at_row = builder.mul(builder.add(i, self.size(r)), stride)
                 place = self.moved(c.data, builder.add(at_row, j))
@@ -101,6 +130,12 @@ if COMPILES:
 
         def size(self, n: int) -> Any:
             return ir.Constant(ir.IntType(64), n)
+
+        def stride(self, x: Any) -> Any:
+            """How many numbers lie from row to row."""
+            return self.builder.udiv(
+                self.builder.extract_value(x.strides, 0), self.size(self.bytes)
+            )
 
         def moved(self, pointer: Any, by: Any) -> Any:
             return self.builder.gep(pointer, [by])

@@ -10,11 +10,11 @@ from tinynet.check.samples.draw import Draw, Sample
 
 
 def _sequence(gates: int, states: int, draw: Draw) -> Sample:
-    """A batch of up to two sequences of one or two steps, of one length or of several."""
-    T, N = draw.choice((2, 1)), draw.choice((1, 2, 0))
+    """A batch of up to two sequences of one to three steps, of one length or of several."""
+    T, N = draw.choice((2, 3, 1)), draw.choice((1, 2, 0))
     # Small: differences visit every weight.
     inputs, H = draw.choice(((1, 1), (1, 1), (1, 1), (2, 1), (1, 2)))
-    P = draw.choice((0, 1, 2)) if states > 1 else 0  # 0: the h's are not projected
+    P = draw.choice((0, 0, 1, 2)) if states > 1 else 0  # 0: the h's are not projected
     shapes = [(T, N, inputs), (N, P or H), (N, H)][: 1 + states]
     shapes += [(gates * H, inputs), (gates * H, P or H)]
     if draw.choice((True, False)):
