@@ -31,18 +31,20 @@ CPU: dict[str, str] = {
     "gelu": "activations",
     "gelu_tanh": "activations",
     "group_norm": "normalisation",
+    "gru": "gru",
     "layer_norm": "normalisation",
     "leaky_relu": "activations",
     "log_softmax": "softmax",
+    "lstm": "lstm",
     "mish": "activations",
     "relu": "activations",
     "rms_norm": "normalisation",
+    "rnn": "rnn",
     "sigmoid": "activations",
     "silu": "activations",
     "softmax": "softmax",
     "tanh": "activations",
 }
-CPU: dict[str, str] = {"gru": "gru", "lstm": "lstm", "rnn": "rnn"}
 GPU: dict[str, str] = {}
 
 MODES = ("auto", "reference", "compiled")
