@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cupy_array import MODULE, Module, ndarray, outside
+from cuda_on_cpu import ElementwiseKernel, RawKernel
 from cupy_facts import KINDS, Bits, Device, bind, current
 
 __all__ = ["MODULE", "installed", "ndarray"]
@@ -44,6 +45,7 @@ class Generator:
 MODULE.random.Generator = Generator
 MODULE.random.default_rng = lambda seed=None: Generator(Bits(seed))
 MODULE.cuda.Device = Device
+MODULE.RawKernel, MODULE.ElementwiseKernel = RawKernel, ElementwiseKernel
 MODULE.cuda.get_device_id = lambda: current[-1]
 CUPYX: Any = Module("cupyx", "cupyx.")
 CUPYX.scatter_add = lambda a, slices, value: a.scatter_add(slices, value)

@@ -21,7 +21,19 @@ from tinynet.errors import ArgumentError
 
 # Which file of `kernels` (of `kernels.cuda`) holds the kernel of an op, under KERNELS[op].
 CPU: dict[str, str] = {}
-GPU: dict[str, str] = {}
+GPU: dict[str, str] = {
+    "conv2d": "conv2d",
+    "cross_entropy": "cross_entropy",
+    "embedding": "embedding",
+    "gelu": "gelu",
+    "gelu_tanh": "gelu",
+    "layer_norm": "layer_norm",
+    "log_softmax": "softmax",
+    "lstm": "lstm",
+    "rms_norm": "layer_norm",
+    "silu": "gelu",
+    "softmax": "softmax",
+}
 
 MODES = ("auto", "reference", "compiled")
 _mode = ContextVar("mode", default="auto")  # of its own in every thread
