@@ -22,6 +22,7 @@ from tinynet.errors import ArgumentError
 # Which file of `kernels` (of `kernels.cuda`) holds the kernel of an op, under KERNELS[op].
 CPU: dict[str, str] = {}
 GPU: dict[str, str] = {
+    "attention": "attention",
     "conv2d": "conv2d",
     "cross_entropy": "cross_entropy",
     "embedding": "embedding",
@@ -121,6 +122,8 @@ def _uniform(values: Sequence[Any]) -> bool:
     """Whether all are arrays of one kind, and those of floats of one dtype, float32 or float64."""
     kind, dtype = type(values[0]), None
     for x in values:
+        if x is True:  # attention's mask, where there is none
+            continue
         if type(x) is not kind or not hasattr(x, "dtype"):
             return False
         if x.dtype.kind == "f":
