@@ -27,11 +27,13 @@ import numpy as np
 import nvrtc
 
 COMPILER = next(filter(None, map(shutil.which, ("g++", "clang++", "c++"))), None)
-HEADER = Path(__file__).with_name("cuda_on_cpu.h")
+HERE = Path(__file__).parent
+HEADER, MACHINE = HERE / "cuda_on_cpu.h", HERE / "cuda_on_cpu.cpp"
 # -ffp-contract: a GPU fuses products with sums, so nothing may rely on their rounding apart
-FLAGS = ["-std=c++17", "-O1", "-fwrapv", "-ffp-contract=fast", "-shared", "-fPIC", "-w"]
+FLAGS = ["-std=c++17", "-O1", "-fwrapv", "-ffp-contract=fast", "-fPIC", "-w", f"-I{HERE}"]
 
 C_NAMES = {"?": "bool", "i": "int", "q": "long long", "e": "half", "f": "float", "d": "double"}
+KERNEL = r'extern "C" __global__ void (?:__launch_bounds__\([^)]*\) )?'
 KINDS = {name: np.dtype(char) for char, name in C_NAMES.items()}
 GUARD = 4096  # bytes, of 0xff: NaN in every float dtype
 MOST_SHARED, SHARED_UNASKED = 227 * 1024, 48 * 1024  # of an H100, bytes
@@ -42,29 +44,36 @@ class Wrong(AssertionError):
 
 
 @functools.cache
-def _library(source: str) -> Any:
-    """The compiled source, kept on disk under its hash."""
-    key = hashlib.sha256("\0".join([source, HEADER.read_text(), *FLAGS]).encode()).hexdigest()[:24]
+def _compiled(source: str, *how: str) -> Path:
+    """What the compiler makes of a source, kept on disk under its hash."""
+    key = hashlib.sha256("\0".join([source, HEADER.read_text(), *FLAGS, *how]).encode()).hexdigest()
     folder = Path(os.environ.get("XDG_CACHE_HOME", tempfile.gettempdir())) / "tinynet-cuda-on-cpu"
     folder.mkdir(parents=True, exist_ok=True)
-    made = folder / f"{key}.so"
+    made = folder / key[:24]
     if not made.exists():
         with tempfile.TemporaryDirectory(dir=folder) as own:
-            text, fresh = Path(own, "kernel.cpp"), Path(own, "kernel.so")
+            text, fresh = Path(own, "kernel.cpp"), Path(own, "kernel")
             text.write_text(source)
             assert COMPILER is not None, "no C++ compiler"
-            command = [COMPILER, *FLAGS, f"-I{HEADER.parent}", str(text), "-o", str(fresh)]
+            command = [COMPILER, *FLAGS, str(text), *how, "-o", str(fresh)]
             run = subprocess.run(command, capture_output=True, text=True)
             if run.returncode:
                 raise Wrong(f"the source does not compile:\n{run.stderr}\n{source}")
             fresh.replace(made)  # two processes may make it at once
-    return ctypes.CDLL(str(made))
+    return made
+
+
+@functools.cache
+def _library(source: str) -> Any:
+    """The kernels of a source, on a machine of their own."""
+    machine = _compiled(MACHINE.read_text(), "-c")
+    return ctypes.CDLL(str(_compiled(source, "-shared", "-xnone", str(machine))))
 
 
 def _parameters(source: str, name: str) -> list[tuple[str, bool]]:
     """The types of a kernel's parameters, and whether each is a pointer."""
     text = re.sub(r"//[^\n]*", "", source)
-    found = re.search(rf'extern "C" __global__ void {name}\(([^)]*)\)', text)
+    found = re.search(rf"{KERNEL}{name}\(([^)]*)\)", text)
     if found is None:
         raise Wrong(f'there is no extern "C" __global__ void {name}')
     names = {a: b for b, a in re.findall(r"typedef ([\w ]+?) (\w+);", text)}
@@ -128,14 +137,9 @@ def _as_cpp(code: str, options: tuple[str, ...]) -> str:
     defined = "".join(f"#define {o[2:].replace('=', ' ')}\n" for o in options if o[:2] == "-D")
     code = code.replace("#include <cuda_fp16.h>", "")
     code = re.sub(
-        r"extern __shared__ (\w+) (\w+)\[\];", r"\1 *\2 = (\1 *)machine::dynamic.data();", code
+        r"extern __shared__ (\w+) (\w+)\[\];", r"\1 *\2 = (\1 *)machine::dynamic;", code
     )
-    runs = "".join(
-        f'extern "C" const char *run_{name}(const unsigned *grid, const unsigned *block,\n'
-        "    size_t shared, bool backwards, void **values) {\n"
-        f"    return machine::launch({name}, grid, block, shared, backwards, values);\n}}\n"
-        for name in re.findall(r'extern "C" __global__ void (\w+)\(', code)
-    )
+    runs = "".join(f"LAUNCHES({name})\n" for name in re.findall(KERNEL + r"(\w+)\(", code))
     return f'#include "{HEADER.name}"\n{defined}#line 1\n{code}\n{runs}'
 
 

@@ -23,16 +23,16 @@ from tinynet.errors import ArgumentError
 CPU: dict[str, str] = {}
 GPU: dict[str, str] = {
     "attention": "attention",
-    "conv2d": "conv2d",
+    "conv2d": "convolution",
     "cross_entropy": "cross_entropy",
     "embedding": "embedding",
-    "gelu": "gelu",
-    "gelu_tanh": "gelu",
-    "layer_norm": "layer_norm",
+    "gelu": "activations",
+    "gelu_tanh": "activations",
+    "layer_norm": "normalisation",
     "log_softmax": "softmax",
     "lstm": "lstm",
-    "rms_norm": "layer_norm",
-    "silu": "gelu",
+    "rms_norm": "normalisation",
+    "silu": "activations",
     "softmax": "softmax",
 }
 
@@ -102,15 +102,16 @@ def find(name: str, values: Sequence[Any], options: dict[str, Any]) -> Kernel | 
         return None
     on_cpu = type(values[0]) is np.ndarray
     table = CPU if on_cpu else GPU
-    if name not in table or not _uniform(values):
+    arrays = [x for x in values if x is not True]  # True in the place of a mask: there is none
+    if name not in table or not _uniform(arrays):
         return None
     if wanted == "auto" and on_cpu and not has_compiler():
         return None
     # Small arrays are turned down before Numba is imported, which takes half a second.
-    if wanted == "auto" and sum(x.size for x in values) < _LEAST_OF_ALL:
+    if wanted == "auto" and sum(x.size for x in arrays) < _LEAST_OF_ALL:
         return None
     kernel = _load(table is CPU, name)
-    if wanted == "auto" and sum(x.size for x in values) < kernel.least:
+    if wanted == "auto" and sum(x.size for x in arrays) < kernel.least:
         return None
     return kernel if kernel.serves is None or kernel.serves(*values, **options) else None
 
@@ -122,8 +123,6 @@ def _uniform(values: Sequence[Any]) -> bool:
     """Whether all are arrays of one kind, and those of floats of one dtype, float32 or float64."""
     kind, dtype = type(values[0]), None
     for x in values:
-        if x is True:  # attention's mask, where there is none
-            continue
         if type(x) is not kind or not hasattr(x, "dtype"):
             return False
         if x.dtype.kind == "f":

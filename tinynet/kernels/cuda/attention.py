@@ -55,11 +55,12 @@ __device__ i64 start(At at, Sizes n, i64 b) {
 __device__ void load(
     A *panel, const T *x, At at, i64 first, i64 rows, i64 columns, bool turned
 ) {
-    for (int k = threadIdx.y * 16 + threadIdx.x; k < SIDE * WIDTH; k += 256) {
-        int i = k / WIDTH, j = k % WIDTH;
-        bool inside = first + i < rows && j < columns;
-        panel[turned ? j * PITCH + i : k] =
-            inside ? A(x[(first + i) * at.row + j * at.column]) : A(0);
+    for (int i = threadIdx.y; i < SIDE; i += 16) {
+        const T *row = x + (first + i) * at.row;
+        for (int j = threadIdx.x; j < WIDTH; j += 16) {
+            bool inside = first + i < rows && j < columns;
+            panel[turned ? j * PITCH + i : i * WIDTH + j] = inside ? A(row[j * at.column]) : A(0);
+        }
     }
 }
 
@@ -68,6 +69,7 @@ template <int M, int N>
 __device__ void add_product(
     A (&acc)[M][N], const A *a, int pitch_a, const A *b, int pitch_b, int depth
 ) {
+    #pragma unroll 4
     for (int k = 0; k < depth; ++k) {
         A left[M], right[N];
         for (int i = 0; i < M; ++i) left[i] = a[k * pitch_a + i];
@@ -93,7 +95,7 @@ __device__ A factor(i64 i, i64 j, Sizes n, const bool *kept, At at, A more) {
 }
 """
 _FORWARD = """
-extern "C" __global__ void forward(
+extern "C" __global__ void __launch_bounds__(256, 2) forward(
     const T *q, At q_at, const T *k, At k_at, const T *v, At v_at, const bool *allowed,
     const T *added, At mask_at, const bool *kept, At kept_at, T *y, A *log_total, Sizes n,
     double scale, double more
@@ -170,7 +172,7 @@ __device__ void put(A *panel, A (&x)[R][R]) {
             panel[(threadIdx.x * R + j) * PITCH + threadIdx.y * R + i] = x[i][j];
 }
 
-extern "C" __global__ void backward(
+extern "C" __global__ void __launch_bounds__(256, 2) backward(
     const T *q, At q_at, const T *k, At k_at, const T *v, At v_at, const bool *allowed,
     const T *added, At mask_at, const bool *kept, At kept_at, const T *g, At g_at,
     const A *log_total, const A *D, T *dq, T *dk, T *dv, T *dS, Sizes n, double scale, double more
@@ -201,7 +203,9 @@ extern "C" __global__ void backward(
         load(panel, KEYS ? g : v, KEYS ? g_at : v_at, other, last, n.Ev, true);
         __syncthreads();
         add_product(d, GV + row, PITCH, panel + column, PITCH, WIDTH);
+        #pragma unroll  // else s and d would not stay in registers
         for (int i = 0; i < R; ++i)
+            #pragma unroll
             for (int j = 0; j < R; ++j) {
                 i64 a = KEYS ? other + column + j : first + row + i;
                 i64 c = KEYS ? first + row + i : other + column + j;
@@ -326,7 +330,7 @@ def _tile(q: Any, v: Any, panels: int) -> dict[str, int]:
     """The largest SIDE for which the panels, and the weights, find room on the chip."""
     width = 16 * math.ceil(max(q.shape[-1], v.shape[-1]) / 16)
     each = max(q.dtype.itemsize, 4)
-    for side in (64, 32, 16):
+    for side in (64, 32, 16) if each == 4 else (32, 16):  # or registers would run out
         shared = (panels * width + side) * (side + 4) * each
         if shared <= _room(cupy(), q.device.id):
             break
