@@ -77,3 +77,202 @@ def test_kernels_give_what_the_reference_gives(cupy: Any, name: str, dtype: str)
         inputs, options = sample(registry[name], Draw(seed))
         served += check(cupy, name, inputs, options, dtype, seed)
     assert served, "no sample that the kernel serves"
+
+
+# -- sizes across the borders of warps, blocks and tiles -------------------------------------------
+
+
+def normal(*shape: int) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(sum(shape)).standard_normal(shape)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("n", [1, 31, 33, 129, 1100])
+def test_softmax_of_rows_of_any_length(cupy: Any, name: str, n: int) -> None:
+    x = 5 * normal(3, n)
+    x[0, n // 2] = -np.inf if n > 1 else 0
+    for dtype in ("f4", "f8"):
+        assert check(cupy, name, [x], {"axis": 1}, dtype, seed=n)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_softmax_of_what_is_no_number(cupy: Any, name: str) -> None:
+    x = normal(6, 40)
+    x[0], x[1, 39], x[2, 3], x[3, :7], x[4] = -np.inf, np.nan, np.inf, -np.inf, 1e4
+    found = []
+    for mode in ("reference", "compiled"):
+        with tn.kernels.use(mode):
+            found.append(host(registry[name](tn.tensor(cupy.asarray(x)), axis=-1)))
+    np.testing.assert_allclose(*found, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize(("n", "classes"), [(1, 1), (300, 10), (5, 700)])
+def test_cross_entropy(cupy: Any, n: int, classes: int, reduction: str) -> None:
+    names = np.random.default_rng(0).integers(0, classes, n)
+    options = {"reduction": reduction, "ignore_index": 0}
+    inputs = [1e3 + normal(n, classes), names]
+    if n > 1:
+        assert check(cupy, "cross_entropy", inputs, options, "f8", n)
+    assert check(cupy, "cross_entropy", inputs, options | {"ignore_index": -100}, "f8", n)
+    assert check(cupy, "cross_entropy", [normal(classes), names[:1].reshape(())], {}, "f4", n)
+
+
+def test_a_class_or_an_id_that_there_is_not_gives_nan(cupy: Any) -> None:
+    x = tn.tensor(normal(40, 30), device="cuda", requires_grad=True)
+    t = np.arange(40) % 30
+    t[7], t[9] = 30, -1
+    with tn.kernels.use("compiled"):
+        loss = tn.nn.functional.cross_entropy(x, tn.tensor(t, device="cuda"), reduction="none")
+        loss.sum().backward()
+        rows = registry["embedding"](tn.tensor(t, device="cuda"), x[:30])
+    for found in (host(loss), host(x.grad), host(rows)):
+        bad = np.isnan(found).reshape(40, -1)
+        assert bad[[7, 9]].all()
+        assert not np.delete(bad, [7, 9], axis=0).any()
+
+
+@pytest.mark.parametrize("name", ["layer_norm", "rms_norm"])
+@pytest.mark.parametrize("shape", [(1, 1), (70, 33), (200, 130), (3, 5, 40), (2, 1100)])
+def test_norms(cupy: Any, name: str, shape: tuple[int, ...]) -> None:
+    for count, seed in ((0, 0), (1, 1), (2, 0), (2, 1)):
+        if count == 2 and name == "rms_norm":
+            continue
+        dims = len(shape) - 1
+        affine = [normal(*shape[1:]) + k for k in range(count)]
+        inputs = [100 + normal(*shape), *affine]
+        assert check(cupy, name, inputs, {"dims": dims, "eps": 1e-3}, "f8", seed)
+
+
+def test_embedding_adds_up_what_occurs_often(cupy: Any) -> None:
+    ids = np.random.default_rng(0).integers(0, 5, (30, 3)) % 4
+    for dtype in ("f4", "f8"):
+        assert check(cupy, "embedding", [ids, normal(6, 70)], {}, dtype, 1)
+
+
+CONVOLUTIONS: dict[str, Any] = {
+    "large plane": ((2, 1, 40, 40), (3, 1, 3, 3), {"padding": 1}),
+    "all options": (
+        *((2, 4, 19, 17), (6, 2, 3, 2)),
+        {"stride": (2, 3), "padding": (2, 1), "dilation": (1, 2), "groups": 2},
+    ),
+    "one axis": ((3, 4, 300), (4, 1, 5), {"stride": 2, "padding": 3, "groups": 4}),
+    "one place": ((1, 2, 3, 3), (2, 2, 3, 3), {}),
+}
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_convolution(cupy: Any, name: str) -> None:
+    x, W, options = CONVOLUTIONS[name]
+    for bias in ([], [normal(W[0])]):
+        assert check(cupy, "conv2d", [normal(*x), normal(*W), *bias], options, "f8", len(bias))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("biases", [0, 2])
+def test_lstm(cupy: Any, reverse: bool, biases: int) -> None:
+    T, N, size, H = 4, 7, 3, 40
+    inputs = [normal(T, N, size), normal(N, H), 2 * normal(N, H)]
+    inputs += [normal(4 * H, size), normal(4 * H, H) / 4, *[normal(4 * H)] * biases]
+    for dtype in ("f4", "f8"):
+        assert check(cupy, "lstm", inputs, {"reverse": reverse}, dtype, 1)
+
+
+@pytest.mark.parametrize("largest", [False, True])
+def test_a_step_of_adam(cupy: Any, largest: bool) -> None:
+    from tinynet.derivations import adam
+    from tinynet.kernels.cuda import adam as kernel
+
+    for t, decoupled in ((1, False), (7, True)):
+        values = [normal(50, 9), normal(50, 9)[::-1], *[np.abs(normal(50, 9)) for _ in range(3)]]
+        options: Any = {"lr": 0.1, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.2}
+        options |= {"decoupled": decoupled, "maximize": t == 1}
+        found = []
+        for step, module in ((adam.step, np), (kernel.step, cupy)):
+            w, g, m, v, top = (module.asarray(x.copy()) for x in values)
+            step(w, g, m, v, t, module.empty(w.shape), largest=top if largest else None, **options)
+            found.append([host(x) for x in (w, g, m, v, top)])
+        for a, b in zip(*found, strict=True):
+            np.testing.assert_allclose(b, a, rtol=1e-12)
+
+
+ATTENTION: dict[str, Any] = {
+    "one": ((1,), 1, 1, 1, 1),
+    "across tiles": ((2,), 70, 65, 8, 5),
+    "short keys": ((), 33, 7, 16, 16),
+    "groups share keys": ((2, 2, 3), 18, 17, 20, 12),
+    "wide heads": ((1, 2), 17, 34, 128, 100),
+}
+
+
+@pytest.mark.parametrize("room", [227, 48, 16])  # KiB: tiles of 64, of 32 and of 16
+@pytest.mark.parametrize("masks", ["none", "causal", "allowed", "added", "kept"])
+@pytest.mark.parametrize("name", ATTENTION)
+def test_attention(
+    cupy: Any, monkeypatch: pytest.MonkeyPatch, name: str, masks: str, room: int
+) -> None:
+    from tinynet.kernels.cuda import attention
+
+    if room < 227:
+        if name == "wide heads" and room == 16:
+            return
+        monkeypatch.setattr(attention, "_room", lambda *_: room * 1024)
+    lead, L, S, E, Ev = ATTENTION[name]
+    keys = (*lead[:-1], 1) if len(lead) == 3 else lead
+    mask: Any = {"allowed": normal(L, S) > -0.5, "added": normal(*lead[-1:], 1, S)}.get(masks, True)
+    kept: Any = normal(*lead, L, S) > -0.5 if masks == "kept" else True
+    if masks == "allowed":
+        mask[L // 2] = False  # a query that may attend to nothing
+    options = {"is_causal": masks == "causal", "p": 0.25 if masks == "kept" else 0.0, "scale": None}
+    inputs = [normal(*lead, L, E), normal(*keys, S, E), normal(*keys, S, Ev), mask, kept]
+    dtype = "f4" if room == 227 else "f8"
+    assert check(cupy, "attention", inputs, options, dtype, len(masks))
+
+
+# -- float16: computed in float32 ------------------------------------------------------------------
+
+HALF: dict[str, Any] = {
+    "attention": lambda: ([normal(2, 20, 8) for _ in range(3)] + [True, True], {"is_causal": True}),
+    "conv2d": lambda: ([normal(2, 2, 9, 9), normal(3, 2, 3, 3)], {"padding": 1}),
+    "cross_entropy": lambda: ([normal(20, 40), np.arange(20)], {}),
+    "embedding": lambda: ([np.arange(600) % 3, normal(4, 5)], {}),
+    "gelu": lambda: ([normal(600)], {}),
+    "gelu_tanh": lambda: ([normal(600)], {}),
+    "layer_norm": lambda: ([normal(30, 40), normal(40), normal(40)], {}),
+    "log_softmax": lambda: ([normal(9, 100)], {}),
+    "lstm": lambda: (
+        [*(normal(3, 4, 5), normal(4, 8), normal(4, 8), normal(32, 5), normal(32, 8) / 3)],
+        {},
+    ),
+    "rms_norm": lambda: ([normal(30, 40), normal(40)], {}),
+    "silu": lambda: ([normal(600)], {}),
+    "softmax": lambda: ([normal(9, 100)], {}),
+}
+
+
+@pytest.mark.parametrize("name", sorted(choice.GPU))
+def test_float16_is_as_good_as_its_digits(cupy: Any, name: str) -> None:
+    if name not in registry:
+        pytest.skip("no op")
+    inputs, options = HALF[name]()
+    places, found = differentiable(inputs), []
+    for module, dtype in ((None, "f4"), (cupy, "f2")):
+        put = [x.astype("f2").astype(dtype) if i in places else x for i, x in enumerate(inputs)]
+        tensors = [_put(module, x, 0) if isinstance(x, np.ndarray) else x for x in put]
+        own = [tensors[i].requires_grad_() for i in places]
+        with tn.kernels.use("reference" if module is None else "compiled"):
+            y = registry[name](*tensors, **options)
+            g = normal(*y.shape).astype("f2").astype(dtype)
+            found.append([y, *grad(y, own, _put(module, np.asarray(g), 0))])
+        assert module is None or y._node.by is not None
+    for a, b in zip(*found, strict=True):
+        assert b.dtype == np.float16
+        room = 5e-3 * float(np.abs(host(a)).max())  # sums of numbers of 11 bits, some kept so
+        np.testing.assert_allclose(host(b).astype("f4"), host(a), rtol=5e-3, atol=room)
+
+
+def test_examples_of_vmap_are_left_to_the_reference() -> None:
+    x = tn.tensor(normal(30, 40))
+    with tn.kernels.use("compiled"):
+        found = tn.func.vmap(lambda row: tn.nn.functional.gelu(row))(x)
+    close(found, tn.nn.functional.gelu(x))

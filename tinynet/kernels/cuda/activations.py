@@ -64,7 +64,7 @@ def _kernel(name: str) -> Kernel:
     def backward(g: Any, saved: Any, *, needs: tuple[bool, ...]) -> tuple[Any, ...]:
         return (_loop(cupy(), name)[1](g, *saved),)
 
-    return Kernel(forward, backward)
+    return Kernel(forward, backward, least=0)
 
 
 KERNELS = {name: _kernel(name) for name in ("gelu", "gelu_tanh", "silu")}

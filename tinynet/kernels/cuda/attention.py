@@ -377,4 +377,4 @@ def _serves(
     return same and all(x.dtype in kinds for x, kinds in masks) and 0 <= p <= 1
 
 
-KERNELS = {"attention": Kernel(_forward, _backward, serves=_serves)}
+KERNELS = {"attention": Kernel(_forward, _backward, serves=_serves, least=0)}

@@ -151,4 +151,4 @@ def _serves(
         return False
 
 
-KERNELS = {"conv2d": Kernel(_forward, _backward, serves=_serves)}
+KERNELS = {"conv2d": Kernel(_forward, _backward, serves=_serves, least=0)}

@@ -29,6 +29,7 @@ extern "C" __global__ void forward(
     A m, s;
     max_and_sum(x + blockIdx.x * n, n, m, s);
     if (threadIdx.x) return;
+    if (m == INFINITY) s = NAN;  // ∞/∞, in the probabilities
     i64 c = t[blockIdx.x];
     A score = 0 <= c && c < n ? A(x[blockIdx.x * n + c]) : NAN;
     log_sum[blockIdx.x] = m + log(s);
@@ -106,4 +107,4 @@ def _serves(x: Any, t: Any, *, reduction: str = "mean", ignore_index: int = -100
     )
 
 
-KERNELS = {"cross_entropy": Kernel(_forward, _backward, serves=_serves)}
+KERNELS = {"cross_entropy": Kernel(_forward, _backward, serves=_serves, least=0)}

@@ -71,4 +71,4 @@ def _serves(ids: Any, W: Any) -> bool:
     return ids.dtype.kind in "iu" and W.ndim == 2 and ids.size > 0 and W.size > 0
 
 
-KERNELS = {"embedding": Kernel(_forward, _backward, serves=_serves)}
+KERNELS = {"embedding": Kernel(_forward, _backward, serves=_serves, least=0)}

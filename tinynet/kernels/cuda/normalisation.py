@@ -110,7 +110,7 @@ def _kernel(centred: int) -> Kernel:
         ]
         return dx, *gradients
 
-    return Kernel(forward, backward, serves=_serves)
+    return Kernel(forward, backward, serves=_serves, least=0)
 
 
 def _both(affine: Any) -> tuple[Any, Any]:

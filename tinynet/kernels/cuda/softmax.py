@@ -46,7 +46,7 @@ __device__ void max_and_sum(const T *x, i64 n, A &m, A &s) {
         }
     }
     A top = largest(m);
-    s = total(s == 0 ? 0 : s * exp(m - top));
+    s = total(m == top || s == 0 ? s : s * exp(m - top));
     m = top;
 }
 """
@@ -57,6 +57,7 @@ extern "C" __global__ void forward(const T *x, T *y, i64 n, i64 logs) {
     x += blockIdx.x * n, y += blockIdx.x * n;
     A m, s;
     max_and_sum(x, n, m, s);
+    if (!logs && m == INFINITY) s = NAN;  // ∞/∞; of logarithms only ∞ − ∞
     A log_s = log(s), over_s = 1 / s;
     for (i64 i = threadIdx.x; i < n; i += blockDim.x)
         y[i] = T(logs ? A(x[i]) - m - log_s : exp(A(x[i]) - m) * over_s);
@@ -90,7 +91,7 @@ def _kernel(logs: int) -> Kernel:
         _SOURCE.launch("backward", (y.size // n,), (threads(n),), g, y, dx, n, logs, like=y)
         return (dx,)
 
-    return Kernel(forward, backward, serves=_serves)
+    return Kernel(forward, backward, serves=_serves, least=0)
 
 
 def _serves(x: Any, *, axis: int | None = -1) -> bool:
