@@ -136,9 +136,7 @@ def _as_cpp(code: str, options: tuple[str, ...]) -> str:
     _accept(code)
     defined = "".join(f"#define {o[2:].replace('=', ' ')}\n" for o in options if o[:2] == "-D")
     code = code.replace("#include <cuda_fp16.h>", "")
-    code = re.sub(
-        r"extern __shared__ (\w+) (\w+)\[\];", r"\1 *\2 = (\1 *)machine::dynamic;", code
-    )
+    code = re.sub(r"extern __shared__ (\w+) (\w+)\[\];", r"\1 *\2 = (\1 *)machine::dynamic;", code)
     runs = "".join(f"LAUNCHES({name})\n" for name in re.findall(KERNEL + r"(\w+)\(", code))
     return f'#include "{HEADER.name}"\n{defined}#line 1\n{code}\n{runs}'
 
@@ -267,7 +265,9 @@ class ElementwiseKernel:
             f"        {c} {'' if k < len(ins) else '&'}{n} = _{n}[i];\n"
             for k, (c, n) in enumerate(named)
         )
-        letters = "".join(f"typedef {C_NAMES[t.char]} {k};\n" for k, t in types.items() if len(k) < 2)
+        letters = "".join(
+            f"typedef {C_NAMES[t.char]} {k};\n" for k, t in types.items() if len(k) < 2
+        )
         code = (
             f"{self.preamble}\n{letters}"
             f'extern "C" __global__ void {self.name}('

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cupy_array import MODULE, Module, ndarray, outside
 from cuda_on_cpu import ElementwiseKernel, RawKernel
+from cupy_array import MODULE, Module, ndarray, outside
 from cupy_facts import KINDS, Bits, Device, bind, current
 
 __all__ = ["MODULE", "installed", "ndarray"]

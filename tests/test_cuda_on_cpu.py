@@ -19,7 +19,9 @@ N = 64
 def run(body: str, *arguments: Any, parameters: str = "float *x, float *y", **how: Any) -> None:
     code = f'extern "C" __global__ void f({parameters}) {{ {body} }}'
     kernel = RawKernel(code, "f")
-    kernel(how.get("grid", (1,)), how.get("block", (N,)), arguments, shared_mem=how.get("shared", 0))
+    kernel(
+        how.get("grid", (1,)), how.get("block", (N,)), arguments, shared_mem=how.get("shared", 0)
+    )
 
 
 def numbers(n: int = N, dtype: str = "f4") -> Any:

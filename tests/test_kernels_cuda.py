@@ -11,13 +11,16 @@ from typing import Any
 import cuda_on_cpu
 import numpy as np
 import pytest
+import test_on_cupy
 from properties import close, host
 
 import tinynet as tn
 from tinynet.autograd import grad
 from tinynet.check.samples import Draw, sample
 from tinynet.check.sweep import differentiable
+from tinynet.derivations import adam, sgd
 from tinynet.kernels import choice
+from tinynet.kernels.cuda import attention, optimisers
 from tinynet.op import registry
 from tinynet.tensor import Tensor
 
@@ -70,8 +73,6 @@ def _put(module: Any, x: np.ndarray[Any, Any], seed: int) -> Tensor:
 @pytest.mark.parametrize("dtype", ["f8", "f4"])
 @pytest.mark.parametrize("name", sorted(choice.GPU))
 def test_kernels_give_what_the_reference_gives(cupy: Any, name: str, dtype: str) -> None:
-    if name not in registry:
-        pytest.skip("no op")
     served = 0
     for seed in range(CASES):
         inputs, options = sample(registry[name], Draw(seed))
@@ -178,22 +179,38 @@ def test_lstm(cupy: Any, reverse: bool, biases: int) -> None:
         assert check(cupy, "lstm", inputs, {"reverse": reverse}, dtype, 1)
 
 
-@pytest.mark.parametrize("largest", [False, True])
-def test_a_step_of_adam(cupy: Any, largest: bool) -> None:
-    from tinynet.derivations import adam
-    from tinynet.kernels.cuda import adam as kernel
+def step_both(cupy: Any, name: str, arrays: list[Any], *first: Any, **options: Any) -> None:
+    """A step by the kernel and by the derivation, from the same arrays: w, g and the rest."""
+    rule = {"adam": adam.step, "sgd": sgd.step}[name]
+    found = []
+    for step, module in ((rule, np), (optimisers.STEPS[name], cupy)):
+        own = [module.asarray(x.copy())[::-1] for x in arrays]
+        largest = {"largest": own.pop()} if options.get("largest") else {}
+        step(*own, *first, module.empty(own[0].shape), **{**options, **largest})
+        found.append([host(x) for x in own])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-12)
 
-    for t, decoupled in ((1, False), (7, True)):
-        values = [normal(50, 9), normal(50, 9)[::-1], *[np.abs(normal(50, 9)) for _ in range(3)]]
-        options: Any = {"lr": 0.1, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.2}
-        options |= {"decoupled": decoupled, "maximize": t == 1}
-        found = []
-        for step, module in ((adam.step, np), (kernel.step, cupy)):
-            w, g, m, v, top = (module.asarray(x.copy()) for x in values)
-            step(w, g, m, v, t, module.empty(w.shape), largest=top if largest else None, **options)
-            found.append([host(x) for x in (w, g, m, v, top)])
-        for a, b in zip(*found, strict=True):
-            np.testing.assert_allclose(b, a, rtol=1e-12)
+
+@pytest.mark.parametrize("largest", [False, True])
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_a_step_of_adam(cupy: Any, decoupled: bool, largest: bool) -> None:
+    arrays = [normal(50, 9), normal(9, 50).T, *[np.abs(normal(50, 9 + k))[:, k:] for k in range(3)]]
+    options: Any = {"lr": 0.1, "betas": (0.8, 0.95), "eps": 1e-3, "decoupled": decoupled}
+    options |= {"largest": True} if largest else {}
+    arrays = arrays if largest else arrays[:4]
+    step_both(cupy, "adam", arrays, 7, weight_decay=0.2, **options)
+    arrays[0][3, 3] = np.inf  # stays: without decay, nothing is added to the gradient
+    step_both(cupy, "adam", arrays, 1, maximize=True, **options)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_a_step_of_descent(cupy: Any, nesterov: bool) -> None:
+    arrays = [normal(50, 9), normal(9, 50).T, np.full((50, 9), np.nan)]
+    options: Any = {"lr": 0.1, "momentum": 0.9, "dampening": 0.25, "nesterov": nesterov}
+    step_both(cupy, "sgd", arrays, lr=1, maximize=True)
+    step_both(cupy, "sgd", arrays, first=True, weight_decay=0.1, **options)
+    step_both(cupy, "sgd", [*arrays[:2], normal(50, 9)], **options)
 
 
 ATTENTION: dict[str, Any] = {
@@ -205,17 +222,15 @@ ATTENTION: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("room", [227, 48, 16])  # KiB: tiles of 64, of 32 and of 16
+TILES = [(name, 227) for name in ATTENTION] + [("across tiles", 48), ("across tiles", 16)]
+
+
+@pytest.mark.parametrize(("name", "room"), TILES)  # KiB: tiles of 64, of 32 and of 16
 @pytest.mark.parametrize("masks", ["none", "causal", "allowed", "added", "kept"])
-@pytest.mark.parametrize("name", ATTENTION)
 def test_attention(
     cupy: Any, monkeypatch: pytest.MonkeyPatch, name: str, masks: str, room: int
 ) -> None:
-    from tinynet.kernels.cuda import attention
-
     if room < 227:
-        if name == "wide heads" and room == 16:
-            return
         monkeypatch.setattr(attention, "_room", lambda *_: room * 1024)
     lead, L, S, E, Ev = ATTENTION[name]
     keys = (*lead[:-1], 1) if len(lead) == 3 else lead
@@ -252,8 +267,6 @@ HALF: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", sorted(choice.GPU))
 def test_float16_is_as_good_as_its_digits(cupy: Any, name: str) -> None:
-    if name not in registry:
-        pytest.skip("no op")
     inputs, options = HALF[name]()
     places, found = differentiable(inputs), []
     for module, dtype in ((None, "f4"), (cupy, "f2")):
@@ -271,8 +284,56 @@ def test_float16_is_as_good_as_its_digits(cupy: Any, name: str) -> None:
         np.testing.assert_allclose(host(b).astype("f4"), host(a), rtol=5e-3, atol=room)
 
 
+@pytest.mark.parametrize("name", sorted(choice.GPU))
+def test_derivatives_of_derivatives_of_what_a_kernel_computed(cupy: Any, name: str) -> None:
+    for seed in range(4):
+        with tn.kernels.use("compiled"):
+            found = test_on_cupy._results(name, seed, "f8", cupy)
+        for a, b in zip(test_on_cupy._results(name, seed, "f8", None), found, strict=True):
+            assert (a is None) == (b is None)
+            if a is not None:
+                close(b, a)
+
+
 def test_examples_of_vmap_are_left_to_the_reference() -> None:
     x = tn.tensor(normal(30, 40))
     with tn.kernels.use("compiled"):
         found = tn.func.vmap(lambda row: tn.nn.functional.gelu(row))(x)
     close(found, tn.nn.functional.gelu(x))
+
+
+class Language(tn.nn.Module):
+    """Next letters by one block of a transformer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = tn.nn.Embedding(11, 16)
+        self.block = tn.nn.TransformerEncoderLayer(
+            16, 2, 32, 0.0, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.head = tn.nn.Linear(16, 11)
+
+    def forward(self, ids: Any) -> Any:
+        n = ids.shape[1]
+        hidden = tn.nn.Transformer.generate_square_subsequent_mask(n, device=ids.device)
+        return self.head(self.block(self.table(ids), src_mask=hidden.double()))
+
+
+def test_a_network_learns_the_same(cupy: Any) -> None:
+    ids = np.random.default_rng(0).integers(0, 11, (3, 21))
+    runs = []
+    for device, mode in (("cpu", "reference"), ("cuda", "compiled")):
+        tn.manual_seed(0)
+        model = Language().double().to(device)
+        optimizer = tn.optim.AdamW(model.parameters(), lr=0.01)
+        x = tn.tensor(ids, device=device)
+        with tn.kernels.use(mode):
+            for _ in range(3):
+                optimizer.zero_grad()
+                y = model(x[:, :-1])
+                loss = tn.nn.functional.cross_entropy(y.flatten(0, 1), x[:, 1:].flatten())
+                loss.backward()
+                optimizer.step()
+        runs.append([loss, *model.parameters()])
+    for a, b in zip(*runs, strict=True):
+        close(b, a)

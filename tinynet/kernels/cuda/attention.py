@@ -254,14 +254,15 @@ def _forward(
     p: float = 0.0,
 ) -> tuple[Any, Any]:
     lead = _lead(q, k, v)
-    y = empty((*np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2]), q.shape[-2], v.shape[-1]), q)
+    y = empty(
+        (*np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2]), q.shape[-2], v.shape[-1]),
+        q,
+    )
     log_total = empty(y.shape[:-1], q, wide=True)
     inputs, last = _arguments(q, k, v, mask, kept, lead, is_causal, scale, p)
     constants = _tile(q, v, panels=2)
     grid = (math.prod(lead) * math.ceil(q.shape[-2] / constants["SIDE"]),)
-    _FORWARDS.launch(
-        "forward", grid, (16, 16), *inputs, y, log_total, *last, like=q, **constants
-    )
+    _FORWARDS.launch("forward", grid, (16, 16), *inputs, y, log_total, *last, like=q, **constants)
     return y, (q, k, v, mask, kept, y, log_total)
 
 
@@ -292,7 +293,9 @@ def _backward(
                 "backward", grid, (16, 16), *given, dS, *last, like=q, KEYS=keys, **constants
             )
     gradients = zip((dq, dk, dv, dmask), (q, k, v, mask), needs, strict=False)
-    return *(_summed(d, x) if wanted and d is not None else None for d, x, wanted in gradients), None
+    return *(
+        _summed(d, x) if wanted and d is not None else None for d, x, wanted in gradients
+    ), None
 
 
 def _arguments(
@@ -370,7 +373,9 @@ def _serves(
         return False
     try:
         scores = (*np.broadcast_shapes(*(x.shape[:-2] for x in arrays)), q.shape[-2], k.shape[-2])
-        masks = [(x, kinds) for x, kinds in ((mask, (bool, q.dtype)), (kept, (bool,))) if x is not True]
+        masks = [
+            (x, kinds) for x, kinds in ((mask, (bool, q.dtype)), (kept, (bool,))) if x is not True
+        ]
         same = all(np.broadcast_shapes(x.shape, scores) == scores for x, _ in masks)
     except ValueError:
         return False

@@ -122,11 +122,11 @@ def _grouped(a: Any, groups: int) -> Any:
 def _window(x: Any, W: Any, *how: Any) -> tuple[Any, tuple[int, ...]]:
     """The struct, and the places along each axis. One axis is the second of two, the first of 1."""
     axes = x.ndim - 2
-    each = [(v,) * axes if isinstance(v, int) else tuple(v) * (axes if len(v) == 1 else 1) for v in how]
+    each = [
+        (v,) * axes if isinstance(v, int) else tuple(v) * (axes if len(v) == 1 else 1) for v in how
+    ]
     rows = [x.shape[2:], W.shape[2:], *each]
-    out = tuple(
-        (n + 2 * P - d * (K - 1) - 1) // s + 1 for n, K, s, P, d in zip(*rows, strict=True)
-    )
+    out = tuple((n + 2 * P - d * (K - 1) - 1) // s + 1 for n, K, s, P, d in zip(*rows, strict=True))
     rows.insert(2, out)
     fill = (1, 1, 1, 1, 0, 1)
     flat = [k for row, one in zip(rows, fill, strict=True) for k in (one, *row)[-2:]]

@@ -1,10 +1,10 @@
 """Softmax and cross-entropy in one on the GPU, as derived in `derivations/cross_entropy.py`.
 
-    ℓ_b = ln Σ_k exp(x_bk) − x_bt,      x̄_bc = g_b (exp(x_bc − ℓn_b) − δ_ct),   ℓn_b = ln Σ_k exp(x_bk)
+    ℓ_b = r_b − x_bt,      x̄_bc = g_b (exp(x_bc − r_b) − δ_ct),      r_b = ln Σ_k exp(x_bk)
 
 What makes it fast. With a vocabulary of 50,000 the scores are the largest array of a language
 model, and memory sets the pace. Forward reads them once (`softmax.max_and_sum`) and writes two
-numbers for each row; the probabilities are not kept, since x and ℓn make them again. Backward reads
+numbers for each row; the probabilities are not kept, since x and r make them again. Backward reads
 x once and writes x̄ once. PyTorch keeps log-softmax, an array as large as x: it reads and writes
 two and a half times as much.
 
@@ -56,9 +56,12 @@ extern "C" __global__ void backward(
     i64 ignored
 ) {
     i64 b = blockIdx.x, c = t[b];
-    A scale = c == ignored ? 0 : 0 <= c && c < n ? A(g[weight ? 0 : b]) * (weight ? *weight : 1) : NAN;
-    for (i64 i = threadIdx.x; i < n; i += blockDim.x)
-        dx[b * n + i] = T(c == ignored ? 0 : scale * (exp(A(x[b * n + i]) - log_sum[b]) - (i == c)));
+    A scale = weight ? A(g[0]) * *weight : A(g[b]);  // one g for all, or one for each
+    if (c < 0 || c >= n) scale = NAN;
+    for (i64 i = threadIdx.x; i < n; i += blockDim.x) {
+        A p = exp(A(x[b * n + i]) - log_sum[b]);
+        dx[b * n + i] = T(c == ignored ? 0 : scale * (p - (i == c)));
+    }
 }
 """
 )

@@ -93,7 +93,8 @@ def _kernel(centred: int) -> Kernel:
         g: Any, saved: Any, *, needs: tuple[bool, ...], dims: int = 1, eps: float = 1e-5
     ) -> tuple[Any, ...]:
         x, mean, scale, *affine = saved
-        g, rows, dx, sums = contiguous(g), mean.size, None, [None, None]
+        g, rows, dx = contiguous(g), mean.size, None
+        sums: list[Any] = [None, None]
         n = x.size // rows
         if needs[0]:
             dx = empty(x.shape, x)
