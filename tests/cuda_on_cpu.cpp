@@ -58,6 +58,21 @@ static bool release(int first, int last, Barrier kind) {
     return line;
 }
 
+// A warp runs as far as it can while the others stand still.
+static void run_warp(int warp, bool backwards) {
+    int first = warp * 32, last = min(first + 32, count);
+    do
+        for (int k = first; k < last; ++k) {
+            now = backwards ? first + last - 1 - k : k;
+            if (fibers[now].waits != NONE) continue;
+            unsigned t = now;
+            threadIdx = {t % blockDim.x, t / blockDim.x % blockDim.y,
+                         t / blockDim.x / blockDim.y};
+            swapcontext(&scheduler, &fibers[now].context);
+        }
+    while (release(first, last, WARP) && problem.empty());
+}
+
 static void run_block(bool backwards) {
     for (int t = 0; t < count; ++t) {
         Fiber &f = fibers[t];
@@ -67,18 +82,10 @@ static void run_block(bool backwards) {
         makecontext(&f.context, start, 0);
         f.waits = NONE;
     }
-    for (bool goes_on = true; goes_on && problem.empty();) {
-        for (int k = 0; k < count; ++k) {
-            now = backwards ? count - 1 - k : k;
-            if (fibers[now].waits != NONE) continue;
-            unsigned t = now;
-            threadIdx = {t % blockDim.x, t / blockDim.x % blockDim.y,
-                         t / blockDim.x / blockDim.y};
-            swapcontext(&scheduler, &fibers[now].context);
-        }
-        goes_on = release(0, count, BLOCK);
-        for (int t = 0; t < count; t += 32) goes_on |= release(t, min(t + 32, count), WARP);
-    }
+    int warps = (count + 31) / 32;
+    do
+        for (int w = 0; w < warps; ++w) run_warp(backwards ? warps - 1 - w : w, backwards);
+    while (release(0, count, BLOCK) && problem.empty());
     for (int t = 0; t < count; ++t)
         if (fibers[t].waits != END) complain("threads wait at a barrier that others never reach");
 }

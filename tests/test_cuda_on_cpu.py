@@ -53,13 +53,28 @@ ROUNDS = """
 """
 
 
-@pytest.mark.parametrize("body", [REVERSE, ROUNDS])
+# A shuffle makes a warp wait for its own lanes, and for no other warp.
+SHUFFLE = """
+    __shared__ float s[64];
+    s[threadIdx.x] = x[threadIdx.x];
+    __syncthreads();
+    float v = __shfl_xor_sync(~0u, s[63 - threadIdx.x], 1);
+    {barrier}
+    s[threadIdx.x] = 0;
+    y[threadIdx.x] = v;
+"""
+EXPECTED = {
+    REVERSE: np.arange(N)[::-1],
+    ROUNDS: 3 * ((np.arange(N) + 1) % N) + 3,
+    SHUFFLE: 63 - (np.arange(N) ^ 1),
+}
+
+
+@pytest.mark.parametrize("body", EXPECTED)
 def test_a_missing_barrier_is_caught(body: str) -> None:
     x, y = numbers(), cp.empty(N, "f4")
     run(body.format(barrier="__syncthreads();"), x, y)
-    found = y.get()
-    expected = x.get()[::-1] if body is REVERSE else 3 * ((np.arange(N) + 1) % N) + 3
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(y.get(), EXPECTED[body])
     refused("another order", body.format(barrier=""), x, y)
 
 
