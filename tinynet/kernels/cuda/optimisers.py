@@ -48,8 +48,8 @@ def _descent(module: Any, momentum: bool) -> Any:
     step = (
         d
         + """
-    velocity = first ? d : momentum * velocity + rest * d;
-    w -= rate * (nesterov ? d + momentum * velocity : velocity)"""
+    velocity = first ? d : T(momentum * velocity + rest * d);
+    w -= rate * (nesterov ? T(d + momentum * velocity) : velocity)"""
     )
     numbers += ", T momentum, T rest, bool nesterov, bool first"
     return module.ElementwiseKernel(f"T g, {numbers}", "T w, T velocity", step, "momentum")
