@@ -51,13 +51,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(params=["double", pytest.param("real", marks=pytest.mark.gpu)])
 def cupy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The module that `import cupy` gives: the double everywhere, the real one on a GPU."""
+    import cuda_on_cpu
     import fake_cupy
 
-    from tinynet import random
+    from tinynet import kernels, random
 
     monkeypatch.setattr(random, "_default", {})  # a generator belongs to one of the two
     if request.param == "real":
         yield pytest.importorskip("cupy")
     else:
-        with fake_cupy.installed() as module:
+        mode = (
+            kernels.choice.mode() if cuda_on_cpu.COMPILER else "reference"
+        )  # or CUDA C cannot run
+        with fake_cupy.installed() as module, kernels.use(mode):
             yield module

@@ -174,6 +174,13 @@ def _asnumpy(a: Any, stream: Any = None, order: str = "C", out: Any = None) -> A
     return a.get() if isinstance(a, ndarray) else np.asarray(a, order=order)
 
 
+def _empty(shape: Any, dtype: Any = float, order: Any = "C") -> Any:
+    """New memory holds anything: here what shows where it is read."""
+    y = np.empty(shape, dtype, order)
+    y.fill(math.nan if y.dtype.kind in "fc" else y.dtype.type(-1) if y.dtype.kind == "i" else 1)
+    return ndarray._of(y)
+
+
 def _copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = None) -> None:
     """_manipulation/basic.py: of NumPy's arrays only those of one entry."""
     if isinstance(src, np.ndarray):
@@ -221,6 +228,7 @@ OWN = {
     "asanyarray": _asarray,
     "asnumpy": _asnumpy,
     "copyto": _copyto,
+    "empty": _empty,
     "squeeze": lambda a, axis=None: a.squeeze(axis),
 }
 

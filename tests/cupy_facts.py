@@ -101,6 +101,11 @@ class Device:
     def __init__(self, device: int | None = None) -> None:
         self.id = current[-1] if device is None else int(device)
 
+    @property
+    def attributes(self) -> dict[str, int]:
+        """What a GPU can do, in CUDA's names; here an H100's."""
+        return {"MaxSharedMemoryPerBlockOptin": 227 * 1024}
+
     def __enter__(self) -> Device:
         if self.id >= DEVICES:
             raise RuntimeError("cudaErrorInvalidDevice: invalid device ordinal")

@@ -19,6 +19,7 @@ from typing import Any
 
 import cupy_cuda
 import cupy_linalg
+from cuda_on_cpu import ElementwiseKernel, RawKernel
 from cupy_array import MODULE, OWN, Module, _inside, ndarray, outside
 from cupy_facts import KINDS, Bits, bind, current
 
@@ -47,6 +48,7 @@ class Generator:
 MODULE.random.Generator = Generator
 MODULE.random.default_rng = lambda seed=None: Generator(Bits(seed))
 MODULE.cuda.Device = cupy_cuda.GPU
+MODULE.RawKernel, MODULE.ElementwiseKernel = RawKernel, ElementwiseKernel
 MODULE.cuda.get_device_id = lambda: current[-1]
 for _name in ("runtime", "Event", "Stream", "MemoryHook", "MemoryPool", "PinnedMemoryPointer"):
     setattr(MODULE.cuda, _name, getattr(cupy_cuda, _name))

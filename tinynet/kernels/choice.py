@@ -2,7 +2,8 @@
 
 An op is computed by a kernel where one is listed below, the arrays are float32 or float64 of the
 CPU, there are enough numbers to be worth a call, and the kernel serves the options; else by the
-reference: the rule of the table or the derivation, in NumPy. On a GPU the same with its own list.
+reference: the rule of the table or the derivation, in NumPy. On a GPU the same with its own list,
+and float16 as well.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from tinynet.arrays import Duck
 from tinynet.errors import ArgumentError
 
 # Which file of `kernels` (of `kernels.cuda`) holds the kernel of an op, under KERNELS[op].
@@ -45,7 +47,20 @@ CPU: dict[str, str] = {
     "softmax": "softmax",
     "tanh": "activations",
 }
-GPU: dict[str, str] = {}
+GPU: dict[str, str] = {
+    "attention": "attention",
+    "conv2d": "convolution",
+    "cross_entropy": "cross_entropy",
+    "embedding": "embedding",
+    "gelu": "activations",
+    "gelu_tanh": "activations",
+    "layer_norm": "normalisation",
+    "log_softmax": "softmax",
+    "lstm": "lstm",
+    "rms_norm": "normalisation",
+    "silu": "activations",
+    "softmax": "softmax",
+}
 
 MODES = ("auto", "reference", "compiled")
 _mode = ContextVar("mode", default="auto")  # of its own in every thread
@@ -111,6 +126,8 @@ def find(name: str, values: Sequence[Any], options: dict[str, Any]) -> Kernel | 
     wanted = _mode.get()
     if wanted == "reference":
         return None
+    if isinstance(values[0], Duck):  # a batch of examples of `vmap`
+        return None
     on_cpu = type(values[0]) is np.ndarray
     table = CPU if on_cpu else GPU
     arrays = [x for x in values if x is not True]  # True in the place of a mask: there is none
@@ -131,7 +148,9 @@ _LEAST_OF_ALL = 512
 
 
 def _uniform(values: Sequence[Any]) -> bool:
-    """Whether all are arrays of one kind, and those of floats of one dtype, float32 or float64."""
+    """Whether all are arrays of one kind, and those of floats of one dtype: float32 or float64, on
+    a GPU float16 too.
+    """
     kind, dtype = type(values[0]), None
     for x in values:
         if type(x) is not kind or not hasattr(x, "dtype"):
@@ -143,7 +162,8 @@ def _uniform(values: Sequence[Any]) -> bool:
                 return False
         elif x.dtype.kind not in "iub":
             return False
-    return dtype is not None and dtype.itemsize in (4, 8) and dtype.isnative
+    sizes = (4, 8) if kind is np.ndarray else (2, 4, 8)
+    return dtype is not None and dtype.itemsize in sizes and dtype.isnative
 
 
 @functools.cache
