@@ -272,6 +272,15 @@ def test_pieces_cover_all_heads_once() -> None:
         assert 1 <= parts <= 13
 
 
+def test_heads_that_share_keys_stand_together() -> None:
+    """Or two threads would add to one sum."""
+    q, k = np.zeros((3, 2, 4, 8), "f4"), np.zeros((2, 4, 8), "f4")
+    heads = Heads(q, k, k, None, False, None)
+    assert heads.together == 3
+    assert heads.table[:, 1].tolist() == [0, 0, 0, 1, 1, 1]
+    assert heads.table[:, 4].tolist() == [0, 2, 4, 1, 3, 5]
+
+
 # -- the op, and what is built on it ---------------------------------------------------------------
 
 
