@@ -27,7 +27,7 @@ from tinynet.kernels.jit import kernel
 from tinynet.kernels.threads import share
 
 PIECE = 1 << 15  # numbers that a thread takes at a time: all arrays of a piece fit its cache
-LARGE = 1 << 17  # numbers from which on a second thread brings more than it costs
+LARGE = 1 << 18  # numbers from which on a second thread brings more than it costs
 
 
 @kernel("w", "g", "m", "v")
