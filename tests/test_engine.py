@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import itertools
 import subprocess
 import sys
 import threading
@@ -436,3 +437,50 @@ def test_deepcopy_of_leaves_and_refusal_of_computed_values() -> None:
     np.testing.assert_array_equal(x.grad, [2.0, 4.0])
     with pytest.raises(GraphError, match="deep-copied"):
         copy.deepcopy(x * 2)
+
+
+def test_gradients_of_pieces_are_put_into_one_array() -> None:
+    """Pieces, whole arrays and pieces that overlap, in any order; a cotangent is left alone."""
+    rng = np.random.default_rng(0)
+    X, g = rng.standard_normal((4, 6)), rng.standard_normal((4, 3))
+    before = g.copy()
+    for order in itertools.permutations(range(4)):
+        x = tn.tensor(X, requires_grad=True)
+        z = x * 1.0
+        parts = [z[:, :3], z[:, 2:5], z[[0, 0, 1, 3], ::2], z.reshape(8, 3)[:4]]
+        ends = [(parts[i] * tn.tensor(g * (i + 1))).sum() for i in order]
+        ends += [parts[0], parts[1], z]
+        seeds = [tn.tensor(v) for v in (*np.ones(4), g, g, X)]
+        (found,) = tn.autograd.grad(ends, [x], seeds)
+        wanted = X.copy()
+        wanted[:, :3] += 2 * g
+        wanted[:, 2:5] += 3 * g
+        np.add.at(wanted, (np.array([0, 0, 1, 3]), slice(None, None, 2)), 3 * g)
+        wanted.reshape(8, 3)[:4] += 4 * g
+        np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-12)
+    np.testing.assert_array_equal(g, before)
+
+
+def test_a_piece_of_a_number_and_of_what_others_hold() -> None:
+    x = tn.tensor(2.0, requires_grad=True)
+    (x * 3 + x * 4 + x[...] + x[None][0] * 5).backward()
+    assert float(x.grad) == 13
+    a = tn.tensor([1.0, 2.0], requires_grad=True)
+    b = a + 0.0
+    g = tn.tensor([10.0, 20.0])
+    (found,) = tn.autograd.grad([b, b[:1], b[1:]], [a], [g, tn.tensor([1.0]), tn.tensor([2.0])])
+    assert found.tolist() == [11.0, 22.0]
+    assert g.tolist() == [10.0, 20.0]
+
+
+def test_a_loop_over_steps_costs_one_array_not_one_for_each_step() -> None:
+    import tracemalloc
+
+    x = tn.zeros(200, 1000, requires_grad=True)
+    y = sum((x[t] * 2.0).sum() for t in range(200))
+    tracemalloc.start()
+    y.backward()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (x.grad.numpy() == 2).all()
+    assert peak < 2.5 * x.array.nbytes

@@ -91,6 +91,25 @@ class AliasNode(Node):
     __slots__ = ()
 
 
+class Piece:
+    """A gradient that is 0 but at `index`, which names no entry twice, of an array of `shape`.
+
+    All pieces of an array are put into one sum. As arrays of their own each would cost as much as
+    the whole, and a loop over the T parts of x as much as T².
+    """
+
+    __slots__ = ("g", "index", "shape")
+
+    def __init__(self, g: Array, index: Any, shape: tuple[int, ...]) -> None:
+        self.g, self.index, self.shape = g, index, shape
+
+    def alone(self) -> Array:
+        """The gradient as an array, zeros and all."""
+        total = np.zeros(self.shape, dtype=self.g.dtype, like=self.g)
+        total[self.index] = self.g
+        return total
+
+
 def edge_of(x: Any) -> Edge | None:
     """Where a gradient with respect to x goes."""
     if not isinstance(x, Tensor):
@@ -135,6 +154,7 @@ def propagate(
         if edge is not None:
             sums[edge] = sums[edge] + cotangent if edge in sums else cotangent
     borrowed = set(sums)  # where it is somebody else's array, to be copied in the end
+    own: set[Edge] = set()  # where it is an array that was made here, to be added to in place
     heap = [(-edge.order, edge) for edge in sums if isinstance(edge, Node)]  # the newest on top
     heapify(heap)
     ends = set() if targets is None else set(targets)
@@ -160,9 +180,14 @@ def propagate(
             for edge, d in zip(edges, gradients, strict=False):
                 if d is None or edge is None:
                     continue
-                if edge in sums:  # never in place: several edges may hold the same array
-                    sums[edge] = sums[edge] + d
+                new = edge not in sums
+                if not new or type(d) is Piece:
+                    sums[edge] = _sum(sums.get(edge), d, edge in own)
                     borrowed.discard(edge)
+                    if not create_graph:
+                        own.add(edge)
+                    if new and isinstance(edge, Node) and edge.order >= oldest:
+                        heappush(heap, (-edge.order, edge))
                     continue
                 sums[edge] = d
                 if d is g:  # handed on, by one that had it for itself alone
@@ -179,6 +204,23 @@ def propagate(
         shown = at_op(f"backward of {node.name.removesuffix('Backward')}", (g,), error)
         raise shown from (None if shown is error else error)
     return _finished(sums, borrowed)
+
+
+def _sum(total: Any, d: Any, own: bool) -> Any:
+    """total + d, in place only where nobody else can hold total: edges may share an array."""
+    piece = type(d) is Piece
+    g = d.g if piece else d
+    plain = arrays.is_array(total) and not isinstance(total, arrays.Duck)
+    alike = plain and type(total) is type(g) and total.dtype == g.dtype
+    if piece and alike:
+        total = total if own else np.copy(total)
+        total[d.index] += g
+        return total
+    if own and alike:
+        total += g
+        return total
+    whole = d.alone() if piece else d
+    return whole if total is None else total + whole
 
 
 def _finished(sums: dict[Edge, Any], borrowed: set[Edge]) -> dict[Edge, Any]:

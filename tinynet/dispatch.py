@@ -13,7 +13,7 @@ import numpy as np
 
 from tinynet import arrays
 from tinynet.arrays import Array
-from tinynet.autograd import AliasNode, Edge, Node, clock, differentiate, place
+from tinynet.autograd import AliasNode, Edge, Node, Piece, clock, differentiate, place
 from tinynet.crossing import alike
 from tinynet.errors import DTypeError, InPlaceError, RuleError, at_op, describe, foreseen
 from tinynet.grad_mode import is_grad_enabled
@@ -160,6 +160,9 @@ class OpNode(Node):
             return self._owned(self.by.backward(g, self.saved, needs=needs, **self.options), wanted)
         if isinstance(op, Derivation):
             return self._derived(op, g, inputs, wanted, create_graph)
+        plain = arrays.is_array(g) and not isinstance(g, arrays.Duck)  # may be changed in place
+        if op.piece and plain and not arrays.repeats(self.options["index"]):
+            return [Piece(g, self.options["index"], inputs[0].shape)]
         found: list[Any] = [None] * len(inputs)
         for i, edge in enumerate(wanted):
             if edge is not None:

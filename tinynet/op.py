@@ -56,6 +56,7 @@ class Op:
     masks       this many leading inputs are conditions and take no part in the promotion
     broadcasts  inputs are broadcast, so dispatch sums each gradient back to its input's shape
     view        the output may share its input's memory
+    piece       the output is the input at `index`, so the gradient is 0 elsewhere
     room        the file that holds it
     """
 
@@ -77,13 +78,14 @@ class Op:
         masks: int = 0,
         broadcasts: bool = False,
         view: bool = False,
+        piece: bool = False,
         variadic: bool = False,
         doc: str = "",
         room: str = "",
     ) -> None:
         self.name, self.forward, self.rules = name, forward, rules
         self.formula, self.domain, self.promote, self.masks = formula, domain, promote, masks
-        self.broadcasts, self.view = broadcasts, view
+        self.broadcasts, self.view, self.piece = broadcasts, view, piece
         self.__doc__ = doc or (forward.__doc__ if hasattr(forward, "__code__") else "")
         self.room = room
         self.variadic = variadic

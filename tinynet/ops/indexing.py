@@ -50,6 +50,7 @@ from tinynet.tensor import Tensor, raw
     formula=r"y_k = u_{i(k)}",
     promote="none",
     view=True,
+    piece=True,
     rules=(lambda g, _y, _u, *, index: scatter(g, index=index, shape=_u.shape),),  # type: ignore[has-type]
 )
 def getitem(u: Array, *, index: Any) -> Array:
