@@ -31,6 +31,8 @@ def ratios(results: Sequence[Result]) -> Any:
     """
     if not results:
         raise ArgumentError("bench: no row was measured")
+    from matplotlib.ticker import LogLocator, NullLocator
+
     figure = new_figure(8.0, 1.6 + 0.26 * len(results))
     ax = figure.subplots()
     for peer, (colour, shape) in _MARKS.items():
@@ -42,7 +44,9 @@ def ratios(results: Sequence[Result]) -> Any:
             )  # fmt: skip
     ax.axvline(1.0, color=GREY, linewidth=1.2, zorder=0)
     ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    ax.xaxis.set_minor_locator(NullLocator())
     ax.set_yticks(range(len(results)), [r.name for r in results])
     ax.set_ylim(len(results) - 0.5, -0.5)
     ax.set_xlabel("tinynet's time (or memory) / the peer's        left of 1: tinynet needs less")
