@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tinynet as tn
 from tinynet import bench, cli
 from tinynet.bench import engines, picture, processes, stopwatch
-from tinynet.bench.rows import memory, starting
+from tinynet.bench.rows import memory, networks, starting
 from tinynet.bench.stopwatch import Result, Spread
 from tinynet.errors import ArgumentError, TinynetError
 
@@ -42,6 +43,27 @@ def test_the_engines_learn_from_the_same_first_weights() -> None:
         step = tiny(bench.ROWS[name]).prepare()["tinynet"]
         losses = [float(step()) for _ in range(4)]
         assert losses[-1] < losses[0] - 1e-4
+
+
+def test_what_is_done_by_hand_is_the_same_too() -> None:
+    """Adam hides a factor in the gradients: they are compared, and the step of Adam alone."""
+    rng = np.random.default_rng(0)
+    shapes = {"0.weight": (5, 6), "0.bias": (5,), "2.weight": (3, 5), "2.bias": (3,)}
+    w = {name: rng.standard_normal(s) for name, s in shapes.items()}
+    x, y = rng.standard_normal((4, 6)), rng.integers(0, 3, 4)
+    own = {name: tn.tensor(v, requires_grad=True) for name, v in w.items()}
+    W1, b1, W2, b2 = own.values()
+    scores = tn.relu(tn.tensor(x) @ W1.T + b1) @ W2.T + b2
+    tn.nn.functional.cross_entropy(scores, tn.tensor(y)).backward()
+    _, gradients = networks._mlp_by_hand(w, x, y)
+    for name, p in own.items():
+        np.testing.assert_allclose(gradients[name], p.grad.numpy(), rtol=1e-10)
+    optimizer, by_hand = tn.optim.AdamW(own.values(), lr=engines.LR), engines.Adam(w, 0.01)
+    for _ in range(3):
+        optimizer.step()
+        by_hand.step(gradients)
+    for name, p in own.items():
+        np.testing.assert_allclose(w[name], p.detach().numpy(), rtol=1e-10)
 
 
 @pytest.mark.parametrize("name", ["cnn", "lock"])
