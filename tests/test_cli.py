@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
 import sys
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tinynet import bench, cli
-from tinynet.bench import stopwatch
+from tinynet import cli
 from tinynet.ops.saving import load
 
 
@@ -193,75 +190,3 @@ def test_a_reader_that_stops_early_and_ctrl_c() -> None:
     assert process.wait(60) == 0
     assert process.stderr.read() == ""
     process.stderr.close()
-
-
-# -- bench -----------------------------------------------------------------------------------------
-
-
-def test_bench_prints_and_keeps_what_it_measured(
-    capsys: Any, tmp_path: Path, monkeypatch: Any
-) -> None:
-    monkeypatch.setattr(stopwatch, "_ROUND", 0.0005)
-    path = tmp_path / "b.json"
-    status, out, _ = run(capsys, "bench", "engine", "--json", str(path))
-    assert status == 0
-    kept = json.loads(path.read_text())
-    (row,) = kept["rows"]
-    assert row["name"] == "engine"
-    assert {"tinynet", "numpy"} <= set(row["seconds"])
-    ratio = row["seconds"]["tinynet"] / row["seconds"]["numpy"]
-    assert f"tinynet / numpy = {ratio:.2f}" in out
-    assert kept["machine"] in out
-
-
-def test_the_stopwatch_sees_who_is_slower() -> None:
-    turns: list[str] = []
-
-    def work(name: str, n: int) -> Any:
-        return lambda: (turns.append(name), sum(range(n)))
-
-    seconds = bench.measure({"a": work("a", 1_000), "b": work("b", 100_000)}, rounds=5)
-    assert seconds["b"] / seconds["a"] > 10
-    changes = sum(x != y for x, y in pairwise(turns))
-    assert changes >= 9  # they took turns, five rounds each
-
-
-def test_all_engines_of_a_row_do_the_same_work() -> None:
-    """The floor of the training step is a training step: it learns as the engine does."""
-    import numpy as np
-
-    from tinynet.bench import rows
-
-    rng = np.random.default_rng(0)
-    X, Y = rng.standard_normal((64, 784)).astype(np.float32), rng.integers(0, 10, 64)
-    from tinynet import nn, optim
-    from tinynet.ops.creation import tensor
-
-    model = nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10))
-    model.load_state_dict(
-        dict(zip(model.state_dict(), map(tensor, rows._first_weights()), strict=True))
-    )
-    optimizer = optim.Adam(model.parameters(), lr=1e-3)
-    step = rows._mlp_by_hand("cpu", X, Y)
-    for _ in range(5):
-        step()
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(model(tensor(X)), tensor(Y)).backward()
-        optimizer.step()
-    (weights,) = [c.cell_contents for c in step.__closure__ if isinstance(c.cell_contents, list)]
-    for ours, by_hand in zip(model.parameters(), weights, strict=True):
-        off = np.abs(ours.detach().numpy() - by_hand)
-        assert (
-            off.mean() < 1e-5
-        )  # five steps of up to 1e-3; where a gradient is 0, rounding gives Adam its sign
-
-
-@pytest.mark.parametrize("name", sorted(bench.ROWS))
-def test_every_row_runs(name: str) -> None:
-    calls = bench.ROWS[name].make("cpu")
-    assert "tinynet" in calls
-    if bench.ROWS[name].returns_seconds:
-        assert 0 < calls["tinynet"]() < 20
-    else:
-        for call in calls.values():
-            call()

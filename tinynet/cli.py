@@ -120,7 +120,15 @@ def _parser() -> argparse.ArgumentParser:
     bench = add("bench", _bench, "speed, beside the engines that are installed")
     bench.add_argument("names", nargs="*", metavar="ROW", help="some rows; all if left out")
     bench.add_argument("--device", default="cpu", help="cpu or cuda")
+    bench.add_argument(
+        "--around",
+        type=_at_least_one,
+        default=0,
+        metavar="N",
+        help="measure each row at N more shapes, drawn within 30 %% of its own",
+    )
     bench.add_argument("--json", metavar="FILE", help="write the numbers to a file, too")
+    bench.add_argument("--picture", metavar="FILE", help="draw the ratios, as .png, .svg or .pdf")
     add("info", _info, "versions, machine, devices")
     return parser
 
@@ -219,17 +227,24 @@ def _train(args: Any) -> int:
 
 
 def _bench(args: Any) -> int:
-    from tinynet.bench import machine, report, run
-    from tinynet.bench.stopwatch import write_json
+    from tinynet import bench
+    from tinynet.bench.picture import ratios
 
-    print(f"{machine()}; device {args.device}")
-    print("median time of one call; a ratio below 1 says that tinynet is faster")
+    def progress(row: bench.Row, number: int, total: int) -> None:
+        print(f"\n[{number}/{total}] ", end="", flush=True)
+
+    print(f"{bench.machine()}; device {args.device}")
+    print(bench.versions())
+    print("median of one call (and quartiles); a ratio below 1 says that tinynet needs less")
     results = []
-    for result in run(args.names, device=args.device):
+    for result in bench.run(args.names, device=args.device, around=args.around, progress=progress):
         results.append(result)
-        print("\n" + "\n".join(report(result)), flush=True)
+        print("\n".join(bench.lines(result)), flush=True)
+    print("\n" + "\n".join(bench.table(results)))
     if args.json:
-        write_json(args.json, results, args.device)
+        bench.write_json(args.json, results, args.device)
+    if args.picture:
+        ratios(results).savefig(args.picture)
     return 0
 
 

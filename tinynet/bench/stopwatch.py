@@ -1,103 +1,101 @@
-"""Timing that is fair: each engine is warmed up, then all take turns, and the median of many turns
-counts.
+"""Timing that is fair: results are compared, each engine is warmed up, then all take turns, and the
+median of many turns counts.
 """
 
 from __future__ import annotations
 
 import gc
-import json
-import os
-import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinynet import arrays
-from tinynet.bench.rows import ROWS, Row
-from tinynet.errors import ArgumentError
-from tinynet.files import write_atomically
+from tinynet.bench.row import Row, select
+from tinynet.errors import ArgumentError, TinynetError
 
 _ROUND = 0.02  # seconds that one engine has in one round
+_COMPARED = 3  # calls whose results are compared
+
+
+class Spread(NamedTuple):
+    """The median of many turns, and the quartiles: half of the turns lay between."""
+
+    median: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
 class Result:
-    """One row: what was done, and the median seconds of each engine."""
+    """One row: what was done, and what each engine needed.
+
+    spread     by engine: seconds, or bytes where `unit` is "B"
+    compiling  the seconds that tinynet's kernels took to compile before, not counted in it
+    """
 
     name: str
     what: str
-    seconds: dict[str, float]
+    unit: str
+    spread: dict[str, Spread]
+    compiling: float = 0.0
 
     def ratio(self, peer: str) -> float:
-        """Our time as a multiple of the peer's: below 1, tinynet is faster."""
-        return self.seconds["tinynet"] / self.seconds[peer]
+        """Ours as a multiple of the peer's: below 1, tinynet is faster, or smaller."""
+        theirs = self.spread[peer].median
+        return self.spread["tinynet"].median / theirs if theirs else float("inf")
+
+    @property
+    def peers(self) -> list[str]:
+        """The other engines."""
+        return [name for name in self.spread if name != "tinynet"]
 
 
-def measure(
-    calls: Mapping[str, Callable[[], Any]],
+def run(
+    names: Sequence[str] = (),
     *,
+    device: str = "cpu",
     rounds: int = 15,
-    wait: Callable[[], None] = lambda: None,
-    returns_seconds: bool = False,
-) -> dict[str, float]:
-    """The median seconds per call of each function, all taking turns in every round.
+    around: int = 0,
+    progress: Callable[[Row, int, int], None] = lambda row, i, total: None,
+) -> Iterator[Result]:
+    """Measure the rows with these names, or all that the device can run.
 
-    wait             called before the clock is read: until the GPU has finished
-    returns_seconds  the functions measure themselves and return the seconds
+    around    how many more times each row is measured, at sizes drawn from those near its own
+    progress  called before each row with the row, its number from 1, and how many there are
+
+    Raises ArgumentError for an unknown row, and DeviceError where there is no such device.
     """
-
-    def once(call: Callable[[], Any], times: int) -> float:
-        if returns_seconds:
-            return float(call())
-        start = time.perf_counter()
-        for _ in range(times):
-            call()
-        wait()
-        return (time.perf_counter() - start) / times
-
-    times = {}
-    for name, call in calls.items():
-        once(call, 1)  # warm-up: caches are filled, code is compiled
-        times[name] = max(1, min(10_000, round(_ROUND / max(once(call, 1), 1e-7))))
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    collecting = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in range(rounds):
-            for name, call in calls.items():
-                seconds[name].append(once(call, times[name]))
-    finally:
-        if collecting:
-            gc.enable()
-    return {name: statistics.median(values) for name, values in seconds.items()}
-
-
-def run(names: Sequence[str] = (), *, device: str = "cpu", rounds: int = 15) -> Iterator[Result]:
-    """Measure the rows with these names, or all that the device can run."""
-    unknown = [name for name in names if name not in ROWS]
-    if unknown:
-        raise ArgumentError(f"no row {', '.join(unknown)}", expected=", ".join(ROWS))
+    if around < 0 or rounds < 1:
+        raise ArgumentError("bench: around is not negative, and rounds are at least one")
     device = arrays.Device(device)
     if device != "cpu":
         arrays.cupy()  # a clear error where there is none
-    for row in [ROWS[name] for name in names] if names else ROWS.values():
-        if device == "cpu" or row.on_gpu:
-            yield _run(row, device, rounds)
+    rows = [near for row in select(names, device) for near in row.around(around)]
+    for i, row in enumerate(rows, 1):
+        progress(row, i, len(rows))
+        yield _run(row, device, rounds)
 
 
 def _run(row: Row, device: str, rounds: int) -> Result:
-    calls = row.make(device)
-    if row.returns_seconds:
-        rounds = min(rounds, 7)
-    seconds = measure(
-        calls, rounds=rounds, wait=_waiter(device), returns_seconds=row.returns_seconds
-    )
-    return Result(row.name, row.what, seconds)
+    calls, before = row.prepare(device), _compiling()
+    if row.returns:
+        rounds = min(rounds, 3)
+    else:
+        compare(calls, row.name, row.tolerance)
+    compiling = _compiling() - before
+    spread = measure(calls, rounds=rounds, wait=_waiter(device), returns_numbers=bool(row.returns))
+    return Result(row.name, row.text, row.returns or "s", spread, compiling)
+
+
+def _compiling() -> float:
+    """The seconds that kernels have taken to compile in this process."""
+    jit = sys.modules.get("tinynet.kernels.jit")
+    return jit.seconds["compiling"] if jit else 0.0
 
 
 def _waiter(device: str) -> Callable[[], None]:
@@ -108,45 +106,95 @@ def _waiter(device: str) -> Callable[[], None]:
     return synchronize  # waits for the device, so for the work of every library on it
 
 
-# -- what is shown ---------------------------------------------------------------------------------
+# -- is it the same work? --------------------------------------------------------------------------
 
 
-def machine() -> str:
-    """One line about where the numbers come from."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return (
-        f"{_processor()}, {cores} cores, {platform.system()}, "
-        f"Python {platform.python_version()}, NumPy {np.__version__}"
-    )
+def compare(calls: Mapping[str, Callable[[], Any]], name: str, tolerance: float) -> None:
+    """Call every engine three times and hold what it returns against what tinynet returns.
+
+    For a training step these are three losses: the second and the third tell whether the steps
+    before were the same. Raises TinynetError where they are farther apart than by rounding.
+    """
+    ours = [_numbers(calls["tinynet"]()) for _ in range(_COMPARED)]
+    for engine, call in calls.items():
+        if engine == "tinynet":
+            continue
+        for turn, wanted in enumerate(ours, 1):
+            found = _numbers(call())
+            if [x.shape for x in found] != [x.shape for x in wanted]:
+                raise TinynetError(
+                    f"bench {name}: {engine} returns shapes {[x.shape for x in found]}, "
+                    f"tinynet {[x.shape for x in wanted]}"
+                )
+            for x, y in zip(found, wanted, strict=True):
+                off = np.max(np.abs(x - y), initial=0) / (np.max(np.abs(y), initial=0) or 1)
+                if not off <= tolerance:
+                    raise TinynetError(
+                        f"bench {name}: {engine} and tinynet do not compute the same: in call "
+                        f"{turn} they are {off:.0e} apart, and {tolerance:.0e} would be rounding"
+                    )
 
 
-def _processor() -> str:
+def _numbers(result: Any) -> list[Any]:
+    """What a call returned, of whichever library, as float64 arrays."""
+    if isinstance(result, tuple | list):
+        return [x for part in result for x in _numbers(part)]
+    if isinstance(result, Mapping):
+        return [x for part in result.values() for x in _numbers(part)]
+    if hasattr(result, "detach"):  # a Tensor of tinynet or PyTorch
+        result = result.detach().cpu().numpy()
+    elif arrays.is_array(result):
+        result = arrays.to_device(result, "cpu")
+    return [np.asarray(result, dtype=np.float64)]
+
+
+# -- how long does it take? ------------------------------------------------------------------------
+
+
+def measure(
+    calls: Mapping[str, Callable[[], Any]],
+    *,
+    rounds: int = 15,
+    wait: Callable[[], None] = lambda: None,
+    returns_numbers: bool = False,
+) -> dict[str, Spread]:
+    """The seconds per call of each function, all taking turns in every round.
+
+    wait             called before the clock is read: until the GPU has finished
+    returns_numbers  the functions measure themselves, and return what they measured
+    """
+
+    def once(call: Callable[[], Any], times: int) -> float:
+        if returns_numbers:
+            return float(call())
+        start = time.perf_counter()
+        for _ in range(times):
+            call()
+        wait()
+        return (time.perf_counter() - start) / times
+
+    times = {}
+    for name, call in calls.items():
+        once(call, 1)  # warm-up: caches are filled, code is compiled
+        times[name] = 1
+        if not returns_numbers:
+            times[name] = max(1, min(10_000, round(_ROUND / max(once(call, 1), 1e-7))))
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    collecting = gc.isenabled()
+    gc.collect()
+    gc.disable()
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            found = [
-                line.partition(":")[2].strip() for line in file if line.startswith("model name")
-            ]
-    except OSError:
-        found = []
-    return found[0] if found else platform.processor() or platform.machine()
+        for _ in range(rounds):
+            for name, call in calls.items():
+                taken[name].append(once(call, times[name]))
+    finally:
+        if collecting:
+            gc.enable()
+    return {name: _spread(values) for name, values in taken.items()}
 
 
-def report(result: Result) -> list[str]:
-    """A row as lines of text: the time of each engine, and ours as a multiple of it."""
-    lines = [f"{result.name:<8} {result.what}"]
-    for name, seconds in result.seconds.items():
-        unit, factor = next((u, f) for u, f in _UNITS if seconds * f >= 1 or u == "µs")
-        beside = "" if name == "tinynet" else f"   tinynet / {name} = {result.ratio(name):.2f}"
-        lines.append(f"   {name:<10} {seconds * factor:9.2f} {unit:<2}{beside}")
-    return lines
-
-
-_UNITS = (("s", 1), ("ms", 1e3), ("µs", 1e6))
-
-
-def write_json(path: str, results: Sequence[Result], device: str) -> None:
-    """Keep the numbers, with the machine that they belong to."""
-    with write_atomically(path, text=True) as file:
-        rows = [asdict(result) for result in results]
-        json.dump({"machine": machine(), "device": device, "rows": rows}, file, indent=2)
-        file.write("\n")
+def _spread(values: Sequence[float]) -> Spread:
+    if len(values) < 2:
+        return Spread(values[0], values[0], values[0])
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+    return Spread(median, low, high)

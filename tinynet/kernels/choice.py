@@ -61,6 +61,9 @@ GPU: dict[str, str] = {
     "silu": "activations",
     "softmax": "softmax",
 }
+# Which file of `kernels` holds the step of an optimizer, under STEPS[name]: it takes what the step
+# in the derivation takes.
+STEPS: dict[str, str] = {"adam": "optimisers", "sgd": "optimisers"}
 
 MODES = ("auto", "reference", "compiled")
 _mode = ContextVar("mode", default="auto")  # of its own in every thread
@@ -145,6 +148,32 @@ def find(name: str, values: Sequence[Any], options: dict[str, Any]) -> Kernel | 
 
 
 _LEAST_OF_ALL = 512
+
+
+def find_step(name: str, g: Any, own: Sequence[Any], count: int) -> Callable[..., None] | None:
+    """The kernel for the step of an optimizer; None where the derivation does it.
+
+    g      the gradient
+    own    the parameter and what the optimizer keeps for it, which are changed
+    count  how many numbers the optimizer changes in all: a few are not worth importing Numba
+    """
+    wanted = _mode.get()
+    if wanted == "reference" or type(g) is not np.ndarray or not _uniform((g, *own)):
+        return None
+    if wanted == "auto" and (count < LEAST_OF_A_STEP or not has_compiler()):
+        return None
+    if not all(x.flags.carray for x in own):
+        return None
+    step: Callable[..., None] = _steps(STEPS[name])[name]
+    return step
+
+
+LEAST_OF_A_STEP = 4096
+
+
+@functools.cache
+def _steps(file: str) -> Any:
+    return importlib.import_module(f"tinynet.kernels.{file}").STEPS
 
 
 def _uniform(values: Sequence[Any]) -> bool:

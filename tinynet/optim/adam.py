@@ -9,6 +9,7 @@ import numpy as np
 
 from tinynet.derivations import adam as rule
 from tinynet.errors import ArgumentError
+from tinynet.kernels.choice import find_step
 from tinynet.optim.optimizer import Optimizer
 from tinynet.tensor import Tensor
 
@@ -62,11 +63,13 @@ class Adam(Optimizer):
             names = ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if group["amsgrad"] else ()))
             state.update({name: Tensor(np.zeros_like(p.array)) for name in names})
         state["step"] += 1
-        rule.step(
+        m, v = state["exp_avg"].array, state["exp_avg_sq"].array
+        fast = None if group["amsgrad"] else find_step("adam", g, (p.array, m, v), self._count)
+        (fast or rule.step)(
             p.array,
             g,
-            state["exp_avg"].array,
-            state["exp_avg_sq"].array,
+            m,
+            v,
             state["step"],
             self._room(p.array),
             lr=group["lr"],

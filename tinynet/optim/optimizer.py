@@ -44,6 +44,7 @@ class Optimizer:
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
         self._scratch: dict[Any, Any] = {}
+        self._count = 0  # of numbers in all parameters
         self._stepped = False  # schedules warn where they are stepped first
         given = list(params)
         if not given:
@@ -90,6 +91,7 @@ class Optimizer:
                 )
             known.add(id(p))
         self._check(group)
+        self._count += sum(p.array.size for p in params)
         self.param_groups.append(
             {"params": params, **{k: v for k, v in group.items() if k != "params"}}
         )

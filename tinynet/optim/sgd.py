@@ -9,6 +9,7 @@ import numpy as np
 
 from tinynet.derivations import sgd as rule
 from tinynet.errors import ArgumentError
+from tinynet.kernels.choice import find_step
 from tinynet.optim.optimizer import Optimizer
 from tinynet.tensor import Tensor
 
@@ -59,10 +60,12 @@ class SGD(Optimizer):
         if velocity is None and group["momentum"]:
             velocity, first = Tensor(np.empty_like(p.array)), True
             state["momentum_buffer"] = velocity
-        rule.step(
+        kept = None if velocity is None else velocity.array
+        fast = find_step("sgd", g, (p.array,) if kept is None else (p.array, kept), self._count)
+        (fast or rule.step)(
             p.array,
             g,
-            None if velocity is None else velocity.array,
+            kept,
             self._room(p.array),
             lr=group["lr"],
             momentum=group["momentum"],
