@@ -9,6 +9,7 @@ import functools
 import inspect
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,7 @@ if COMPILES:
     import numba
     from numba.core import event
 
+_compiling = threading.RLock()
 seconds = {"compiling": 0.0}  # spent so far in this process, what came from disk not counted
 
 
@@ -96,8 +98,10 @@ class kernel:
         def run(*arguments: Any) -> Any:
             dtype = arguments[0].dtype
             if dtype not in made:
-                kinds = [self._kind(n, x) for n, x in zip(names, arguments, strict=True)]
-                made[dtype] = _compiled(function, tuple(kinds))
+                with _compiling:  # the threads that share a first call compile it once
+                    if dtype not in made:
+                        kinds = [self._kind(n, x) for n, x in zip(names, arguments, strict=True)]
+                        made[dtype] = _compiled(function, tuple(kinds))
             return made[dtype](*arguments)
 
         return run

@@ -3,6 +3,10 @@
 Compiled kernels and BLAS let go of Python's lock, so plain Python threads run them side by side.
 Numba's own `parallel=True` is not used: its OpenMP pool kills a process that forks after a kernel
 has run, its work queue breaks when two Python threads enter, and it multiplies compile times.
+
+A call is posted in one queue, once for each thread that may help; the caller starts at once. Who
+is free takes the next piece, until none is left. So nobody waits for a helper to wake, which can
+take longer than a small product does: it finds what is left, or nothing, and sleeps again.
 """
 
 from __future__ import annotations
@@ -12,15 +16,14 @@ import math
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 
 from tinynet.errors import ArgumentError
 
-_here = threading.local()  # whether this thread is one of the pool's, and its `room`s
-_pool: ThreadPoolExecutor | None = None
+_here = threading.local()  # of each thread: whether it is inside a piece, and its `room`s
 _count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -40,18 +43,68 @@ def set_num_threads(count: int) -> None:
     global _count
     if count < 1:
         raise ArgumentError("set_num_threads: at least one thread is needed", got=str(count))
-    if _pool is not None:
-        _pool.shutdown(wait=False)
-    _forget()
     _count = int(count)
 
 
+class _Job:
+    """Pieces of work that several threads take in turn."""
+
+    def __init__(self, count: int, work: Callable[[int], Any]) -> None:
+        self.count, self.work = count, work
+        self.taken, self.done = itertools.count(), itertools.count(1)  # next(): one step for all
+        self.error: BaseException | None = None
+        self.over = threading.Lock()
+        self.over.acquire()
+
+    def run(self) -> None:
+        """Take pieces until none is left; whoever finishes the last one says so. After an error
+        the rest are only counted.
+        """
+        before, _here.inside = getattr(_here, "inside", False), True
+        while (piece := next(self.taken)) < self.count:
+            try:
+                if self.error is None:
+                    self.work(piece)
+            except BaseException as error:
+                self.error = error
+            if next(self.done) == self.count:
+                self.over.release()
+        _here.inside = before
+
+
+class _Pool:
+    """Threads that wait for jobs. They are made when first wanted, and never end."""
+
+    def __init__(self) -> None:
+        self.jobs: SimpleQueue[_Job] = SimpleQueue()
+        self.size = 0
+        self.lock = threading.Lock()
+
+    def post(self, job: _Job, helpers: int) -> None:
+        """Ask as many threads to help."""
+        while self.size < helpers:
+            with self.lock:
+                self.size += 1
+            name = f"tinynet-{self.size}"
+            threading.Thread(target=self._serve, name=name, daemon=True).start()
+        for _ in range(helpers):
+            self.jobs.put(job)
+
+    def _serve(self) -> None:
+        jobs = self.jobs
+        while True:
+            job = jobs.get()
+            job.run()
+            del job  # while it waits, it keeps no arrays alive
+
+
+_pool = _Pool()
+
+
 def _forget() -> None:
-    """Let the next kernel make a new pool. A forked child too: the old one's threads stayed behind,
-    and it must not be touched there.
-    """
+    """A forked child makes its own pool: the parent's threads stayed behind."""
     global _pool
-    _pool = None
+    _pool = _Pool()
 
 
 if hasattr(os, "register_at_fork"):
@@ -69,24 +122,21 @@ def share(count: int, work: Callable[[int], Any], threads: int | None = None) ->
     >>> share(3, done.append); sorted(done)
     [0, 1, 2]
     """
-    global _pool
     helpers = min(threads or _count, _count, count) - 1
-    pieces = itertools.count()  # next() is one step for all threads
-
-    def loop() -> None:
-        while (piece := next(pieces)) < count:
-            work(piece)
-
     if helpers < 1 or getattr(_here, "inside", False):
-        return loop()
-    if _pool is None:
-        _pool = ThreadPoolExecutor(_count - 1, "tinynet", _enter)
-    others = [_pool.submit(loop) for _ in range(helpers)]
-    try:
-        loop()
-    finally:
-        for other in others:
-            other.result()
+        for piece in range(count):
+            work(piece)
+        return
+    job = _Job(count, work)
+    _pool.post(job, helpers)
+    job.run()
+    job.over.acquire()
+    del job.work  # a helper that wakes up late finds an empty job
+    if job.error is not None:
+        try:
+            raise job.error
+        finally:
+            job.error = None  # it knows this frame, which knows the job
 
 
 def room(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
@@ -98,7 +148,3 @@ def room(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
     if name not in kept or kept[name].size < size:
         kept[name] = np.empty(size, np.uint8)
     return kept[name][:size].view(dtype).reshape(shape)
-
-
-def _enter() -> None:
-    _here.inside = True
