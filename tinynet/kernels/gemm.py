@@ -41,7 +41,8 @@ BLOCK = 64  # of rung 3
 NEAR = 2**21  # bytes of B that need not be packed to be read fast
 WIDTH = 256  # columns of it that are read again and again where it is larger
 FEW = 96  # rows of A for which packing a large B does not pay
-PIECE = 2e6  # flops that a thread takes at a time, at least: waking it takes as long
+SMALL = 5e6  # flops that one thread has done before a second one is awake
+PIECE = 2e7  # flops that a thread takes at a time, where there are enough of them
 
 # -- the first rungs: one core, nothing copied -----------------------------------------------------
 
@@ -277,7 +278,7 @@ def _dtypes(a: Any, b: Any, activation: str) -> tuple[np.dtype[Any], np.dtype[An
 def _multiply(a: Any, b: Any, c: Any, bias: Any, activation: int) -> None:
     """c = activation(a b + bias), on all threads where that pays."""
     flops, (k, n) = 2 * c.size * a.shape[-1], b.shape[-2:]
-    threads = get_num_threads() if flops > 4 * PIECE else 1
+    threads = get_num_threads() if flops > SMALL else 1
     stack = c.shape[:-2]
     left, right = (_numbers(x.shape[:-2], stack) for x in (a, b))
     a, b, c = (x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:]) for x in (a, b, c))
@@ -285,7 +286,8 @@ def _multiply(a: Any, b: Any, c: Any, bias: Any, activation: int) -> None:
         for u, v, into in zip(left, right, c, strict=True):
             _large(a[u], b[v], into, bias, activation, threads)
     else:
-        _small(a, b, c, (left, right), bias, activation, threads, min(4 * threads, int(flops / PIECE)))
+        pieces = threads * min(max(int(flops / PIECE) // threads, 1), 4)
+        _small(a, b, c, (left, right), bias, activation, threads, pieces)
 
 
 def _numbers(shape: tuple[int, ...], stack: tuple[int, ...]) -> Any:
@@ -307,7 +309,7 @@ def _small(
     by_columns = n * (4 if gaps else 1) > m  # then each thread closes the gaps of its own columns
     axis = 0 if len(c) >= threads else 2 if by_columns else 1
     whole, unit = c.shape[axis], (1, *tile)[axis]
-    size = unit * -(-whole // (unit * max(pieces, 1)))
+    size = unit * -(-whole // (unit * pieces))
 
     def some(piece: int) -> None:
         cut = slice(piece * size, min((piece + 1) * size, whole))
