@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import inspect
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 from tinynet.kernels.choice import has_compiler
 
@@ -32,12 +34,27 @@ def inner(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _compiled(function: Callable[..., Any], signature: Any = None) -> Callable[..., Any]:
     on_disk = os.path.exists(inspect.getfile(function))  # what was typed in has no file to stand by
-    compiler = numba.njit(
-        signature, nogil=True, cache=on_disk, error_model="numpy", fastmath={"contract", "reassoc"}
-    )
-    with event.install_listener("numba:compile", _announcer(function.__name__)):
-        made: Callable[..., Any] = compiler(function)
-    return made
+    fast = {"contract", "reassoc"}
+    made: Any = numba.njit(nogil=True, cache=on_disk, error_model="numpy", fastmath=fast)(function)
+    if on_disk:
+        index = made._cache._cache_file
+        index._source_stamp = (index._source_stamp, _sources())
+    if signature is not None:
+        with event.install_listener("numba:compile", _announcer(function.__name__)):
+            made.compile(signature)
+        made.disable_compile()
+    return cast(Callable[..., Any], made)
+
+
+@functools.cache
+def _sources() -> str:
+    """A fingerprint of all kernels. What is kept on disk holds the code of the functions that it
+    calls as well; Numba looks only at the file of the caller, and would run yesterday's.
+    """
+    found = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        found.update(path.read_bytes())
+    return found.hexdigest()
 
 
 def _announcer(name: str) -> Any:
