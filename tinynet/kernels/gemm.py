@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
+from tinynet.kernels.elementary import erfc, sigmoid, tanh
 from tinynet.kernels.jit import inner, kernel
 from tinynet.kernels.threads import get_num_threads, room, share
 from tinynet.kernels.tile import set_block, tile_shape
@@ -40,7 +41,8 @@ LINES = 16  # of memory that packing reads side by side
 BLOCK = 64  # of rung 3
 NEAR = 2**21  # bytes of B that need not be packed to be read fast
 WIDTH = 256  # columns of it that are read again and again where it is larger
-FEW = 96  # rows of A for which packing a large B does not pay
+FEW = 40  # rows of A for which packing a large B does not pay
+SQRT_HALF = math.sqrt(0.5)
 SMALL = 5e6  # flops that one thread has done before a second one is awake
 PIECE = 2e7  # flops that a thread takes at a time, where there are enough of them
 
@@ -109,8 +111,8 @@ def pack_right(b: Any, panels: Any, q: int, first: int, last: int) -> None:
 
 
 @kernel("panels", "left", "c")
-def packed(a: Any, panels: Any, left: Any, c: Any, bias: Any, activation: int) -> None:
-    """c = activation(a b + bias) for the b that was packed into panels."""
+def packed(a: Any, panels: Any, left: Any, c: Any) -> None:
+    """c = a b for the b that was packed into panels."""
     m, k = a.shape
     columns, rows = panels.shape[3], left.shape[2]
     for i0 in range(0, m, ROWS * rows):
@@ -123,7 +125,6 @@ def packed(a: Any, panels: Any, left: Any, c: Any, bias: Any, activation: int) -
                 for i in range(i0, i1, rows):
                     block = left[(i - i0) // rows, :depth].T
                     set_block(block, right, c[i:i1, j:], 0, 0, int(q > 0))
-        finish(c, i0, i1, 0, c.shape[1], bias, activation)
 
 
 # -- small products: nothing is copied that can be read where it lies -----------------------------
@@ -160,21 +161,13 @@ def close_gaps(x: Any, lines: Any) -> None:
 
 @kernel("c", "lines")
 def unpacked(
-    a: Any,
-    b: Any,
-    c: Any,
-    which_a: Any,
-    which_b: Any,
-    part: Any,
-    lines: Any,
-    bias: Any,
-    activation: int,
+    a: Any, b: Any, c: Any, which_a: Any, which_b: Any, part: Any, tile: Any, lines: Any
 ) -> None:
-    """c_t = activation(a_u b_v + bias) where u = which_a[t], v = which_b[t]. Rows and columns of the part that is
-    wanted, and of the tile, stand in `part`. `lines`, if not empty, is room for that part of a b
-    whose rows have gaps.
+    """c_t = a_u b_v where u = which_a[t] and v = which_b[t]: of each, rows part[0] … part[1] and
+    columns part[2] … part[3]. `lines`, if not empty, is room for those columns of a b whose rows
+    have gaps.
     """
-    i0, i1, j0, j1, rows, columns = part
+    (i0, i1, j0, j1), (rows, columns) = part, tile
     for t in range(c.shape[0]):
         left, right, into = a[which_a[t], i0:i1], b[which_b[t], :, j0:j1], c[t, i0:i1, j0:j1]
         if lines.size == 0:
@@ -183,33 +176,37 @@ def unpacked(
             if t == 0 or which_b[t] != which_b[t - 1]:
                 close_gaps(right, lines)
             times(left, lines, into, rows, columns)
-        finish(c[t], i0, i1, j0, j1, bias, activation)
 
+
+# -- what follows a product ------------------------------------------------------------------------
 
 ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh", "gelu")
 
 
-@inner
-def finish(c: Any, i0: int, i1: int, j0: int, j1: int, bias: Any, activation: int) -> None:
-    """c = activation(c + bias) in these rows and columns, while c is near."""
-    if bias.shape[0] == 0 and activation == 0:
-        return
-    for i in range(i0, i1):
-        if bias.shape[0] > 0:
-            for j in range(j0, j1):
-                c[i, j] += bias[j]
-        if activation == 1:
-            for j in range(j0, j1):
-                c[i, j] = max(c[i, j], 0)
-        elif activation == 2:
-            for j in range(j0, j1):
-                c[i, j] = 1 / (1 + math.exp(-c[i, j]))
-        elif activation == 3:
-            for j in range(j0, j1):
-                c[i, j] = math.tanh(c[i, j])
-        elif activation == 4:
-            for j in range(j0, j1):
-                c[i, j] *= (1 + math.erf(c[i, j] / math.sqrt(2.0))) / 2
+@kernel("c")
+def finish(
+    c: Any, first_row: int, last_row: int, first: int, last: int, bias: Any, activation: int
+) -> None:
+    """c = activation(c + bias) in these rows and columns of each product, while they are near."""
+    half = c.dtype.type(0.5)
+    for t in range(c.shape[0]):
+        for i in range(first_row, last_row):
+            row = c[t, i, first:last]
+            if bias.shape[0] > 0:
+                for j in range(row.shape[0]):
+                    row[j] += bias[first + j]
+            if activation == 1:
+                for j in range(row.shape[0]):
+                    row[j] = max(row[j], 0)
+            elif activation == 2:
+                for j in range(row.shape[0]):
+                    row[j] = sigmoid(row[j])
+            elif activation == 3:
+                for j in range(row.shape[0]):
+                    row[j] = tanh(row[j])
+            elif activation == 4:
+                for j in range(row.shape[0]):
+                    row[j] *= half * erfc(-row[j] * SQRT_HALF)
 
 
 # -- for everybody ---------------------------------------------------------------------------------
@@ -314,9 +311,11 @@ def _small(
     def some(piece: int) -> None:
         cut = slice(piece * size, min((piece + 1) * size, whole))
         t, i, j = (cut if axis == x else slice(0, c.shape[x]) for x in range(3))
-        part = np.array((i.start, i.stop, j.start, j.stop, *tile))
+        part = (i.start, i.stop, j.start, j.stop)
         lines = room("lines", (k, j.stop - j.start) if gaps else (0, 0), c.dtype)
-        unpacked(a, b, c[t], which[0][t], which[1][t], part, lines, bias, activation)
+        unpacked(a, b, c[t], which[0][t], which[1][t], part, tile, lines)
+        if len(bias) or activation:
+            finish(c[t], *part, bias, activation)
 
     k = b.shape[1]
     share(-(-whole // size), some, threads)
@@ -340,6 +339,8 @@ def _large(a: Any, b: Any, c: Any, bias: Any, activation: int, threads: int) -> 
     def stripe(piece: int) -> None:
         part = slice(piece * high, (piece + 1) * high)
         left = room("left", (ROWS, DEPTH, rows), c.dtype)
-        packed(a[part], panels, left, c[part], bias, activation)
+        packed(a[part], panels, left, c[part])
+        if len(bias) or activation:
+            finish(c[None, part], 0, len(c[part]), 0, n, bias, activation)
 
     share(-(-m // high), stripe, threads)
