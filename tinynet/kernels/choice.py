@@ -20,7 +20,7 @@ import numpy as np
 from tinynet.errors import ArgumentError
 
 # Which file of `kernels` (of `kernels.cuda`) holds the kernel of an op, under KERNELS[op].
-CPU: dict[str, str] = {}
+CPU: dict[str, str] = {"linear": "matrices", "matmul": "matrices"}
 GPU: dict[str, str] = {}
 
 MODES = ("auto", "reference", "compiled")

@@ -12,6 +12,8 @@ matrices of 150 × 150, so a thread that has nothing to do watches for a moment 
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import itertools
 import math
 import os
@@ -19,7 +21,7 @@ import sys
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -57,6 +59,7 @@ class _Job:
         self.error: BaseException | None = None
         self.over = threading.Lock()
         self.over.acquire()
+        self.bell = np.zeros(1, np.int64)  # rings when it is over
 
     def run(self) -> None:
         """Take pieces until none is left; whoever finishes the last one says so. After an error
@@ -71,6 +74,7 @@ class _Job:
                 self.error = error
             if next(self.done) == self.count:
                 self.over.release()
+                self.bell[0] = 1
         _here.inside = before
 
 
@@ -85,35 +89,68 @@ def _watch(bell: Any, last: int, more: int) -> None:
         linger(bell, last, 4000, more)
 
 
+@functools.cache
+def _core() -> Callable[[], int]:
+    """What tells a thread the number of the core that it runs on; -1 where nothing does."""
+    try:
+        return cast(Callable[[], int], ctypes.CDLL(None).sched_getcpu)
+    except (AttributeError, TypeError):
+        return lambda: -1
+
+
+class _Helper(threading.Thread):
+    """A thread that does jobs, and sleeps until there is one. It never ends."""
+
+    def __init__(self, pool: _Pool, name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self.pool, self.core, self.kept_off = pool, -1, False
+
+    def run(self) -> None:
+        pool = self.pool
+        while True:
+            job = pool.jobs.get()
+            last = int(pool.bell[0])
+            if self.kept_off:
+                os.sched_setaffinity(0, pool.allowed)
+                self.kept_off = False
+            job.run()
+            self.core = _core()()
+            del job  # while it waits, it keeps no arrays alive
+            _watch(pool.bell, last, 200)  # its caller then has Python's lock for as long
+
+    def keep_off(self, core: int, allowed: set[int]) -> None:
+        """Wake up next time on another core than this one. A busy system may wake a helper on the
+        core of its caller, to wait there while another core has nothing to do.
+        """
+        if self.native_id and (others := allowed - {core}):
+            self.kept_off = True
+            os.sched_setaffinity(self.native_id, others)
+
+
 class _Pool:
-    """Threads that wait for jobs. They are made when first wanted, and never end."""
+    """The helpers, made when first wanted, and the jobs that they are asked to help with."""
 
     def __init__(self) -> None:
         self.jobs: SimpleQueue[_Job] = SimpleQueue()
-        self.size = 0
+        self.helpers: list[_Helper] = []
         self.lock = threading.Lock()
-        self.posted, self.finished = np.zeros(1, np.int64), np.zeros(1, np.int64)  # they ring
+        self.bell = np.zeros(1, np.int64)  # rings when a job is posted
 
     def post(self, job: _Job, helpers: int) -> None:
         """Ask as many threads to help."""
-        while self.size < helpers:
+        if len(self.helpers) < helpers:
             with self.lock:
-                self.size += 1
-            name = f"tinynet-{self.size}"
-            threading.Thread(target=self._serve, name=name, daemon=True).start()
-        self.posted[0] += 1
+                while len(self.helpers) < helpers:
+                    self.helpers.append(_Helper(self, f"tinynet-{len(self.helpers) + 1}"))
+                    self.helpers[-1].start()
+        core = _core()()
+        for helper in self.helpers:
+            if helper.core == core >= 0 and not helper.kept_off:
+                self.allowed = os.sched_getaffinity(0)
+                helper.keep_off(core, self.allowed)
+        self.bell[0] += 1
         for _ in range(helpers):
             self.jobs.put(job)
-
-    def _serve(self) -> None:
-        while True:
-            job = self.jobs.get()
-            last = int(self.posted[0])
-            job.run()
-            self.finished[0] += 1
-            del job  # while it waits, it keeps no arrays alive
-            _watch(self.posted, last, 200)  # its caller then has Python's lock for as long
-
 
 
 _pool = _Pool()
@@ -146,11 +183,10 @@ def share(count: int, work: Callable[[int], Any], threads: int | None = None) ->
             work(piece)
         return
     job = _Job(count, work)
-    before = int(_pool.finished[0])
     _pool.post(job, helpers)
     job.run()
     if not job.over.acquire(False):
-        _watch(_pool.finished, before, 100)
+        _watch(job.bell, 0, 150)
         job.over.acquire()
     del job.work  # a helper that wakes up late finds an empty job
     if job.error is not None:
