@@ -1,8 +1,9 @@
 """The one place of choice: what computes an op on the arrays that came.
 
 An op is computed by a kernel where one is listed below, the arrays are float32 or float64 of the
-CPU, there are enough numbers to be worth a call, and the kernel serves the options; else by the
-reference: the rule of the table or the derivation, in NumPy. On a GPU the same with its own list.
+CPU (or of another dtype that the kernel takes), there are enough numbers to be worth a call, and
+the kernel serves the options; else by the reference: the rule of the table or the derivation, in
+NumPy. On a GPU the same with its own list.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Kernel:
               asks for none
     serves    (*arrays, **options) -> bool: False for options that it leaves to the reference
     least     how many numbers the inputs must hold together for it to be faster
+    integers  whether it takes integers of one dtype and float16 as well
     """
 
     def __init__(
@@ -44,8 +46,10 @@ class Kernel:
         *,
         serves: Callable[..., bool] | None = None,
         least: int = 4096,
+        integers: bool = False,
     ) -> None:
         self.forward, self.backward, self.serves, self.least = forward, backward, serves, least
+        self.integers = integers
 
     def run(self, values: Sequence[Any], options: dict[str, Any]) -> tuple[Any, Any]:
         """The output, and what `backward` wants saved."""
@@ -89,7 +93,8 @@ def find(name: str, values: Sequence[Any], options: dict[str, Any]) -> Kernel | 
         return None
     on_cpu = type(values[0]) is np.ndarray
     table = CPU if on_cpu else GPU
-    if name not in table or not _uniform(values):
+    dtype = _dtype(values) if name in table else None
+    if dtype is None:
         return None
     if wanted == "auto" and on_cpu and not has_compiler():
         return None
@@ -97,6 +102,8 @@ def find(name: str, values: Sequence[Any], options: dict[str, Any]) -> Kernel | 
     if wanted == "auto" and sum(x.size for x in values) < _LEAST_OF_ALL:
         return None
     kernel = _load(table is CPU, name)
+    if not kernel.integers and (dtype.kind != "f" or dtype.itemsize < 4):
+        return None
     if wanted == "auto" and sum(x.size for x in values) < kernel.least:
         return None
     return kernel if kernel.serves is None or kernel.serves(*values, **options) else None
@@ -105,20 +112,19 @@ def find(name: str, values: Sequence[Any], options: dict[str, Any]) -> Kernel | 
 _LEAST_OF_ALL = 512
 
 
-def _uniform(values: Sequence[Any]) -> bool:
-    """Whether all are arrays of one kind, and those of floats of one dtype, float32 or float64."""
-    kind, dtype = type(values[0]), None
-    for x in values:
-        if type(x) is not kind or not hasattr(x, "dtype"):
-            return False
-        if x.dtype.kind == "f":
-            if dtype is None:
-                dtype = x.dtype
-            if x.dtype != dtype:
-                return False
-        elif x.dtype.kind not in "iub":
-            return False
-    return dtype is not None and dtype.itemsize in (4, 8) and dtype.isnative
+def _dtype(values: Sequence[Any]) -> np.dtype[Any] | None:
+    """The dtype of the arrays that are floats, or of all where none is; None where there are two,
+    where it is no number of at most 8 bytes, or where the arrays are of different kinds.
+    """
+    kind = type(values[0])
+    if not all(type(x) is kind and hasattr(x, "dtype") for x in values):
+        return None
+    dtypes = {x.dtype for x in values}
+    floats = {dtype for dtype in dtypes if dtype.kind == "f"}
+    if any(dtype.kind not in "fiub" for dtype in dtypes) or len(floats or dtypes) != 1:
+        return None
+    (dtype,) = floats or dtypes
+    return dtype if dtype.itemsize <= 8 and dtype.isnative else None
 
 
 @functools.cache

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from tinynet.kernels.jit import inner, kernel
 
 
-@intrinsic
-def seen(_context: Any, x: Any) -> Any:
+def _seen(_context: Any, x: Any) -> Any:
     """x[0] as it is in memory now: the compiler may not remember what it was."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -26,6 +24,9 @@ def seen(_context: Any, x: Any) -> Any:
         return builder.load_atomic(array.data, "monotonic", 8)
 
     return types.int64(x), generate
+
+
+seen: Any = intrinsic(_seen)
 
 
 @inner
@@ -38,7 +39,7 @@ def pause(x: float) -> float:
 
 @kernel("bell")
 def linger(bell: Any, last: int, looks: int, more: int) -> float:
-    """Until bell[0] is not `last` any more, but so many looks at the longest; then `more` pauses."""
+    """Until bell[0] is not `last` any more, but at most so many looks long; then `more` pauses."""
     x = 1.0
     while looks > 0 and seen(bell) == last:
         x = pause(x)

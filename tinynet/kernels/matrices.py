@@ -38,7 +38,10 @@ def linear_backward(g: Any, saved: Any, *, needs: tuple[bool, ...]) -> tuple[Any
 
 def _fits(x: Any, W: Any, *b: Any) -> bool:
     return bool(
-        W.ndim == 2 and x.ndim and x.shape[-1] == W.shape[1] and all(v.shape == W.shape[:1] for v in b)
+        W.ndim == 2
+        and x.ndim
+        and x.shape[-1] == W.shape[1]
+        and all(v.shape == W.shape[:1] for v in b)
     )
 
 
@@ -81,5 +84,5 @@ def _are_matrices(u: Any, v: Any) -> bool:
 
 KERNELS = {
     "linear": Kernel(linear, linear_backward, serves=_fits),
-    "matmul": Kernel(times, times_backward, serves=_are_matrices),
+    "matmul": Kernel(times, times_backward, serves=_are_matrices, integers=True),
 }

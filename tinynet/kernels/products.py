@@ -50,7 +50,7 @@ def _whole(a: Any, b: Any, out: Any, bias: Any) -> Any:
 
 def _flops(a: Any, b: Any) -> float:
     """2·m·k·n for each product of the stack; at most twice too few where both stacks broadcast."""
-    return 2.0 * max(a.size * b.shape[-1], b.size * a.shape[-2])
+    return 2 * float(max(a.size * b.shape[-1], b.size * a.shape[-2]))
 
 
 def _in_pieces(a: Any, b: Any, out: Any, bias: Any, threads: int) -> Any:

@@ -108,52 +108,67 @@ if COMPILES:
             self.lanes = self.columns // VECTORS
             self.vector = ir.VectorType(number, self.lanes)
             self.floating = dtype.kind == "f"
+            self.letter = "f" if self.floating else "i"
+            self.alignment = ir.Constant(ir.IntType(32), self.bytes)
             self.a, self.b, self.c, self.next_a, self.row_a, self.next_b, self.row_c = args[:7]
             self.k, self.high, self.wide, self.keep = args[7:]
 
         def write(self) -> None:
-            builder = self.builder
+            """A high block or a low one."""
             low = self.rows // 2 + 1
-            is_low = builder.icmp_signed("<=", self.high, self.size(low))
+            is_low = self.builder.icmp_signed("<=", self.high, self.size(low))
+            with self.builder.if_else(is_low) as (yes, no):
+                for arm, rows in ((yes, low), (no, self.rows)):
+                    with arm:
+                        self.write_rows(rows)
+
+        def write_rows(self, rows: int) -> None:
+            """Whole rows; or what there is of them, one vector after the other."""
+            builder = self.builder
             is_wide = builder.icmp_signed(">=", self.wide, self.size(self.columns))
             with builder.if_else(is_wide) as (yes, no):
-                with yes, builder.if_else(is_low) as (a, b):
-                    with a:
-                        self.run(low, VECTORS, self.b, self.c, None)
-                    with b:
-                        self.run(self.rows, VECTORS, self.b, self.c, None)
-                with no, builder.if_else(is_low) as (a, b):
-                    for arm, rows in ((a, low), (b, self.rows)):
-                        with arm, cgutils.for_range_slice(builder, self.size(0), self.wide, self.size(self.lanes), _SIZE) as (j, _):
-                            by = builder.mul(j, self.size(self.bytes))
-                            self.run(rows, 1, builder.add(self.b, by), builder.add(self.c, by), self.mask(builder.sub(self.wide, j)))
+                with yes:
+                    self.run(rows, VECTORS, self.b, self.c, None)
+                with no:
+                    lanes = self.size(self.lanes)
+                    start = self.size(0)
+                    with cgutils.for_range_slice(builder, start, self.wide, lanes) as (j, _):
+                        mask = self.mask(builder.sub(self.wide, j))
+                        by = builder.mul(j, self.size(self.bytes))
+                        self.run(rows, 1, builder.add(self.b, by), builder.add(self.c, by), mask)
 
         def run(self, rows: int, vectors: int, b: Any, c: Any, mask: Any) -> None:
+            """The loop over p, then the sum into c. LLVM keeps `block`, whose places are all known
+            constants, in registers.
+            """
             builder, zero = self.builder, ir.Constant(self.vector, None)
             cells = [(r, v) for r in range(rows) for v in range(vectors)]
             block = {cell: cgutils.alloca_once_value(builder, zero) for cell in cells}
-            last = builder.sub(self.high, self.size(1))
-            at = [self.size(0)]
-            for r in range(1, rows):
-                r_ = self.size(r)
-                at.append(builder.select(builder.icmp_signed("<", r_, last), r_, last))
-            offset = [builder.mul(r, self.row_a) for r in at]
+            row_of = [self.existing(r) for r in range(rows)]
+            offset = [builder.mul(r, self.row_a) for r in row_of]
             with cgutils.for_range(builder, self.k) as loop:
                 at_a = builder.add(self.a, builder.mul(loop.index, self.next_a))
                 at_b = builder.add(b, builder.mul(loop.index, self.next_b))
                 row = [self.load(at_b, v, mask) for v in range(vectors)]
                 for r in range(rows):
-                    one = self.spread(builder.load(builder.inttoptr(builder.add(at_a, offset[r]), self.number.as_pointer())))
+                    at = builder.inttoptr(builder.add(at_a, offset[r]), self.number.as_pointer())
+                    one = self.spread(builder.load(at))
                     for v in range(vectors):
                         total = self.multiply_add(one, row[v], builder.load(block[r, v]))
                         builder.store(total, block[r, v])
-            place = [builder.add(c, builder.mul(r, self.row_c)) for r in at]
+            place = [builder.add(c, builder.mul(r, self.row_c)) for r in row_of]
             with builder.if_then(builder.trunc(self.keep, ir.IntType(1))):
-                for r, v in cells:
+                for r, v in cells:  # all are read before one is written: rows may repeat
                     total = self.add(self.load(place[r], v, mask), builder.load(block[r, v]))
                     builder.store(total, block[r, v])
             for r, v in cells:
                 self.store(builder.load(block[r, v]), place[r], v, mask)
+
+        def existing(self, r: int) -> Any:
+            """Row r of the block, or the last one that c has."""
+            last = self.builder.sub(self.high, self.size(1))
+            is_there = self.builder.icmp_signed("<", self.size(r), last)
+            return self.builder.select(is_there, self.size(r), last)
 
         def size(self, n: int) -> Any:
             return ir.Constant(_SIZE, n)
@@ -169,23 +184,25 @@ if COMPILES:
             return self.builder.icmp_signed("<", numbers, self.spread(wide, _SIZE))
 
         def load(self, at: Any, v: int, mask: Any) -> Any:
+            place = self.pointer(at, v)
             if mask is None:
-                return self.builder.load(self.pointer(at, v), align=self.bytes)
-            kind = ir.FunctionType(self.vector, [self.vector.as_pointer(), ir.IntType(32), mask.type, self.vector])
-            f = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.masked.load.{self.kind}.p0")
-            return self.builder.call(f, [self.pointer(at, v), ir.Constant(ir.IntType(32), self.bytes), mask, ir.Constant(self.vector, None)])
+                return self.builder.load(place, align=self.bytes)
+            zero = ir.Constant(self.vector, None)
+            return self.masked("load", self.vector, place, self.alignment, mask, zero)
 
         def store(self, value: Any, at: Any, v: int, mask: Any) -> None:
+            place = self.pointer(at, v)
             if mask is None:
-                self.builder.store(value, self.pointer(at, v), align=self.bytes)
-                return
-            kind = ir.FunctionType(ir.VoidType(), [self.vector, self.vector.as_pointer(), ir.IntType(32), mask.type])
-            f = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.masked.store.{self.kind}.p0")
-            self.builder.call(f, [value, self.pointer(at, v), ir.Constant(ir.IntType(32), self.bytes), mask])
+                self.builder.store(value, place, align=self.bytes)
+            else:
+                self.masked("store", ir.VoidType(), value, place, self.alignment, mask)
 
-        @property
-        def kind(self) -> str:
-            return f"v{self.lanes}{'f' if self.floating else 'i'}{8 * self.bytes}"
+        def masked(self, what: str, result: Any, *arguments: Any) -> Any:
+            """LLVM's load or store of those lanes where a mask is true."""
+            kind = ir.FunctionType(result, [x.type for x in arguments])
+            name = f"llvm.masked.{what}.v{self.lanes}{self.letter}{8 * self.bytes}.p0"
+            function = cgutils.get_or_insert_function(self.builder.module, kind, name)
+            return self.builder.call(function, arguments)
 
         def spread(self, one: Any, kind: Any = None) -> Any:
             """One number in every lane of a vector."""
