@@ -10,11 +10,13 @@ times before it is thrown out, m·k·n products with m·k + k·n + m·n numbers.
 1. `naive`      i, j, p: reads a column of B for every entry of C, a cache line for each number.
 2. `reordered`  i, p, j: the inner loop runs along rows of B and C, so a line is used whole, and
                 the compiler can use vectors. Every product still loads and stores C.
-3. `blocked`    the same on blocks that fit the cache: a block of B serves many rows of A.
-4. `packed`     blocks of A and B are copied into the order in which they are read, and the
-                innermost block of C stays in registers (`tile.py`).
-5. `matmul`     the same on all cores, for stacks of matrices, with bias and activation applied
-                while C is still in the cache.
+3. `blocked`    the same on blocks that fit the cache: a block of B serves many rows of A. It pays
+                where B is larger than the last cache; c still goes to and fro.
+4. `unpacked`   the innermost block of C stays in registers (`tile.py`), and A and B are read where
+                they lie: all that a product needs whose B fits the second-level cache.
+5. `packed`     large ones: blocks of A and B are copied into the order in which they are read.
+6. `matmul`     the same on all cores, for stacks of matrices, with bias and activation applied
+                while C is still near.
 
 Where the blocks stay: a panel of A (tile rows × DEPTH), used against every panel of B, stays in the
 first-level cache; ROWS × DEPTH numbers of A in the second; B's panels pass by from the third.
@@ -38,7 +40,7 @@ from tinynet.kernels.tile import set_block, tile_shape
 DEPTH = 512  # how much of the sum over p is done at a time
 ROWS = 32  # how many panels of A are held at a time
 LINES = 16  # of memory that packing reads side by side
-BLOCK = 64  # of rung 3
+BLOCK = 256  # of rung 3
 NEAR = 2**21  # bytes of B that need not be packed to be read fast
 WIDTH = 256  # columns of it that are read again and again where it is larger
 FEW = 40  # rows of A for which packing a large B does not pay
@@ -58,7 +60,7 @@ def naive(a: Any, b: Any, c: Any) -> None:
                 c[i, j] += a[i, p] * b[p, j]
 
 
-@kernel("c")
+@kernel("b", "c")  # b has no gaps: only then can the inner loop be vector code
 def reordered(a: Any, b: Any, c: Any) -> None:
     """c += a b, row by row of b."""
     for i in range(a.shape[0]):
@@ -67,16 +69,18 @@ def reordered(a: Any, b: Any, c: Any) -> None:
                 c[i, j] += a[i, p] * b[p, j]
 
 
-@kernel("c")
+@kernel("b", "c")
 def blocked(a: Any, b: Any, c: Any) -> None:
     """c += a b, one block of b after the other, each against all rows of a."""
     k, n = b.shape
     for p0 in range(0, k, BLOCK):
         for j0 in range(0, n, BLOCK):
             for i in range(a.shape[0]):
+                line = c[i, j0 : j0 + BLOCK]
                 for p in range(p0, min(p0 + BLOCK, k)):
-                    for j in range(j0, min(j0 + BLOCK, n)):
-                        c[i, j] += a[i, p] * b[p, j]
+                    row = b[p, j0 : j0 + BLOCK]
+                    for j in range(row.shape[0]):
+                        line[j] += a[i, p] * row[j]
 
 
 # -- packing ---------------------------------------------------------------------------------------
