@@ -42,18 +42,23 @@ def test_share_does_each_piece_once(two_threads: Any) -> None:
         assert sorted(done) == list(range(count))
 
 
-def test_two_threads_take_pieces(two_threads: Any) -> None:
-    """While one is held up in a piece, the other does the rest."""
+def who_did_what() -> dict[int, int]:
+    """Ten pieces; while one thread is held up in the first, the other does the rest."""
     rest, who = threading.Event(), {}
 
     def work(piece: int) -> None:
         who[piece] = threading.get_ident()
         if piece == 0:
-            assert rest.wait(30)
+            assert rest.wait(20)
         elif piece == 9:
             rest.set()
 
     threads.share(10, work)
+    return who
+
+
+def test_two_threads_take_pieces(two_threads: Any) -> None:
+    who = who_did_what()
     assert len(set(who.values())) == 2
     assert threading.get_ident() in who.values()
     assert [piece for piece in who if who[piece] == who[0]] == [0]
@@ -62,7 +67,12 @@ def test_two_threads_take_pieces(two_threads: Any) -> None:
 def test_one_thread_is_the_callers_own(two_threads: Any) -> None:
     set_num_threads(1)
     who = set()
-    threads.share(20, lambda _: who.add(threading.get_ident()))
+
+    def work(_: int) -> None:
+        time.sleep(0.002)  # long enough for another thread to wake
+        who.add(threading.get_ident())
+
+    threads.share(20, work)
     a, b = numbers(300, 200), numbers(200, 300)
     matmul(a, b), product(a, b)
     assert who == {threading.get_ident()}
@@ -112,7 +122,12 @@ def test_sharing_inside_a_piece(two_threads: Any) -> None:
 
     def work(i: int) -> None:
         me = threading.get_ident()
-        threads.share(3, lambda j: done.append((3 * i + j, threading.get_ident() == me)))
+
+        def part(j: int) -> None:
+            time.sleep(0.005 * (i == 0))  # the other thread is done long before
+            done.append((3 * i + j, threading.get_ident() == me))
+
+        threads.share(3, part)
 
     threads.share(4, work)
     assert sorted(done) == [(n, True) for n in range(12)]
@@ -144,7 +159,8 @@ def test_a_forked_child_multiplies(two_threads: Any) -> None:
     child = os.fork()
     if child == 0:
         found = matmul(a, b), product(a, b)
-        os._exit(0 if all(map(np.allclose, found, expected)) else 1)
+        right = all(map(np.allclose, found, expected)) and len(set(who_did_what().values())) == 2
+        os._exit(0 if right else 1)
     assert os.waitpid(child, 0)[1] == 0
 
 
