@@ -2,9 +2,9 @@
 
 In: `choice` (what computes an op: a kernel or the reference), `jit` (Numba, where it is),
 `threads` (all cores), `products` (BLAS on all cores), `gemm` (the product of matrices, a ladder
-from three loops to the machine's speed), `tile` (its innermost block), `elementary` (exp and tanh
-as vector code). Kernels take and return
-plain arrays and know nothing of Tensors. Not in: formulas (`derivations`, `ops`).
+from three loops to the machine's speed), `tile` (its innermost block), `matrices` (the ops `linear`
+and `matmul`), `elementary` (exp and tanh as vector code), `linger` (waiting awake). Kernels take
+and return plain arrays and know nothing of Tensors. Not in: formulas (`derivations`, `ops`).
 
 Start with `gemm`.
 """
