@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinynet.errors import ArgumentError, DTypeError, ShapeError
-from tinynet.kernels import gemm, get_num_threads, matmul, set_num_threads, threads
+from tinynet.kernels import gemm, get_num_threads, matmul, set_num_threads
 from tinynet.kernels.gemm import blocked, naive, reordered
+from tinynet.kernels.tile import tile_shape
 
 rng = np.random.default_rng(0)
 SIZES = st.sampled_from((1, 2, 3, 13, 14, 15, 31, 32, 33, 70, 0))
@@ -93,10 +93,87 @@ def test_stacks_broadcast(left: tuple[int, ...], right: tuple[int, ...]) -> None
     check(drawn((*left, 4, 6), "f8"), layout(drawn((*right, 6, 3), "f8", 1), "columns"))
 
 
-def test_more_than_one_block_of_everything() -> None:
-    """Deeper than DEPTH, higher than ROWS panels, on several threads."""
+def test_more_than_one_block_of_everything(monkeypatch: Any) -> None:
+    """Packed; deeper than DEPTH, higher than ROWS panels, on several threads."""
+    monkeypatch.setattr(gemm, "NEAR", 0)
     m, k, n = 14 * gemm.ROWS + 5, gemm.DEPTH + 7, 70
     check(drawn((m, k), "f4"), drawn((k, n), "f4", 1))
+
+
+# -- every way through the last rung ---------------------------------------------------------------
+
+
+@pytest.fixture(params=[1, 2, 3])
+def some_threads(request: Any, monkeypatch: Any) -> Any:
+    """All products are split, however small."""
+    before = get_num_threads()
+    set_num_threads(request.param)
+    monkeypatch.setattr(gemm, "SMALL", 0)
+    monkeypatch.setattr(gemm, "PIECE", 100)
+    yield
+    set_num_threads(before)
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize(
+    "layouts", [("rows", "rows"), ("columns", "sliced"), ("sliced", "columns")]
+)
+def test_pieces(some_threads: Any, monkeypatch: Any, layouts: Any, large: bool) -> None:
+    """By products, rows or columns; packed or not."""
+    if large:
+        monkeypatch.setattr(gemm, "NEAR", 0)
+        monkeypatch.setattr(gemm, "FEW", 0)
+    for left, m, k, n, right in (
+        ((), 100, 20, 30, ()),
+        ((), 30, 20, 150, ()),
+        ((7,), 9, 5, 33, ()),
+        ((2,), 29, 3, 40, (2,)),
+        ((3, 1), 15, 2, 3, (2,)),
+    ):
+        a = layout(drawn((*left, m, k), "f4"), layouts[0])
+        b = layout(drawn((*right, k, n), "f4", 1), layouts[1])
+        check(a, b)
+        bias = drawn((n,), "f4", 2)
+        found = matmul(a, b, bias=bias, activation="relu")
+        np.testing.assert_allclose(found, np.maximum(a @ b + bias, 0), rtol=1e-4, atol=1e-3)
+
+
+def test_few_rows_and_a_b_that_is_far() -> None:
+    k = gemm.DEPTH + 30
+    n = gemm.NEAR // (4 * k) + gemm.WIDTH
+    check(drawn((9, k), "f4"), drawn((k, n), "f4", 1))
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_only_the_part_that_is_asked_for(gaps: bool) -> None:
+    """Nothing else is written, and nothing outside is read: there it says NaN."""
+    rows, columns = tile_shape("f4")
+    for m, k, n, part in (
+        (2 * rows + 3, 7, 2 * columns + 5, (0, 2 * rows + 3, 0, 2 * columns + 5)),
+        (rows + 2, 4, 3 * columns, (1, rows, 3, 2 * columns + 1)),
+        (5, 3, 4, (4, 5, 1, 2)),
+    ):
+        wide = np.full((3, m + 2, k + 2), np.nan, "f4")
+        a, far = wide[:, 1:-1, 1:-1], np.full((3, k + 2, 2 * n + 2), np.nan, "f4")
+        b = far[:, 1:-1, 1 : 1 + 2 * n : 2] if gaps else far[:, 1:-1, 1 : 1 + n]
+        a[:], b[:] = drawn(a.shape, "f4"), drawn(b.shape, "f4", 1)
+        room = np.full(3 * m * n + 200, 7, "f4")
+        c = room[100:-100].reshape(3, m, n)
+        i0, i1, j0, j1 = part
+        lines = np.full((k, j1 - j0) if gaps else (0, 0), np.nan, "f4")
+        order = np.array([2, 0, 1])
+        gemm.unpacked(a, b, c, order, order, part, (rows, columns), lines)
+        expected = np.full((3, m, n), 7, "f4")
+        expected[:, i0:i1, j0:j1] = (a @ b)[order, i0:i1, j0:j1]
+        np.testing.assert_allclose(c, expected, rtol=1e-4, atol=1e-4)
+        assert (room[:100] == 7).all()
+        assert (room[-100:] == 7).all()
+
+
+def test_without_scipy() -> None:
+    """BLAS inside compiled code would need it."""
+    program = "import sys; sys.modules['scipy'] = None\n" + _PROGRAM
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 @pytest.mark.parametrize("rung", [naive, reordered, blocked])
@@ -130,7 +207,7 @@ def test_gelu() -> None:
 
     z = drawn((4, 5), "f8")
     found = matmul(z, np.eye(5), activation="gelu")
-    expected = [[v * (1 + math.erf(v / math.sqrt(2))) / 2 for v in row] for row in z.tolist()]
+    expected = [[v * math.erfc(-v / math.sqrt(2)) / 2 for v in row] for row in z.tolist()]
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
@@ -184,66 +261,3 @@ def test_the_tile_follows_the_computer(environment: dict[str, str], shape: str) 
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == shape
-
-
-# -- threads ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def two_threads() -> Any:
-    before = get_num_threads()
-    set_num_threads(2)
-    yield
-    set_num_threads(before)
-
-
-def test_share_does_each_piece_once(two_threads: Any) -> None:
-    done: list[int] = []
-    threads.share(100, done.append)
-    assert sorted(done) == list(range(100))
-
-
-def test_an_error_in_a_piece_arrives(two_threads: Any) -> None:
-    def work(piece: int) -> None:
-        if piece == 3:
-            raise ValueError("piece 3")
-
-    with pytest.raises(ValueError, match="piece 3"):
-        threads.share(4, work)
-
-
-def test_sharing_inside_a_piece(two_threads: Any) -> None:
-    done: list[int] = []
-    threads.share(4, lambda i: threads.share(3, lambda j: done.append(3 * i + j)))
-    assert sorted(done) == list(range(12))
-
-
-def test_two_python_threads_multiply_at_once(two_threads: Any) -> None:
-    a, b = drawn((300, 200), "f4"), drawn((200, 250), "f4", 1)
-    expected, wrong = matmul(a, b), []
-
-    def many() -> None:
-        wrong.extend(1 for _ in range(20) if not np.array_equal(matmul(a, b), expected))
-
-    workers = [threading.Thread(target=many) for _ in range(3)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert not wrong
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_forked_child_multiplies(two_threads: Any) -> None:
-    a, b = drawn((300, 200), "f4"), drawn((200, 250), "f4", 1)
-    expected = matmul(a, b)
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if np.array_equal(matmul(a, b), expected) else 1)
-    assert os.waitpid(child, 0)[1] == 0
-
-
-def test_set_num_threads_refuses_none() -> None:
-    with pytest.raises(ArgumentError, match="at least one"):
-        set_num_threads(0)

@@ -60,6 +60,7 @@ from tinynet.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
+from tinynet.kernels import get_num_threads, set_num_threads
 from tinynet.ops import exports as _exports
 from tinynet.printing import set_printoptions
 from tinynet.random import Generator, get_rng_state, initial_seed, manual_seed, set_rng_state

@@ -41,6 +41,8 @@ from tinynet.grad_mode import inference_mode as inference_mode
 from tinynet.grad_mode import is_grad_enabled as is_grad_enabled
 from tinynet.grad_mode import no_grad as no_grad
 from tinynet.grad_mode import set_grad_enabled as set_grad_enabled
+from tinynet.kernels import get_num_threads as get_num_threads
+from tinynet.kernels import set_num_threads as set_num_threads
 from tinynet.printing import set_printoptions as set_printoptions
 from tinynet.random import Generator as Generator
 from tinynet.random import get_rng_state as get_rng_state

@@ -12,7 +12,6 @@ Start with `gemm`.
 from typing import Any
 
 from tinynet.kernels.choice import Kernel, find, use
-from tinynet.kernels.memory import keep_freed
 from tinynet.kernels.threads import get_num_threads, set_num_threads
 
 __all__ = [

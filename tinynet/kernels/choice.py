@@ -36,8 +36,10 @@ CPU: dict[str, str] = {
     "gru": "gru",
     "layer_norm": "normalisation",
     "leaky_relu": "activations",
+    "linear": "matrices",
     "log_softmax": "softmax",
     "lstm": "lstm",
+    "matmul": "matrices",
     "mish": "activations",
     "relu": "activations",
     "rms_norm": "normalisation",
@@ -77,6 +79,7 @@ class Kernel:
               asks for none
     serves    (*arrays, **options) -> bool: False for options that it leaves to the reference
     least     how many numbers the inputs must hold together for it to be faster
+    integers  whether it takes integers of one dtype and float16 as well
     """
 
     def __init__(
@@ -86,8 +89,10 @@ class Kernel:
         *,
         serves: Callable[..., bool] | None = None,
         least: int = 4096,
+        integers: bool = False,
     ) -> None:
         self.forward, self.backward, self.serves, self.least = forward, backward, serves, least
+        self.integers = integers
 
     def run(self, values: Sequence[Any], options: dict[str, Any]) -> tuple[Any, Any]:
         """The output, and what `backward` wants saved."""
@@ -127,22 +132,21 @@ def mode() -> str:
 def find(name: str, values: Sequence[Any], options: dict[str, Any]) -> Kernel | None:
     """The kernel that computes the op `name` on these arrays; None where the reference does."""
     wanted = _mode.get()
-    if wanted == "reference":
-        return None
-    if isinstance(values[0], Duck):  # a batch of examples of `vmap`
+    if wanted == "reference" or isinstance(values[0], Duck):  # a batch of examples of `vmap`
         return None
     on_cpu = type(values[0]) is np.ndarray
-    table = CPU if on_cpu else GPU
     arrays = [x for x in values if x is not True]  # True in the place of a mask: there is none
-    if name not in table or not _uniform(arrays):
-        return None
-    if wanted == "auto" and on_cpu and not has_compiler():
+    dtype = _dtype(arrays) if name in (CPU if on_cpu else GPU) else None
+    if dtype is None or (wanted == "auto" and on_cpu and not has_compiler()):
         return None
     # Small arrays are turned down before Numba is imported, which takes half a second.
-    if wanted == "auto" and sum(x.size for x in arrays) < _LEAST_OF_ALL:
+    size = sum(x.size for x in arrays)
+    if wanted == "auto" and size < _LEAST_OF_ALL:
         return None
-    kernel = _load(table is CPU, name)
-    if wanted == "auto" and sum(x.size for x in arrays) < kernel.least:
+    kernel = _load(on_cpu, name)
+    if not kernel.integers and not _floats(dtype, on_cpu):
+        return None
+    if wanted == "auto" and size < kernel.least:
         return None
     return kernel if kernel.serves is None or kernel.serves(*values, **options) else None
 
@@ -158,13 +162,17 @@ def find_step(name: str, g: Any, own: Sequence[Any], count: int) -> Callable[...
     count  how many numbers the optimizer changes in all: a few are not worth importing Numba
     """
     wanted = _mode.get()
-    if wanted == "reference" or type(g) is not np.ndarray or not _uniform((g, *own)):
+    if wanted == "reference" or isinstance(g, Duck):
         return None
-    if wanted == "auto" and (count < LEAST_OF_A_STEP or not has_compiler()):
+    on_cpu = type(g) is np.ndarray
+    dtype = _dtype((g, *own))
+    if dtype is None or not _floats(dtype, on_cpu):
         return None
-    if not all(x.flags.carray for x in own):
+    if wanted == "auto" and (count < LEAST_OF_A_STEP or (on_cpu and not has_compiler())):
         return None
-    step: Callable[..., None] = _steps(STEPS[name])[name]
+    if not all(x.flags.c_contiguous for x in own):
+        return None
+    step: Callable[..., None] = _steps(STEPS[name] if on_cpu else "cuda." + STEPS[name])[name]
     return step
 
 
@@ -176,23 +184,24 @@ def _steps(file: str) -> Any:
     return importlib.import_module(f"tinynet.kernels.{file}").STEPS
 
 
-def _uniform(values: Sequence[Any]) -> bool:
-    """Whether all are arrays of one kind, and those of floats of one dtype: float32 or float64, on
-    a GPU float16 too.
+def _dtype(values: Sequence[Any]) -> np.dtype[Any] | None:
+    """The dtype of the arrays that are floats, or of all where none is; None where there are two,
+    where it is no number of at most 8 bytes, or where the arrays are of different kinds.
     """
-    kind, dtype = type(values[0]), None
-    for x in values:
-        if type(x) is not kind or not hasattr(x, "dtype"):
-            return False
-        if x.dtype.kind == "f":
-            if dtype is None:
-                dtype = x.dtype
-            if x.dtype != dtype:
-                return False
-        elif x.dtype.kind not in "iub":
-            return False
-    sizes = (4, 8) if kind is np.ndarray else (2, 4, 8)
-    return dtype is not None and dtype.itemsize in sizes and dtype.isnative
+    kind = type(values[0])
+    if not all(type(x) is kind and hasattr(x, "dtype") for x in values):
+        return None
+    dtypes = {x.dtype for x in values}
+    floats = {dtype for dtype in dtypes if dtype.kind == "f"}
+    if any(dtype.kind not in "fiub" for dtype in dtypes) or len(floats or dtypes) != 1:
+        return None
+    (dtype,) = floats or dtypes
+    return dtype if dtype.itemsize <= 8 and dtype.isnative else None
+
+
+def _floats(dtype: np.dtype[Any], on_cpu: bool) -> bool:
+    """Whether every kernel takes it: float32 and float64, on a GPU float16 too."""
+    return dtype.kind == "f" and dtype.itemsize >= (4 if on_cpu else 2)
 
 
 @functools.cache

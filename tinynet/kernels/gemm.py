@@ -10,11 +10,13 @@ times before it is thrown out, m·k·n products with m·k + k·n + m·n numbers.
 1. `naive`      i, j, p: reads a column of B for every entry of C, a cache line for each number.
 2. `reordered`  i, p, j: the inner loop runs along rows of B and C, so a line is used whole, and
                 the compiler can use vectors. Every product still loads and stores C.
-3. `blocked`    the same on blocks that fit the cache: a block of B serves many rows of A.
-4. `packed`     blocks of A and B are copied into the order in which they are read, and the
-                innermost block of C stays in registers (`tile.py`).
-5. `matmul`     the same on all cores, for stacks of matrices, with bias and activation applied
-                while C is still in the cache.
+3. `blocked`    the same on blocks that fit the cache: a block of B serves many rows of A. It pays
+                where B is larger than the last cache; c still goes to and fro.
+4. `unpacked`   the innermost block of C stays in registers (`tile.py`), and A and B are read where
+                they lie: all that a product needs whose B fits the second-level cache.
+5. `packed`     large ones: blocks of A and B are copied into the order in which they are read.
+6. `matmul`     the same on all cores, for stacks of matrices, with bias and activation applied
+                while C is still near.
 
 Where the blocks stay: a panel of A (tile rows × DEPTH), used against every panel of B, stays in the
 first-level cache; ROWS × DEPTH numbers of A in the second; B's panels pass by from the third.
@@ -30,6 +32,7 @@ from typing import Any
 import numpy as np
 
 from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
+from tinynet.kernels.elementary import erfc, sigmoid, tanh
 from tinynet.kernels.jit import inner, kernel
 from tinynet.kernels.threads import get_num_threads, room, share
 from tinynet.kernels.tile import set_block, tile_shape
@@ -37,8 +40,13 @@ from tinynet.kernels.tile import set_block, tile_shape
 DEPTH = 512  # how much of the sum over p is done at a time
 ROWS = 32  # how many panels of A are held at a time
 LINES = 16  # of memory that packing reads side by side
-BLOCK = 64  # of rung 3
-SMALL = 2e6  # flops below which a second thread costs more than it brings
+BLOCK = 256  # of rung 3
+NEAR = 2**21  # bytes of B that need not be packed to be read fast
+WIDTH = 256  # columns of it that are read again and again where it is larger
+FEW = 40  # rows of A for which packing a large B does not pay
+SQRT_HALF = math.sqrt(0.5)
+SMALL = 5e6  # flops that one thread has done before a second one is awake
+PIECE = 2e7  # flops that a thread takes at a time, where there are enough of them
 
 # -- the first rungs: one core, nothing copied -----------------------------------------------------
 
@@ -52,7 +60,7 @@ def naive(a: Any, b: Any, c: Any) -> None:
                 c[i, j] += a[i, p] * b[p, j]
 
 
-@kernel("c")
+@kernel("b", "c")  # b has no gaps: only then can the inner loop be vector code
 def reordered(a: Any, b: Any, c: Any) -> None:
     """c += a b, row by row of b."""
     for i in range(a.shape[0]):
@@ -61,16 +69,18 @@ def reordered(a: Any, b: Any, c: Any) -> None:
                 c[i, j] += a[i, p] * b[p, j]
 
 
-@kernel("c")
+@kernel("b", "c")
 def blocked(a: Any, b: Any, c: Any) -> None:
     """c += a b, one block of b after the other, each against all rows of a."""
     k, n = b.shape
     for p0 in range(0, k, BLOCK):
         for j0 in range(0, n, BLOCK):
             for i in range(a.shape[0]):
+                line = c[i, j0 : j0 + BLOCK]
                 for p in range(p0, min(p0 + BLOCK, k)):
-                    for j in range(j0, min(j0 + BLOCK, n)):
-                        c[i, j] += a[i, p] * b[p, j]
+                    row = b[p, j0 : j0 + BLOCK]
+                    for j in range(row.shape[0]):
+                        line[j] += a[i, p] * row[j]
 
 
 # -- packing ---------------------------------------------------------------------------------------
@@ -78,11 +88,8 @@ def blocked(a: Any, b: Any, c: Any) -> None:
 
 @inner
 def pack(x: Any, panels: Any) -> None:
-    """panels[q, p, r] = x[q·R + r, p], 0 where x has no such row: R rows side by side."""
+    """panels[q, p, r] = x[q·R + r, p], for the rows that x has: R rows side by side."""
     depth, width = x.shape[1], panels.shape[2]
-    rest = x.shape[0] % width
-    if rest:
-        panels[panels.shape[0] - 1, :depth, rest:] = 0
     if x.strides[0] < x.strides[1]:  # read along the shorter stride, a few lines at a time
         for p0 in range(0, depth, LINES):
             for q in range(panels.shape[0]):
@@ -107,79 +114,103 @@ def pack_right(b: Any, panels: Any, q: int, first: int, last: int) -> None:
     pack(part.T, panels[q, first:last])
 
 
-# -- the product of packed blocks ------------------------------------------------------------------
-
-
-@inner
-def times_panels(a: Any, panels: Any, left: Any, c: Any, bias: Any, activation: int) -> None:
-    """c = activation(a b + bias) for the b that was packed into panels."""
+@kernel("panels", "left", "c")
+def packed(a: Any, panels: Any, left: Any, c: Any) -> None:
+    """c = a b for the b that was packed into panels."""
     m, k = a.shape
-    if k == 0:
-        c[:] = 0
-    n, columns, rows = c.shape[1], panels.shape[3], left.shape[2]
-    edge = np.empty((rows, columns), c.dtype)
+    columns, rows = panels.shape[3], left.shape[2]
     for i0 in range(0, m, ROWS * rows):
         i1 = min(i0 + ROWS * rows, m)
         for q in range(panels.shape[0]):
             depth = min(DEPTH, k - q * DEPTH)
-            count = (i1 - i0 + rows - 1) // rows
-            pack(a[i0:i1, q * DEPTH : q * DEPTH + depth], left[:count])
-            for j in range(0, n, columns):
+            pack(a[i0:i1, q * DEPTH : q * DEPTH + depth], left)
+            for j in range(0, c.shape[1], columns):
                 right = panels[q, j // columns, :depth]
                 for i in range(i0, i1, rows):
-                    block = left[(i - i0) // rows, :depth]
-                    if i + rows <= i1 and j + columns <= n:
-                        set_block(block, right, c, i, j, int(q > 0))
-                    else:  # the block hangs over the border of c
-                        set_block(block, right, edge, 0, 0, 0)
-                        for r in range(min(rows, i1 - i)):
-                            line, part = c[i + r, j : min(j + columns, n)], edge[r]
-                            for s in range(line.shape[0]):
-                                line[s] = part[s] + (line[s] if q > 0 else 0)
-        finish(c[i0:i1], bias, activation)
+                    block = left[(i - i0) // rows, :depth].T
+                    set_block(block, right, c[i:i1, j:], 0, 0, int(q > 0))
 
 
-@kernel("panels", "left", "c")
-def packed(a: Any, panels: Any, left: Any, c: Any, bias: Any, activation: int) -> None:
-    """The same, to be called from Python."""
-    times_panels(a, panels, left, c, bias, activation)
+# -- small products: nothing is copied that can be read where it lies -----------------------------
 
 
-@kernel("panels", "left", "c")
-def packed_stack(
-    a: Any, b: Any, c: Any, pairs: Any, panels: Any, left: Any, bias: Any, activation: int
+@inner
+def times(a: Any, b: Any, c: Any, rows: int, columns: int) -> None:
+    """c = a b; the rows of b and c have no gaps. Where b is larger than the second-level cache, a
+    piece of it after the other meets all rows of a.
+    """
+    k, n = b.shape
+    if k == 0:
+        c[:] = 0
+    far = k * n * c.itemsize > NEAR
+    depth, width = (DEPTH, WIDTH) if far else (max(k, 1), n)
+    for j0 in range(0, n, width):
+        into = c[:, j0 : j0 + width]
+        for p in range(0, k, depth):
+            left, right = a[:, p : p + depth], b[p : p + depth, j0 : j0 + width]
+            for i in range(0, into.shape[0], rows):
+                for j in range(0, into.shape[1], columns):
+                    set_block(left, right, into, i, j, int(p > 0))
+
+
+@inner
+def close_gaps(x: Any, lines: Any) -> None:
+    """lines = x, read along the columns, a few lines at a time."""
+    for p0 in range(0, x.shape[0], LINES):
+        part, into = x[p0 : p0 + LINES], lines[p0 : p0 + LINES]
+        for j in range(part.shape[1]):
+            for p in range(part.shape[0]):
+                into[p, j] = part[p, j]
+
+
+@kernel("c", "lines")
+def unpacked(
+    a: Any, b: Any, c: Any, which_a: Any, which_b: Any, part: Any, tile: Any, lines: Any
 ) -> None:
-    """The same for a stack: c_t from a_u and b_v, where (u, v) = pairs[t]."""
+    """c_t = a_u b_v where u = which_a[t] and v = which_b[t]: of each, rows part[0] … part[1] and
+    columns part[2] … part[3]. `lines`, if not empty, is room for those columns of a b whose rows
+    have gaps.
+    """
+    (i0, i1, j0, j1), (rows, columns) = part, tile
     for t in range(c.shape[0]):
-        if t == 0 or pairs[t, 1] != pairs[t - 1, 1]:
-            for q in range(panels.shape[0]):
-                pack(b[pairs[t, 1], q * DEPTH : (q + 1) * DEPTH].T, panels[q])
-        times_panels(a[pairs[t, 0]], panels, left, c[t], bias, activation)
+        left, right, into = a[which_a[t], i0:i1], b[which_b[t], :, j0:j1], c[t, i0:i1, j0:j1]
+        if lines.size == 0:
+            times(left, right, into, rows, columns)
+        else:
+            if t == 0 or which_b[t] != which_b[t - 1]:
+                close_gaps(right, lines)
+            times(left, lines, into, rows, columns)
 
+
+# -- what follows a product ------------------------------------------------------------------------
 
 ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh", "gelu")
 
 
-@inner
-def finish(c: Any, bias: Any, activation: int) -> None:
-    """c = activation(c + bias), row by row, while c is near."""
-    if bias.shape[0] == 0 and activation == 0:
-        return
-    for i in range(c.shape[0]):
-        for j in range(bias.shape[0]):
-            c[i, j] += bias[j]
-        if activation == 1:
-            for j in range(c.shape[1]):
-                c[i, j] = max(c[i, j], 0)
-        elif activation == 2:
-            for j in range(c.shape[1]):
-                c[i, j] = 1 / (1 + math.exp(-c[i, j]))
-        elif activation == 3:
-            for j in range(c.shape[1]):
-                c[i, j] = math.tanh(c[i, j])
-        elif activation == 4:
-            for j in range(c.shape[1]):
-                c[i, j] *= (1 + math.erf(c[i, j] / math.sqrt(2.0))) / 2
+@kernel("c")
+def finish(
+    c: Any, first_row: int, last_row: int, first: int, last: int, bias: Any, activation: int
+) -> None:
+    """c = activation(c + bias) in these rows and columns of each product, while they are near."""
+    half = c.dtype.type(0.5)
+    for t in range(c.shape[0]):
+        for i in range(first_row, last_row):
+            row = c[t, i, first:last]
+            if bias.shape[0] > 0:
+                for j in range(row.shape[0]):
+                    row[j] += bias[first + j]
+            if activation == 1:
+                for j in range(row.shape[0]):
+                    row[j] = max(row[j], 0)
+            elif activation == 2:
+                for j in range(row.shape[0]):
+                    row[j] = sigmoid(row[j])
+            elif activation == 3:
+                for j in range(row.shape[0]):
+                    row[j] = tanh(row[j])
+            elif activation == 4:
+                for j in range(row.shape[0]):
+                    row[j] *= half * erfc(-row[j] * SQRT_HALF)
 
 
 # -- for everybody ---------------------------------------------------------------------------------
@@ -199,7 +230,7 @@ def matmul(a: Any, b: Any, *, bias: Any = None, activation: str = "identity") ->
     a, b = np.asarray(a), np.asarray(b)
     shape = _shape(a, b, bias)
     result, work = _dtypes(a, b, activation)
-    a, b = (np.require(x, work, "A") for x in (a, b))
+    a, b = (x if x.dtype == work and x.flags.aligned else np.require(x, work, "A") for x in (a, b))
     offset = np.zeros(0, work) if bias is None else np.asarray(bias, work)
     c = np.empty(shape, work)
     if c.size:
@@ -222,7 +253,8 @@ def _shape(a: Any, b: Any, bias: Any) -> tuple[int, ...]:
             got=str(np.shape(bias)),
         )
     try:
-        stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        left, right = a.shape[:-2], b.shape[:-2]
+        stack = left if left == right else np.broadcast_shapes(left, right)
     except ValueError:
         raise ShapeError(
             "matmul: the stacks do not broadcast", got=f"{describe(a)}, {describe(b)}"
@@ -245,62 +277,74 @@ def _dtypes(a: Any, b: Any, activation: str) -> tuple[np.dtype[Any], np.dtype[An
 
 
 def _multiply(a: Any, b: Any, c: Any, bias: Any, activation: int) -> None:
-    """c = activation(a b + bias). A stack of many products is split among the threads by products,
-    a single one by its rows.
-    """
-    flops = 2 * c.size * a.shape[-1]
+    """c = activation(a b + bias), on all threads where that pays."""
+    flops, (k, n) = 2 * c.size * a.shape[-1], b.shape[-2:]
     threads = get_num_threads() if flops > SMALL else 1
-    if c.ndim == 2:
-        return _one(a, b, c, bias, activation, threads)
-    pairs = np.empty((math.prod(c.shape[:-2]), 2), np.int64)  # which a and which b make which c
-    for side, x in enumerate((a, b)):
-        numbers = np.arange(math.prod(x.shape[:-2])).reshape(x.shape[:-2])
-        pairs[:, side] = np.broadcast_to(numbers, c.shape[:-2]).reshape(-1)
-    a, b, c = (x.reshape(-1, *x.shape[-2:]) for x in (a, b, c))
-    if len(c) < threads:
-        for (u, v), into in zip(pairs.tolist(), c, strict=True):
-            _one(a[u], b[v], into, bias, activation, threads)
-        return
-    left, right = _sizes(a[0], b[0], c[0])
-    each = -(-len(c) // (4 * threads)) if threads > 1 else len(c)
+    stack = c.shape[:-2]
+    left, right = (_numbers(x.shape[:-2], stack) for x in (a, b))
+    a, b, c = (x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:]) for x in (a, b, c))
+    if c.shape[1] > FEW and k * n * c.itemsize > NEAR:
+        for u, v, into in zip(left, right, c, strict=True):
+            _large(a[u], b[v], into, bias, activation, threads)
+    else:
+        pieces = threads * min(max(int(flops / PIECE) // threads, 1), 4)
+        _small(a, b, c, (left, right), bias, activation, threads, pieces)
+
+
+def _numbers(shape: tuple[int, ...], stack: tuple[int, ...]) -> Any:
+    """Which matrix of a stack of this shape belongs to each of the result."""
+    numbers = np.arange(math.prod(shape))
+    if shape == stack:
+        return numbers
+    return np.broadcast_to(numbers.reshape(shape), stack).reshape(-1)
+
+
+def _small(
+    a: Any, b: Any, c: Any, which: Any, bias: Any, activation: int, threads: int, pieces: int
+) -> None:
+    """The stack is split among the threads; or, if it holds too few products, the rows of each, or
+    its columns.
+    """
+    (m, n), tile = c.shape[1:], tile_shape(c.dtype)
+    gaps = n > 1 and b.strides[2] != c.itemsize
+    by_columns = n * (4 if gaps else 1) > m  # then each thread closes the gaps of its own columns
+    axis = 0 if len(c) >= threads else 2 if by_columns else 1
+    whole, unit = c.shape[axis], (1, *tile)[axis]
+    size = unit * -(-whole // (unit * pieces))
 
     def some(piece: int) -> None:
-        part = slice(piece * each, (piece + 1) * each)
-        panels, blocks = room("panels", right, c.dtype), room("left", left, c.dtype)
-        packed_stack(a, b, c[part], pairs[part], panels, blocks, bias, activation)
+        cut = slice(piece * size, min((piece + 1) * size, whole))
+        t, i, j = (cut if axis == x else slice(0, c.shape[x]) for x in range(3))
+        part = (i.start, i.stop, j.start, j.stop)
+        lines = room("lines", (k, j.stop - j.start) if gaps else (0, 0), c.dtype)
+        unpacked(a, b, c[t], which[0][t], which[1][t], part, tile, lines)
+        if len(bias) or activation:
+            finish(c[t], *part, bias, activation)
 
-    share(-(-len(c) // each), some, threads)
+    k = b.shape[1]
+    share(-(-whole // size), some, threads)
 
 
-def _one(a: Any, b: Any, c: Any, bias: Any, activation: int, threads: int) -> None:
+def _large(a: Any, b: Any, c: Any, bias: Any, activation: int, threads: int) -> None:
     """One product: all threads pack B, then each takes rows of C."""
-    left, right = _sizes(a, b, c)
-    panels = room("panels", right, c.dtype)
-    strips = -(-right[1] // threads)  # that one thread packs at a time
+    (m, k), n = a.shape, b.shape[1]
+    rows, columns = tile_shape(c.dtype)
+    strips = -(-n // columns)
+    panels = room("panels", (-(-k // DEPTH), strips, DEPTH, columns), c.dtype)
+    some = -(-strips // threads)  # that one thread packs at a time
 
     def strip(piece: int) -> None:
-        q, first = piece // threads, piece % threads * strips
-        pack_right(b, panels, q, first, min(first + strips, right[1]))
+        q, first = piece // threads, piece % threads * some
+        pack_right(b, panels, q, first, min(first + some, strips))
 
     share(len(panels) * threads, strip, threads)
-    many = -(-len(c) // (left[2] * 4 * threads)) if threads > 1 else ROWS
-    high = left[2] * min(ROWS, many)
+    high = rows * min(ROWS, -(-m // (rows * 4 * threads))) if threads > 1 else m
 
     def stripe(piece: int) -> None:
         part = slice(piece * high, (piece + 1) * high)
-        packed(a[part], panels, room("left", left, c.dtype), c[part], bias, activation)
+        left = room("left", (ROWS, DEPTH, rows), c.dtype)
+        packed(a[part], panels, left, c[part])
+        if len(bias) or activation:
+            finish(c[None, part], 0, len(c[part]), 0, n, bias, activation)
 
-    share(-(-len(c) // high), stripe, threads)
-
-
-def _sizes(a: Any, b: Any, c: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The shapes of the packed blocks of A (strips, depth, R) and B (k/depth, strips, depth, S)."""
-    (m, k), n = a.shape, b.shape[1]
-    rows, columns = tile_shape(c.dtype)
-    depth = min(k, DEPTH)
-    return (min(ROWS, -(-m // rows)), depth, rows), (
-        -(-k // DEPTH),
-        -(-n // columns),
-        depth,
-        columns,
-    )
+    share(-(-m // high), stripe, threads)

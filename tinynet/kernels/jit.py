@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from tinynet.kernels.choice import has_compiler
+from tinynet.kernels.memory import keep_freed
 
+keep_freed()
 COMPILES = has_compiler()
 if COMPILES:
     import numba
@@ -115,7 +117,7 @@ class kernel:
         def run(*arguments: Any) -> Any:
             dtype = arguments[0].dtype
             if dtype not in made:
-                with _compiling:  # threads that share the first call do not all compile
+                with _compiling:  # the threads that share a first call compile it once
                     if dtype not in made:
                         kinds = [self._kind(n, x) for n, x in zip(names, arguments, strict=True)]
                         made[dtype] = _compiled(function, tuple(kinds))

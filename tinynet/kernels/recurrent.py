@@ -36,8 +36,9 @@ import numpy as np
 
 from tinynet.kernels.jit import inner, kernel
 from tinynet.kernels.products import product
+from tinynet.kernels.strips import LOW, low
 from tinynet.kernels.threads import get_num_threads, room, share
-from tinynet.kernels.tile import LOW, set_rows, tile_shape
+from tinynet.kernels.tile import tile_shape
 
 SMALL = 1e7  # flops below which a second thread costs more than it brings
 LINES = 16  # of memory that packing reads side by side
@@ -74,8 +75,9 @@ def strips(b: Any) -> Any:
 def times(a: Any, b: Any, c: Any) -> None:
     """c = a b for a b that was cut into strips: each is used by all rows of a while it is near."""
     for s in range(b.shape[0]):
+        into = c[:, s * b.shape[2] : (s + 1) * b.shape[2]]
         for i in range(0, a.shape[0], LOW):
-            set_rows(a, b[s], c, i, s * b.shape[2], 0)
+            low(a.T, b[s], into, i, 0, 0)
 
 
 def rows_for(name: str, count: int, width: int, dtype: Any) -> Any:

@@ -6,15 +6,14 @@
 factors are pieces that are in the cache already, and the result is wanted there. B and C have rows
 without gaps, of a whole number of vectors; A lies in any way, so that a matrix and its transpose
 serve alike: a number of A is loaded by itself and spread over a vector wherever it lies. The block
-in the registers is `tile`'s, with fewer rows: each row of A needs a pointer of its own, and heads
-of 32, 48, 64 or 80 numbers are multiples of 8, not of 14.
+in the registers is as in `tile`, with fewer rows: each row of A needs a pointer of its own, and
+heads of 32, 48, 64 or 80 numbers are multiples of 8, not of 14.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from tinynet.kernels import tile
 from tinynet.kernels.jit import COMPILES, inner, vector_bytes
 
 ROWS = 8 if vector_bytes() == 64 else 4  # of the block; its accumulators fill the registers
@@ -30,20 +29,28 @@ def row(x: Any, i: int) -> Any:
     return x[i]
 
 
+LOW = 4  # rows of the block that `low` sets
+
+
 def wide(a: Any, b: Any, c: Any, m: int, n: int, keep: int) -> None:
     """ROWS × 2 vectors of C from (m, n) on, plus what was there if `keep` is 1."""
-    _block(a, b, c, m, n, keep, 2)
+    _block(a, b, c, m, n, keep, ROWS, 2)
 
 
 def narrow(a: Any, b: Any, c: Any, m: int, n: int, keep: int) -> None:
     """The same for one vector."""
-    _block(a, b, c, m, n, keep, 1)
+    _block(a, b, c, m, n, keep, ROWS, 1)
 
 
-def _block(a: Any, b: Any, c: Any, m: int, n: int, keep: int, vectors: int) -> None:
+def low(a: Any, b: Any, c: Any, m: int, n: int, keep: int) -> None:
+    """The same for LOW rows of two vectors: where there are few rows."""
+    _block(a, b, c, m, n, keep, LOW, 2)
+
+
+def _block(a: Any, b: Any, c: Any, m: int, n: int, keep: int, rows: int, vectors: int) -> None:
     columns = slice(n, n + vectors * lanes(c))
-    into = c[m : m + ROWS, columns]
-    into[:] = a[:, m : m + ROWS].T @ b[:, columns] + (into if keep else 0)
+    into = c[m : m + rows, columns]
+    into[:] = a[:, m : m + rows].T @ b[:, columns] + (into if keep else 0)
 
 
 if COMPILES:
@@ -52,6 +59,8 @@ if COMPILES:
     from numba.core import cgutils
     from numba.extending import intrinsic, overload
     from numba.np.numpy_support import as_dtype
+
+    from tinynet.kernels.vectors import INDEX, Writer, sizes, starts, strides
 
     @overload(lanes, jit_options={"forceinline": True})
     def _lanes(x):  # type: ignore[no-untyped-def]  # Numba compares this line with the lambda
@@ -77,65 +86,46 @@ if COMPILES:
 
         return types.Array(x.dtype, 1, "C", readonly=not x.mutable)(x, types.intp), generate
 
-    class _Strip(tile._Block):
-        """Writes the code of a block of ROWS × `vectors`."""
+    def _strip(rows: int, vectors: int) -> Any:
+        """The block of that many rows and vectors."""
 
-        def __init__(self, builder: Any, dtype: Any, number: Any, vectors: int) -> None:
-            super().__init__(builder, dtype, number)
-            self.rows, self.vectors = ROWS, vectors
-
-        def run(self, a: Any, b: Any, c: Any, m: Any, n: Any, keep: Any) -> None:
-            builder, zero = self.builder, ir.Constant(self.vector, None)
-            cells = [(r, v) for r in range(self.rows) for v in range(self.vectors)]
-            block = {cell: cgutils.alloca_once_value(builder, zero) for cell in cells}
-            depth = builder.extract_value(a.shape, 0)
-            down, across = (self.step(a, axis) for axis in (0, 1))
-            rows = [
-                self.moved(a.data, builder.mul(builder.add(m, self.size(r)), across))
-                for r in range(self.rows)
-            ]
-            first, pitch = self.moved(b.data, n), self.step(b, 0)
-            with cgutils.for_range(builder, depth) as loop:
-                at_b = self.moved(first, builder.mul(loop.index, pitch))
-                line = [self.load(at_b, v) for v in range(self.vectors)]
-                offset = builder.mul(loop.index, down)
-                for r in range(self.rows):
-                    one = self.spread(builder.load(self.moved(rows[r], offset)))
-                    for v in range(self.vectors):
-                        total = self.multiply_add(one, line[v], builder.load(block[r, v]))
-                        builder.store(total, block[r, v])
-            kept = builder.trunc(keep, ir.IntType(1))
-            for r, v in cells:
-                at_row = builder.mul(builder.add(m, self.size(r)), self.step(c, 0))
-                at = self.moved(c.data, builder.add(at_row, n))
-                old = builder.select(kept, self.load(at, v), zero)
-                total = self.add(old, builder.load(block[r, v]))
-                builder.store(total, self.place(at, v), align=self.bytes)
-
-        def step(self, x: Any, axis: int) -> Any:
-            """How many numbers lie from one row, or column, of x to the next."""
-            stride = self.builder.extract_value(x.strides, axis)
-            return self.builder.sdiv(stride, self.size(self.bytes))
-
-    def _strip(vectors: int) -> Any:
         @intrinsic
         def block(_context: Any, a: Any, b: Any, c: Any, m: Any, n: Any, keep: Any) -> Any:
-            dtype = as_dtype(c.dtype)
-
             def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-                number = context.get_value_type(c.dtype)
-                a, b, into = (
-                    context.make_array(kind)(context, builder, value)
-                    for kind, value in zip(signature.args[:3], arguments, strict=False)
+                kinds = signature.args
+                write = Writer(context, builder, kinds[2].dtype)
+                left, right, into, m, n, keep = starts(context, builder, kinds, arguments)
+                depth, _ = sizes(context, builder, kinds[0], arguments[0])
+                (down, across), (pitch, _), (line, _) = (
+                    strides(context, builder, kinds[i], arguments[i]) for i in range(3)
                 )
-                _Strip(builder, dtype, number, vectors).run(a, b, into, *arguments[3:])
+                row = [builder.add(m, INDEX(r)) for r in range(rows)]
+                lefts = [write.at(left, builder.mul(r, across)) for r in row]
+                steps = [INDEX(v * write.lanes) for v in range(vectors)]
+                sums = write.zeros(rows * vectors)
+                with cgutils.for_range(builder, depth) as loop:
+                    at = write.at(right, n, builder.mul(loop.index, pitch))
+                    rights = [write.load(write.at(at, step)) for step in steps]
+                    offset = builder.mul(loop.index, down)
+                    for r in range(rows):
+                        one = write.spread(builder.load(write.at(lefts[r], offset)))
+                        for v in range(vectors):
+                            write.add_product(one, rights[v], sums[r * vectors + v])
+                kept, zero = builder.trunc(keep, ir.IntType(1)), ir.Constant(write.vector(), None)
+                for r in range(rows):
+                    place = write.at(into, builder.mul(row[r], line), n)
+                    for v in range(vectors):
+                        there = write.at(place, steps[v])
+                        old = builder.select(kept, write.load(there), zero)
+                        total = builder.fadd(old, builder.load(sums[r * vectors + v]))
+                        write.store(total, there)
                 return context.get_dummy_value()
 
             return types.void(a, b, c, types.intp, types.intp, types.intp), generate
 
         return block
 
-    wide, narrow = _strip(2), _strip(1)
+    wide, narrow, low = _strip(ROWS, 2), _strip(ROWS, 1), _strip(LOW, 2)
 
 
 @inner

@@ -3,24 +3,31 @@
 Compiled kernels and BLAS let go of Python's lock, so plain Python threads run them side by side.
 Numba's own `parallel=True` is not used: its OpenMP pool kills a process that forks after a kernel
 has run, its work queue breaks when two Python threads enter, and it multiplies compile times.
+
+A call is posted in one queue, once for each thread that may help; the caller starts at once. Who
+is free takes the next piece, until none is left. So nobody waits for a helper to wake: it finds
+what is left, or nothing, and sleeps again. Waking takes 30 to 60 µs, as long as a product of two
+matrices of 150 × 150, so a thread that has nothing to do watches for a moment before it sleeps.
 """
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import itertools
 import math
 import os
+import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, cast
 
 import numpy as np
 
 from tinynet.errors import ArgumentError
 
-_here = threading.local()  # whether this thread is one of the pool's, and its `room`s
-_pool: ThreadPoolExecutor | None = None
+_here = threading.local()  # of each thread: whether it is inside a piece, and its `room`s
 _count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -40,18 +47,119 @@ def set_num_threads(count: int) -> None:
     global _count
     if count < 1:
         raise ArgumentError("set_num_threads: at least one thread is needed", got=str(count))
-    if _pool is not None:
-        _pool.shutdown(wait=False)
-    _forget()
     _count = int(count)
 
 
-def _forget() -> None:
-    """Let the next kernel make a new pool. A forked child too: the old one's threads stayed behind,
-    and it must not be touched there.
+class _Job:
+    """Pieces of work that several threads take in turn."""
+
+    def __init__(self, count: int, work: Callable[[int], Any]) -> None:
+        self.count, self.work = count, work
+        self.taken, self.done = itertools.count(), itertools.count(1)  # next(): one step for all
+        self.error: BaseException | None = None
+        self.over = threading.Lock()
+        self.over.acquire()
+        self.bell = np.zeros(1, np.int64)  # rings when it is over
+
+    def run(self) -> None:
+        """Take pieces until none is left; whoever finishes the last one says so. After an error
+        the rest are only counted.
+        """
+        before, _here.inside = getattr(_here, "inside", False), True
+        while (piece := next(self.taken)) < self.count:
+            try:
+                if self.error is None:
+                    self.work(piece)
+            except BaseException as error:
+                self.error = error
+            if next(self.done) == self.count:
+                self.over.release()
+                self.bell[0] = 1
+        _here.inside = before
+
+
+def _watch(bell: Any, last: int, more: int) -> None:
+    """Wait, with open eyes and at most 150 µs long, for bell[0] to change; then the time of `more`
+    looks on, in which the one who rang lets go of Python's lock.
     """
+    jit = sys.modules.get("tinynet.kernels.jit")
+    if jit is not None and jit.COMPILES:  # nothing else can wait without that lock
+        from tinynet.kernels.linger import linger
+
+        linger(bell, last, 4000, more)
+
+
+@functools.cache
+def _core() -> Callable[[], int]:
+    """What tells a thread the number of the core that it runs on; -1 where nothing does."""
+    try:
+        return cast(Callable[[], int], ctypes.CDLL(None).sched_getcpu)
+    except (AttributeError, TypeError):
+        return lambda: -1
+
+
+class _Helper(threading.Thread):
+    """A thread that does jobs, and sleeps until there is one. It never ends."""
+
+    def __init__(self, pool: _Pool, name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self.pool, self.core, self.kept_off = pool, -1, False
+
+    def run(self) -> None:
+        pool = self.pool
+        while True:
+            job = pool.jobs.get()
+            last = int(pool.bell[0])
+            if self.kept_off:
+                os.sched_setaffinity(0, pool.allowed)
+                self.kept_off = False
+            job.run()
+            self.core = _core()()
+            del job  # while it waits, it keeps no arrays alive
+            _watch(pool.bell, last, 200)  # its caller then has Python's lock for as long
+
+    def keep_off(self, core: int, allowed: set[int]) -> None:
+        """Wake up next time on another core than this one. A busy system may wake a helper on the
+        core of its caller, to wait there while another core has nothing to do.
+        """
+        if self.native_id and (others := allowed - {core}):
+            self.kept_off = True
+            os.sched_setaffinity(self.native_id, others)
+
+
+class _Pool:
+    """The helpers, made when first wanted, and the jobs that they are asked to help with."""
+
+    def __init__(self) -> None:
+        self.jobs: SimpleQueue[_Job] = SimpleQueue()
+        self.helpers: list[_Helper] = []
+        self.lock = threading.Lock()
+        self.bell = np.zeros(1, np.int64)  # rings when a job is posted
+
+    def post(self, job: _Job, helpers: int) -> None:
+        """Ask as many threads to help."""
+        if len(self.helpers) < helpers:
+            with self.lock:
+                while len(self.helpers) < helpers:
+                    self.helpers.append(_Helper(self, f"tinynet-{len(self.helpers) + 1}"))
+                    self.helpers[-1].start()
+        core = _core()()
+        for helper in self.helpers:
+            if helper.core == core >= 0 and not helper.kept_off:
+                self.allowed = os.sched_getaffinity(0)
+                helper.keep_off(core, self.allowed)
+        self.bell[0] += 1
+        for _ in range(helpers):
+            self.jobs.put(job)
+
+
+_pool = _Pool()
+
+
+def _forget() -> None:
+    """A forked child makes its own pool: the parent's threads stayed behind."""
     global _pool
-    _pool = None
+    _pool = _Pool()
 
 
 if hasattr(os, "register_at_fork"):
@@ -69,24 +177,23 @@ def share(count: int, work: Callable[[int], Any], threads: int | None = None) ->
     >>> share(3, done.append); sorted(done)
     [0, 1, 2]
     """
-    global _pool
     helpers = min(threads or _count, _count, count) - 1
-    pieces = itertools.count()  # next() is one step for all threads
-
-    def loop() -> None:
-        while (piece := next(pieces)) < count:
-            work(piece)
-
     if helpers < 1 or getattr(_here, "inside", False):
-        return loop()
-    if _pool is None:
-        _pool = ThreadPoolExecutor(_count - 1, "tinynet", _enter)
-    others = [_pool.submit(loop) for _ in range(helpers)]
-    try:
-        loop()
-    finally:
-        for other in others:
-            other.result()
+        for piece in range(count):
+            work(piece)
+        return
+    job = _Job(count, work)
+    _pool.post(job, helpers)
+    job.run()
+    if not job.over.acquire(False):
+        _watch(job.bell, 0, 150)
+        job.over.acquire()
+    del job.work  # a helper that wakes up late finds an empty job
+    if job.error is not None:
+        try:
+            raise job.error
+        finally:
+            job.error = None  # it knows this frame, which knows the job
 
 
 def room(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
@@ -98,7 +205,3 @@ def room(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
     if name not in kept or kept[name].size < size:
         kept[name] = np.empty(size, np.uint8)
     return kept[name][:size].view(dtype).reshape(shape)
-
-
-def _enter() -> None:
-    _here.inside = True

@@ -6,12 +6,13 @@ take `ax=`, to draw into a figure of yours. matplotlib is imported when the firs
 Colours: Okabe and Ito's, which colour-blind readers can tell apart.
 
 `curves.py` is about runs and scores, `grids.py` about images, `graphs.py` about the tape;
-`style.py` holds the colours.
+`speed.py` about what a computer allows; `style.py` holds the colours.
 """
 
 from tinynet.plot.curves import confusion_matrix, learning_curves
 from tinynet.plot.graphs import Step, steps, tape
 from tinynet.plot.grids import images, weights
+from tinynet.plot.speed import roofline
 from tinynet.plot.style import OKABE_ITO
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "confusion_matrix",
     "images",
     "learning_curves",
+    "roofline",
     "steps",
     "tape",
     "weights",

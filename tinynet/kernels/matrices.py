@@ -1,0 +1,88 @@
+"""The ops that are products of matrices: `linear` and `matmul`, and their gradients.
+
+The formulas are those of `derivations.linear` and `ops.products`; what is faster is where they are
+computed. Floats go to BLAS, on all cores of the one pool, and the bias is added to rows that are
+still in the cache: on its own, y + b reads and writes all of Y once more, n·out numbers for n·out
+flops, which takes as long as 30 to 60 flops for each of them. What BLAS would copy first, or does
+not know at all (stacks with gaps in both directions, float16, integers), goes to our own `matmul`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinynet.kernels.choice import Kernel
+from tinynet.kernels.gemm import matmul
+from tinynet.kernels.products import product
+
+# -- linear ----------------------------------------------------------------------------------------
+
+
+def linear(x: Any, W: Any, *b: Any) -> tuple[Any, tuple[Any, ...]]:
+    """y = x Wᵀ + b for x (…, in), W (out, in), b (out,)."""
+    y = product(_rows(x), W.T, bias=b[0] if b else None)
+    return y.reshape(*x.shape[:-1], len(W)), (x, W, *b)
+
+
+def linear_backward(g: Any, saved: Any, *, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+    """X̄ = G W, W̄ = Gᵀ X, b̄_o = Σ_b g_bo; each only where it is needed."""
+    x, W, *b = saved
+    rows = _rows(g)
+    dx = product(rows, W).reshape(x.shape) if needs[0] else None
+    dW = product(rows.T, _rows(x)) if needs[1] else None
+    return (dx, dW, *(np.add.reduce(rows, axis=0) if needs[2] else None for _ in b))
+
+
+def _fits(x: Any, W: Any, *b: Any) -> bool:
+    return bool(
+        W.ndim == 2
+        and x.ndim
+        and x.shape[-1] == W.shape[1]
+        and all(v.shape == W.shape[:1] for v in b)
+    )
+
+
+def _rows(x: Any) -> Any:
+    """All leading axes made one."""
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
+# -- matmul ----------------------------------------------------------------------------------------
+
+
+def _times(u: Any, v: Any) -> Any:
+    """u v, by whoever is faster."""
+    blas = u.dtype.kind == "f" and u.dtype.itemsize > 2
+    return product(u, v) if blas and _known(u) and _known(v) else matmul(u, v)
+
+
+def _known(x: Any) -> bool:
+    """Whether BLAS reads x as it lies: rows or columns without gaps."""
+    return x.ndim == 2 or x.dtype.itemsize in x.strides[-2:]
+
+
+def times(u: Any, v: Any) -> tuple[Any, tuple[Any, Any]]:
+    """y = u v for u (…, n, k), v (…, k, m)."""
+    return _times(u, v), (u, v)
+
+
+def times_backward(g: Any, saved: Any, *, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+    """ū = g vᵀ, v̄ = uᵀ g."""
+    u, v = saved
+    return (
+        _times(g, np.swapaxes(v, -1, -2)) if needs[0] else None,
+        _times(np.swapaxes(u, -1, -2), g) if needs[1] else None,
+    )
+
+
+def _are_matrices(u: Any, v: Any) -> bool:
+    return bool(u.ndim > 1 and v.ndim > 1 and u.shape[-1] == v.shape[-2])
+
+
+KERNELS = {
+    "linear": Kernel(linear, linear_backward, serves=_fits),
+    "matmul": Kernel(times, times_backward, serves=_are_matrices, integers=True),
+}
