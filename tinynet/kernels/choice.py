@@ -20,7 +20,14 @@ import numpy as np
 from tinynet.errors import ArgumentError
 
 # Which file of `kernels` (of `kernels.cuda`) holds the kernel of an op, under KERNELS[op].
-CPU: dict[str, str] = {}
+CPU: dict[str, str] = {
+    "adaptive_avg_pool": "pooling",
+    "adaptive_max_pool": "pooling",
+    "avg_pool": "pooling",
+    "conv2d": "convolution",
+    "conv_transpose2d": "convolution",
+    "max_pool": "pooling",
+}
 GPU: dict[str, str] = {}
 
 MODES = ("auto", "reference", "compiled")
