@@ -71,6 +71,17 @@ def plain(x: Any, at: Any, pitch: int, taps: Any, W: Any, y: Any) -> None:
                     y[n, i, p] += W[group, o, k] * x[n * pitch + at[p] + taps[group, k]]
 
 
+@kernel("x")
+def plain_adjoint(g: Any, at: Any, pitch: int, taps: Any, W: Any, x: Any) -> None:
+    """x̄[n·pitch + at_p + taps_k] += Σ_i W_{i,k} g_{n,i,p}."""
+    for n in range(g.shape[0]):
+        for i in range(g.shape[1]):
+            group, o = i // W.shape[1], i % W.shape[1]
+            for p in range(g.shape[2]):
+                for k in range(W.shape[2]):
+                    x[n * pitch + at[p] + taps[group, k]] += W[group, o, k] * g[n, i, p]
+
+
 @kernel("W")
 def plain_weights(g: Any, x: Any, at: Any, pitch: int, taps: Any, W: Any) -> None:
     """W̄_{i,k} += Σ_{n,p} g_{n,i,p} x[n·pitch + at_p + taps_k]."""
@@ -161,7 +172,7 @@ def laid_out(x: Any, grid: Grid) -> Any:
     flat = room("image", (x.shape[0] * x.shape[1] * grid.size + beyond,), x.dtype)
     flat[...] = 0
     for here, starts in grid.parts:
-        part = np.ascontiguousarray(x[:, :, *here])
+        part = np.require(x[:, :, *here], requirements="CW")
         if part.size:
             spread(part.reshape(-1, len(starts), part.shape[4]), starts, grid.size, flat)
     return flat
@@ -211,17 +222,21 @@ def correlate(x: Any, W: Any, bias: Any, grid: Grid) -> Any:
     return y
 
 
-def adjoint(g: Any, W: Any, bias: Any, back: list[Grid], groups: int, sizes: Sizes) -> Any:
+def adjoint(
+    g: Any, W: Any, bias: Any, grid: Grid, back: list[Grid], groups: int, sizes: Sizes
+) -> Any:
     """x̄, plus a bias for each channel. Shapes: g (n, O, …), W (O, C/G, K…), x̄ (n, C, sizes…)."""
     C, K = W.shape[1], W.shape[2:]
     x = np.empty((g.shape[0], groups * C, *sizes), g.dtype)
     W = W.reshape(groups, W.shape[0] // groups, C, *K)
-    for grid in back:
-        turned = W[:, :, :, *grid.which].swapaxes(1, 2).reshape(groups, C, -1)
-        part = correlate(g, turned, bias, grid)
+    if not np.isfinite(W).all():
+        return _careful_adjoint(g, W, bias, grid, x)
+    for part in back:
+        turned = W[:, :, :, *part.which].swapaxes(1, 2).reshape(groups, C, -1)
+        y = correlate(g, turned, bias, part)
         if len(back) == 1:
-            return part
-        x[:, :, *grid.into] = part
+            return y
+        x[:, :, *part.into] = y
     return x
 
 
@@ -244,7 +259,7 @@ def weights(x: Any, g: Any, grid: Grid, groups: int) -> Any:
     def part(number: int) -> None:
         for i in range(number, pieces, parts):
             some = slice(i * images, (i + 1) * images)
-            add(x[some], np.ascontiguousarray(g[some]), W[number])
+            add(x[some], np.require(g[some], requirements="CW"), W[number])
 
     def add(x: Any, g: Any, W: Any) -> None:
         flat = laid_out(x, grid)
@@ -264,17 +279,38 @@ def weights(x: Any, g: Any, grid: Grid, groups: int) -> Any:
 
     share(parts, part, outer)
     total = np.sum(W, axis=0)[:, :filters, :depth]
-    return total if np.isfinite(total).all() else _carefully(x, g, grid, groups)
+    return total if np.isfinite(total).all() else _careful_weights(x, g, grid, groups)
 
 
-def _carefully(x: Any, g: Any, grid: Grid, groups: int) -> Any:
-    """W̄ without the products of no window, whose 0·∞ would be NaN where there is none."""
+# Blocks multiply with the zeros around an image too, and 0·∞ is NaN where no window is. Where a
+# number is not finite the plain loops, which know windows alone, take over.
+
+
+def _places(grid: Grid) -> Any:
+    """The addresses of all places."""
+    return grid.first + np.add.outer(grid.starts, np.arange(grid.counts[2])).reshape(-1)
+
+
+def _careful_weights(x: Any, g: Any, grid: Grid, groups: int) -> Any:
     taps = _taps(grid, x.shape[1], groups)
-    at = grid.first + np.add.outer(grid.starts, np.arange(grid.counts[2])).reshape(-1)
     W = np.zeros((groups, g.shape[1] // groups, taps.shape[1]), x.dtype)
     g = g.reshape(*g.shape[:2], -1)
-    plain_weights(g, laid_out(x, grid), at, x.shape[1] * grid.size, taps, W)
+    plain_weights(g, laid_out(x, grid), _places(grid), x.shape[1] * grid.size, taps, W)
     return W
+
+
+def _careful_adjoint(g: Any, W: Any, bias: Any, grid: Grid, x: Any) -> Any:
+    groups, filters, C = W.shape[:3]
+    g, W = g.reshape(*g.shape[:2], -1), W.reshape(groups, filters, -1)
+    flat = np.zeros(len(g) * groups * C * grid.size, x.dtype)
+    taps = _taps(grid, groups * C, groups)
+    plain_adjoint(g, _places(grid), groups * C * grid.size, taps, W, flat)
+    images = flat.reshape(len(g), groups * C, grid.size)
+    for here, starts in grid.parts:
+        part = x[:, :, *here]
+        rows = np.add.outer(starts, np.arange(part.shape[4]))
+        part[...] = images[:, :, rows].reshape(part.shape) + bias[:, None, None, None]
+    return x
 
 
 # -- as ops ----------------------------------------------------------------------------------------
@@ -324,7 +360,7 @@ def conv2d_backward(
     dx = dW = db = None
     if needs[0]:
         none, sizes = np.zeros(x.shape[1], x.dtype), _images(x).shape[2:]
-        dx = adjoint(_images(g), _images(W), none, back, groups, sizes).reshape(x.shape)
+        dx = adjoint(_images(g), _images(W), none, grid, back, groups, sizes).reshape(x.shape)
     if needs[1]:
         dW = weights(_images(x), _images(g), grid, groups).reshape(W.shape)
     if b and needs[2]:
@@ -344,9 +380,9 @@ def conv_transpose2d(
 ) -> tuple[Any, tuple[Any, ...]]:
     """As `derivations.conv_transpose2d.forward`: the x̄ of a convolution, plus the bias."""
     sizes = _stamped(x, W, stride, padding, output_padding, dilation)
-    _, back = _grids(sizes, W, stride, padding, dilation)
+    both = _grids(sizes, W, stride, padding, dilation)
     bias = b[0] if b else np.zeros(groups * W.shape[1], x.dtype)
-    y = adjoint(_images(x), _images(W), bias, back, groups, _three(sizes, W.ndim - 2, 1))
+    y = adjoint(_images(x), _images(W), bias, *both, groups, _three(sizes, W.ndim - 2, 1))
     return y.reshape(*y.shape[:2], *sizes), (x, W, *b)
 
 

@@ -196,7 +196,7 @@ def _share(planes: int, size: int, work: Any) -> None:
 def _planes(x: Any, w: Windows) -> tuple[Any, Any]:
     """x as planes, and room for y."""
     lead = x.shape[: x.ndim - len(w.shape)]
-    x = np.ascontiguousarray(x).reshape(math.prod(lead), -1)
+    x = np.require(x, requirements="CW").reshape(math.prod(lead), -1)
     return x, np.empty((*lead, *w.shape), x.dtype)
 
 
