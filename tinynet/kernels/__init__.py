@@ -3,8 +3,8 @@
 In: `choice` (what computes an op: a kernel or the reference), `jit` (Numba, where it is),
 `threads` (all cores), `products` (BLAS on all cores), `gemm` (the product of matrices, a ladder
 from three loops to the machine's speed), `tile` (its innermost block), `elementary` (exp and tanh
-as vector code). Kernels take and return
-plain arrays and know nothing of Tensors. Not in: formulas (`derivations`, `ops`).
+as vector code), `convolution` (with `grid` and `shifted`), `pooling`. Kernels take and return plain
+arrays and know nothing of Tensors. Not in: formulas (`derivations`, `ops`).
 
 Start with `gemm`.
 """

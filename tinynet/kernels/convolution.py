@@ -116,6 +116,7 @@ def multiply(
     bias: Any,
     block: Any,
     starts: Any,
+    extent: int,
     y: Any,
     begin: int,
     end: int,
@@ -132,9 +133,9 @@ def multiply(
                 across, p0 = min(ACROSS, end - t0), t0 * wide
                 for i in range(strips):
                     for t in range(across):
-                        at = n * pitch + first + p0 + t * wide
-                        left = panels[group, i]
-                        set_windows(left, x, taps[group], at, block, i * high, t * wide)
+                        p, left = p0 + t * wide, panels[group, i]
+                        at, to = n * pitch + first + p, t * wide
+                        set_windows(left, x, taps[group], at, block, i * high, to, extent - p)
                 low = np.searchsorted(starts, p0 - y.shape[3], "right")
                 last = np.searchsorted(starts, p0 + across * wide)
                 for i in range(filters):
@@ -172,7 +173,7 @@ def laid_out(x: Any, grid: Grid) -> Any:
     flat = room("image", (x.shape[0] * x.shape[1] * grid.size + beyond,), x.dtype)
     flat[...] = 0
     for here, starts in grid.parts:
-        part = np.require(x[:, :, *here], requirements="CW")
+        part = np.require(x[:, :, *here], requirements=["C", "W"])
         if part.size:
             spread(part.reshape(-1, len(starts), part.shape[4]), starts, grid.size, flat)
     return flat
@@ -213,7 +214,7 @@ def correlate(x: Any, W: Any, bias: Any, grid: Grid) -> Any:
         def some(number: int) -> None:
             begin, end = number * each, min((number + 1) * each, across)
             block = room("block", (strips * high, ACROSS * wide), x.dtype)
-            how = grid.first, pitch, taps, panels, bias, block, grid.starts
+            how = grid.first, pitch, taps, panels, bias, block, grid.starts, grid.extent
             multiply(flat, *how, into, begin, end)
 
         share(-(-across // each), some, within)
@@ -259,7 +260,7 @@ def weights(x: Any, g: Any, grid: Grid, groups: int) -> Any:
     def part(number: int) -> None:
         for i in range(number, pieces, parts):
             some = slice(i * images, (i + 1) * images)
-            add(x[some], np.require(g[some], requirements="CW"), W[number])
+            add(x[some], np.require(g[some], requirements=["C", "W"]), W[number])
 
     def add(x: Any, g: Any, W: Any) -> None:
         flat = laid_out(x, grid)
@@ -380,9 +381,10 @@ def conv_transpose2d(
 ) -> tuple[Any, tuple[Any, ...]]:
     """As `derivations.conv_transpose2d.forward`: the x̄ of a convolution, plus the bias."""
     sizes = _stamped(x, W, stride, padding, output_padding, dilation)
-    both = _grids(sizes, W, stride, padding, dilation)
+    grid, back = _grids(sizes, W, stride, padding, dilation)
     bias = b[0] if b else np.zeros(groups * W.shape[1], x.dtype)
-    y = adjoint(_images(x), _images(W), bias, *both, groups, _three(sizes, W.ndim - 2, 1))
+    three = _three(sizes, W.ndim - 2, 1)
+    y = adjoint(_images(x), _images(W), bias, grid, back, groups, three)
     return y.reshape(*y.shape[:2], *sizes), (x, W, *b)
 
 
@@ -476,8 +478,8 @@ def _serves_transposed(
 
 
 KERNELS = {
-    "conv2d": Kernel(conv2d, conv2d_backward, serves=_serves),
+    "conv2d": Kernel(conv2d, conv2d_backward, serves=_serves, least=512),
     "conv_transpose2d": Kernel(
-        conv_transpose2d, conv_transpose2d_backward, serves=_serves_transposed
+        conv_transpose2d, conv_transpose2d_backward, serves=_serves_transposed, least=512
     ),
 }

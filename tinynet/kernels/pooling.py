@@ -196,7 +196,7 @@ def _share(planes: int, size: int, work: Any) -> None:
 def _planes(x: Any, w: Windows) -> tuple[Any, Any]:
     """x as planes, and room for y."""
     lead = x.shape[: x.ndim - len(w.shape)]
-    x = np.require(x, requirements="CW").reshape(math.prod(lead), -1)
+    x = np.require(x, requirements=["C", "W"]).reshape(math.prod(lead), -1)
     return x, np.empty((*lead, *w.shape), x.dtype)
 
 
@@ -251,8 +251,8 @@ def _serves(x: Any, **options: Any) -> bool:
     return bool(fits) and _windows(x, options) is not None
 
 
-MAX = Kernel(max_pool, max_pool_backward, serves=_serves)
-MEAN = Kernel(avg_pool, avg_pool_backward, serves=_serves)
+MAX = Kernel(max_pool, max_pool_backward, serves=_serves, least=512)
+MEAN = Kernel(avg_pool, avg_pool_backward, serves=_serves, least=512)
 
 KERNELS = {
     "adaptive_avg_pool": MEAN,

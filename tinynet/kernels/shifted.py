@@ -43,9 +43,11 @@ def dots_shape() -> tuple[int, int]:
     return 4 if vector_bytes() == 64 else 2, COLUMNS
 
 
-def set_windows(a: Any, x: Any, taps: Any, at: int, c: Any, i: int, j: int) -> None:
-    """c[i+r, j+s] = Σ_p a[p, r] x[at + taps[p] + s]. a (k, R), taps (k,); none has gaps."""
-    columns = windows_shape(c.dtype)[1]
+def set_windows(a: Any, x: Any, taps: Any, at: int, c: Any, i: int, j: int, count: int) -> None:
+    """c[i+r, j+s] = Σ_p a[p, r] x[at + taps[p] + s] for s < count, and for what else its last
+    vector holds. a (k, R), taps (k,); none has gaps.
+    """
+    columns = min(count, windows_shape(c.dtype)[1])
     b = x[np.add.outer(taps + at, np.arange(columns))]
     c[i : i + a.shape[1], j : j + columns] = a.T @ b
 
@@ -156,33 +158,48 @@ if COMPILES:
 
     @intrinsic
     def set_windows(
-        _context: Any, a: Any, x: Any, taps: Any, at: Any, c: Any, i: Any, j: Any
+        _context: Any, a: Any, x: Any, taps: Any, at: Any, c: Any, i: Any, j: Any, count: Any
     ) -> Any:
         high, _ = windows_shape(as_dtype(c.dtype))
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            a, x, taps, at, c, i, j = _start(context, builder, signature.args, arguments)
+            a, x, taps, at, c, i, j, count = _start(context, builder, signature.args, arguments)
             k, _ = _width(context, builder, signature.args[0], arguments[0])
             _, wide = _width(context, builder, signature.args[4], arguments[4])
             write = _Writer(context, builder, signature.args[4].dtype)
-            sums = write.zeros(high * VECTORS)
-            steps = [_INDEX(v * write.lanes) for v in range(VECTORS)]
-            start = write.at(x, at)
-            with cgutils.for_range(builder, k) as loop:
-                row = write.at(start, builder.load(write.at(taps, loop.index)))
-                right = [write.load(write.at(row, step)) for step in steps]
-                left = write.at(a, builder.mul(loop.index, _INDEX(high)))
+            start, into = write.at(x, at), write.at(c, builder.mul(i, wide), j)
+
+            def block(vectors: int) -> None:
+                sums = write.zeros(high * vectors)
+                steps = [_INDEX(v * write.lanes) for v in range(vectors)]
+                with cgutils.for_range(builder, k) as loop:
+                    row = write.at(start, builder.load(write.at(taps, loop.index)))
+                    right = [write.load(write.at(row, step)) for step in steps]
+                    left = write.at(a, builder.mul(loop.index, _INDEX(high)))
+                    for r in range(high):
+                        one = write.spread(builder.load(write.at(left, _INDEX(r))))
+                        for v in range(vectors):
+                            write.add_product(one, right[v], sums[r * vectors + v])
                 for r in range(high):
-                    one = write.spread(builder.load(write.at(left, _INDEX(r))))
-                    for v in range(VECTORS):
-                        write.add_product(one, right[v], sums[r * VECTORS + v])
-            for r in range(high):
-                line = write.at(c, builder.mul(builder.add(i, _INDEX(r)), wide), j)
-                for v in range(VECTORS):
-                    write.store(builder.load(sums[r * VECTORS + v]), write.at(line, steps[v]))
+                    line = write.at(into, builder.mul(wide, _INDEX(r)))
+                    for v in range(vectors):
+                        write.store(builder.load(sums[r * vectors + v]), write.at(line, steps[v]))
+
+            def block_of(vectors: int) -> None:
+                """As many vectors as there are places for, at most these."""
+                fewer = builder.icmp_signed("<=", count, _INDEX((vectors - 1) * write.lanes))
+                if vectors == 1:
+                    return block(1)
+                with builder.if_else(fewer) as (then, otherwise):
+                    with then:
+                        block_of(vectors - 1)
+                    with otherwise:
+                        block(vectors)
+
+            block_of(VECTORS)
             return context.get_dummy_value()
 
-        return types.void(a, x, taps, types.intp, c, types.intp, types.intp), generate
+        return types.void(a, x, taps, types.intp, c, types.intp, types.intp, types.intp), generate
 
     @intrinsic
     def add_dots(
