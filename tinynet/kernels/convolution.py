@@ -28,8 +28,8 @@ scattered, so any thread may compute any part. W̄_{i,(k,u)} = Σ_{n,p} g_{n,i,p
 over places; g is laid out as the places are, with zeros where there is no window.
 
 The ladder: `plain` and `plain_weights`, the formulas as loops over addresses; `multiply` and
-`accumulate`, the same in blocks. Limits: 2nOC(K/G)·out flops each for y, x̄ and W̄ at two vectors'
-flops a cycle and core; memory sees x, y, g, x̄ once or twice, a K-th of the traffic of X.
+`accumulate`, the same in blocks. Limits: 2nOC(K/G)·out flops for each of y, x̄ and W̄, at one fused
+product of vectors in a cycle of a core; and memory sees x, y, g and x̄ once or twice, not X.
 """
 
 from __future__ import annotations

@@ -61,8 +61,7 @@ def _seen_back(n: int, K: int, s: int, P: int, d: int) -> list[Axis]:
 class Grid(NamedTuple):
     """Three axes in one: addresses in an image that is laid out in one dimension."""
 
-    shape: Sizes  # of the image: phases, then the lengths of a phase
-    size: int
+    size: int  # of the image: all its phases
     parts: list[tuple[tuple[slice, ...], Any]]  # of the input, and where their rows go
     first: int  # the address of the first place
     starts: Any  # of the rows of places, counted from there
@@ -96,7 +95,6 @@ def _grid(axes: tuple[Axis, ...]) -> Grid:
     counts = tuple(a.places for a in axes)
     rows = [np.arange(m) * step for m, step in zip(counts[:2], pitch, strict=False)]
     return Grid(
-        (*phases, *lengths),
         math.prod((*phases, *lengths)),
         parts,
         sum(a.first * step for a, step in zip(axes, pitch, strict=True)),
