@@ -23,8 +23,13 @@ from tinynet.errors import ArgumentError
 
 # Which file of `kernels` (of `kernels.cuda`) holds the kernel of an op, under KERNELS[op].
 CPU: dict[str, str] = {
+    "adaptive_avg_pool": "pooling",
+    "adaptive_max_pool": "pooling",
     "attention": "attention",
+    "avg_pool": "pooling",
     "batch_norm": "normalisation",
+    "conv2d": "convolution",
+    "conv_transpose2d": "convolution",
     "cross_entropy": "cross_entropy",
     "dropout": "dropout",
     "elu": "activations",
@@ -40,6 +45,7 @@ CPU: dict[str, str] = {
     "log_softmax": "softmax",
     "lstm": "lstm",
     "matmul": "matrices",
+    "max_pool": "pooling",
     "mish": "activations",
     "relu": "activations",
     "rms_norm": "normalisation",
