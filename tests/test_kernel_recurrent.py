@@ -22,7 +22,8 @@ from tinynet.errors import ArgumentError, ShapeError
 from tinynet.kernels import get_num_threads, gru, lstm, recurrent, rnn, set_num_threads
 from tinynet.kernels.recurrent import strips, times
 from tinynet.kernels.rnn import naive
-from tinynet.kernels.tile import LOW, tile_shape
+from tinynet.kernels.strips import LOW
+from tinynet.kernels.tile import tile_shape
 from tinynet.nn.utils.rnn import pack_sequence
 
 FILES = {"gru": gru, "lstm": lstm, "rnn": rnn}

@@ -85,7 +85,7 @@ def test_a_kernel_computes_what_the_reference_does(name: str, dtype: str) -> Non
                 np.testing.assert_allclose(a, b, rtol=0, atol=TOLERANCE[dtype] * scale)
         for x, old in zip(inputs, before, strict=True):
             np.testing.assert_array_equal(x, old)
-    assert served >= CASES // 4, f"{name}: the kernel served {served} of {CASES} samples"
+    assert served >= CASES // 8, f"{name}: the kernel served {served} of {CASES} samples"
 
 
 @pytest.mark.parametrize("name", sorted(choice.CPU))
@@ -135,7 +135,8 @@ def test_what_no_kernel_serves() -> None:
     for name in choice.CPU:
         with kernels.use("reference"):
             assert kernels.find(name, [x], {}) is None
-        assert kernels.find(name, [x.astype(np.float16)], {}) is None
+        if name not in ("linear", "matmul"):  # which have no BLAS there, and serve float16
+            assert kernels.find(name, [x.astype(np.float16)], {}) is None
         assert kernels.find(name, [x.astype(">f8")], {}) is None
         assert kernels.find(name, [x[:1, :1]], {}) is None
         assert kernels.find(name, [x, x.astype(np.float32)], {}) is None

@@ -45,11 +45,11 @@ from tinynet.kernels.shifted import (
     add_dots,
     copy_row,
     dots_shape,
-    lanes,
     set_windows,
     windows_shape,
 )
 from tinynet.kernels.threads import get_num_threads, room, share
+from tinynet.kernels.vectors import lanes
 
 ACROSS = 4  # strips of places that are computed before they are copied to where they belong
 SPAN = 2048  # places that W̄ sums over at a time

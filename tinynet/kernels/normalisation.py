@@ -99,12 +99,13 @@ def backward_rows(
         mean_h, mean_hx = zero, zero
         for i in range(n):
             h = upstream[i] * gamma[i]
+            out[i] = h  # rounded, so that rows of one number have h − mean(h) = 0 exactly
             mean_h += h
             mean_hx += h * ((row[i] - m) * s)
         mean_h, mean_hx = mean_h * share if centred else zero, mean_hx * share
         for i in range(n):
             x_hat = (row[i] - m) * s
-            out[i] = s * (upstream[i] * gamma[i] - mean_h - x_hat * mean_hx)
+            out[i] = s * (out[i] - mean_h - x_hat * mean_hx)
             to_w[i] += upstream[i] * x_hat
             to_b[i] += upstream[i]
 
