@@ -103,28 +103,26 @@ class _Helper(threading.Thread):
 
     def __init__(self, pool: _Pool, name: str) -> None:
         super().__init__(name=name, daemon=True)
-        self.pool, self.core, self.kept_off = pool, -1, False
+        self.pool, self.avoids = pool, -1
 
     def run(self) -> None:
         pool = self.pool
         while True:
             job = pool.jobs.get()
             last = int(pool.bell[0])
-            if self.kept_off:
-                os.sched_setaffinity(0, pool.allowed)
-                self.kept_off = False
             job.run()
-            self.core = _core()()
             del job  # while it waits, it keeps no arrays alive
             _watch(pool.bell, last, 200)  # its caller then has Python's lock for as long
 
-    def keep_off(self, core: int, allowed: set[int]) -> None:
-        """Wake up next time on another core than this one. A busy system may wake a helper on the
-        core of its caller, to wait there while another core has nothing to do.
+    def avoid(self, core: int) -> None:
+        """Run on any core but this one, which its caller is on. The system likes to wake a thread
+        on the core of the one who wakes it, to wait there for milliseconds while another core has
+        nothing to do.
         """
-        if self.native_id and (others := allowed - {core}):
-            self.kept_off = True
+        others = os.sched_getaffinity(0) - {core}
+        if self.native_id and others:
             os.sched_setaffinity(self.native_id, others)
+            self.avoids = core
 
 
 class _Pool:
@@ -145,9 +143,8 @@ class _Pool:
                     self.helpers[-1].start()
         core = _core()()
         for helper in self.helpers:
-            if helper.core == core >= 0 and not helper.kept_off:
-                self.allowed = os.sched_getaffinity(0)
-                helper.keep_off(core, self.allowed)
+            if helper.avoids != core >= 0:
+                helper.avoid(core)
         self.bell[0] += 1
         for _ in range(helpers):
             self.jobs.put(job)
