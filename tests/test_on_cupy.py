@@ -41,7 +41,7 @@ def _results(name: str, seed: int, dtype: str, module: Any) -> list[Any]:
         options["dtype"] = None if options["dtype"] is None else np.dtype(dtype)
     put = functools.partial(_put, module)
     if module is not None and name == "to_device":
-        options = {"device": "cuda:0", "source": "cpu"}
+        options = {**options, "device": "cuda:0"}
         put = functools.partial(_put, None)
     if module is not None:
         options = _moved(module, options)
@@ -104,7 +104,7 @@ def test_every_op_computes_on_bare_arrays(cupy: Any, name: str) -> None:
     for seed in range(5):
         inputs, options = sample(registry[name], Draw(seed))
         if name == "to_device":
-            options = {"device": "cuda:0", "source": "cpu"}
+            options = {**options, "device": "cuda:0"}
         on_gpu = [cupy.asarray(x) if isinstance(x, np.ndarray) else x for x in inputs]
         y = registry[name](*on_gpu, **_moved(cupy, options))
         assert isinstance(y, cupy.ndarray)

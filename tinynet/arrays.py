@@ -169,7 +169,8 @@ def away(values: Iterable[Any]) -> Any:
     one, or there is no such array.
     """
     for x in values:
-        x = x.data if isinstance(x, Duck) else x
+        while isinstance(x, Duck):
+            x = x.data
         if not on_cpu(x) and is_array(x):
             number = x.device.id
             return None if number == current_gpu() else gpu(number)

@@ -176,7 +176,7 @@ def find_step(name: str, g: Any, own: Sequence[Any], count: int) -> Callable[...
         return None
     if wanted == "auto" and (count < LEAST_OF_A_STEP or (on_cpu and not has_compiler())):
         return None
-    if not all(x.flags.c_contiguous for x in own):
+    if not all(x.flags.carray if on_cpu else x.flags.c_contiguous for x in own):
         return None
     step: Callable[..., None] = _steps(STEPS[name] if on_cpu else "cuda." + STEPS[name])[name]
     return step

@@ -345,5 +345,8 @@ SAMPLERS: dict[str, Callable[[Draw], Sample]] = {
     "power": _power,
     "round": _round,
     "to_dtype": lambda draw: ([draw.uniform(draw.shape())], {"dtype": np.dtype("f8")}),
-    "to_device": lambda draw: ([draw.uniform(draw.shape())], {"device": "cpu", "source": "cpu"}),
+    "to_device": lambda draw: (
+        [draw.uniform(draw.shape())],
+        {"device": "cpu", "source": "cpu", "non_blocking": draw.choice((True, False))},
+    ),
 }
