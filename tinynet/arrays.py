@@ -35,6 +35,18 @@ class Duck:
     data: Array
 
 
+class Letter(Duck):
+    """The base of what stands for an array in a formula, `explanation.symbols.Symbol`: an op that is
+    applied to it is written down, not run.
+    """
+
+    __slots__ = ()
+
+    def apply(self, op: Any, values: Any, options: dict[str, Any]) -> Any:
+        """The formula of the op applied to these values."""
+        raise NotImplementedError
+
+
 # -- the library -----------------------------------------------------------------------------------
 
 

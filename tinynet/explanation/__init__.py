@@ -1,0 +1,1 @@
+"""Why is the gradient what it is? (In the making.)"""
