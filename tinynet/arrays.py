@@ -36,8 +36,8 @@ class Duck:
 
 
 class Letter(Duck):
-    """The base of what stands for an array in a formula, `explanation.symbols.Symbol`: an op that is
-    applied to it is written down, not run.
+    """The base of what stands for an array in a formula: `explanation.symbols.Symbol`. An op that
+    is applied to it is written down, not run.
     """
 
     __slots__ = ()

@@ -92,10 +92,7 @@ def written(x: Any) -> Written:
         return _number(x)
     if x.function is None:
         return x.arguments[0], ATOM
-    if isinstance(x.function, Op):
-        name = x.function.name
-    else:
-        name = x.function.__name__
+    name = x.function.name if isinstance(x.function, Op) else x.function.__name__
     if name in _FORMS:
         return _FORMS[name](*x.arguments, **x.options)
     inside = r",\, ".join(written(a)[0] for a in x.arguments)
