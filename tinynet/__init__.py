@@ -78,6 +78,7 @@ _ROOMS = (
     "cli",
     "cuda",
     "data",
+    "explanation",
     "func",
     "kernels",
     "metrics",
@@ -97,6 +98,10 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         return importlib.import_module(f"tinynet.{name}")
+    if name == "explain":
+        from tinynet.explanation import explain
+
+        return explain
     raise AttributeError(f"module 'tinynet' has no attribute {name!r}")
 
 

@@ -1,4 +1,4 @@
-r"""The chain rule of one computation, written out: a line for each step, from the loss to the leaves.
+r"""The chain rule of one computation, written out: a line for each step, from the loss back.
 
 For a step y = f(u, …) with ȳ = ∂L/∂y known, the line says what y was, and what the step hands to
 each input: ū = ȳ ∂y/∂u. Rules that work entry by entry are run on symbols, so the line is the code
@@ -10,6 +10,7 @@ few.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,24 +48,40 @@ class Link:
 
     step      the step of the graph
     forward   LaTeX of what it computed
+    gathered  LaTeX of the sum that makes the output's gradient where the output was used more than
+              once; "" where it was not
     lines     one for each input to which a gradient goes
     """
 
     step: Step
     forward: str
+    gathered: str
     lines: tuple[Line, ...]
 
 
 def links(graph: Graph) -> list[Link]:
     """The chain, from the loss back."""
-    return [
-        Link(step, forward(step), tuple(_line(step, i) for i in _receivers(step)))
-        for step in reversed(graph.steps)
-    ]
+    chain: list[Link] = []
+    seen: Counter[int] = Counter()
+    for step in reversed(graph.steps):
+        lines = []
+        for i, gradient in enumerate(step.handed):
+            if gradient is not None:
+                seen[id(step.inputs[i])] += 1
+                lines.append(_line(step, i, seen[id(step.inputs[i])]))
+        chain.append(Link(step, forward(step), gathered(step.output), tuple(lines)))
+    return chain
 
 
-def _receivers(step: Step) -> list[int]:
-    return [i for i, d in enumerate(step.handed) if d is not None]
+def gathered(x: Value) -> str:
+    """x̄ as the sum over the paths along which x reaches the loss, if there are several."""
+    paths = [_arrival(x, k + 1) for k in range(len(x.arrivals))]
+    return f"{bar(x)} = {' + '.join(paths)}" if len(paths) > 1 else ""
+
+
+def _arrival(x: Value, number: int) -> str:
+    """What one use of x contributes to x̄; x̄ itself where there is one use only."""
+    return f"{bar(x)}^{{({number})}}" if len(x.arrivals) > 1 else bar(x)
 
 
 # -- names -----------------------------------------------------------------------------------------
@@ -132,26 +149,30 @@ def _letter(x: Any) -> str:
 def _filled(template: str, form: Structured, step: Step) -> str:
     names = {"y": latex_name(step.output.name), "g": bar(step.output)}
     names |= dict(zip(form.letters, map(_letter, step.inputs), strict=False))
-    return re.sub(r"@(\w)", lambda match: f"{{{names[match[1]]}}}", template)
+    known = "".join(names)
+    template = re.sub(rf"⟦[^⟧]*@[^{known}][^⟧]*⟧", "", template)
+    return re.sub(r"@(\w)", lambda match: f"{{{names[match[1]]}}}", re.sub("[⟦⟧]", "", template))
 
 
-def _line(step: Step, i: int) -> Line:
-    x = step.inputs[i]
+def _line(step: Step, i: int, number: int) -> Line:
+    x, arrival = step.inputs[i], _arrival(step.inputs[i], number)
     local = _local(step, i)
     form = FORMULAS.get(step.title)
     if local is not None:
-        formula = f"{bar(x)} = {written(local)[0]}"
+        formula = f"{arrival} = {written(local)[0]}"
     elif form is not None and i < len(form.backward):
-        formula = _filled(form.backward[i], form, step)
+        template = form.backward[i].replace(rf"\bar{{@{form.letters[i]}}}", "\0")
+        formula = _filled(template, form, step).replace("\0", f"{{{arrival}}}")
     else:
-        formula = rf"{bar(x)} = {bar(step.output)} \cdot \frac{{\partial {latex_name(step.output.name)}}}{{\partial {latex_name(x.name)}}}"
+        y, u = latex_name(step.output.name), latex_name(x.name)
+        formula = rf"{arrival} = {bar(step.output)} \, \frac{{\partial {y}}}{{\partial {u}}}"
     return Line(x, formula, local, _notes(step, x), step.handed[i])
 
 
 def _local(step: Step, i: int) -> Symbol | float | None:
     """The rule of an elementwise op, run on letters that are this graph's names."""
     op = step.op
-    if op is None or op.derived or not (op.broadcasts or op.name in ("power", "clamp")):
+    if op is None or op.room not in ("elementwise", "activations"):
         return None
     letters = [Symbol.letter(_letter(x)) if isinstance(x, Value) else x for x in step.inputs]
     output, g = Symbol.letter(latex_name(step.output.name)), Symbol.letter(bar(step.output))
@@ -165,10 +186,6 @@ def _notes(step: Step, x: Value) -> tuple[str, ...]:
         notes.append(
             f"{x.name} {_shown(x.shape)} was repeated to {_shown(step.output.shape)}: "
             "the gradient is summed over the repeats"
-        )
-    if len(x.arrivals) > 1:
-        notes.append(
-            f"{x.name} is used {len(x.arrivals)} times: its gradient is the sum of what arrives"
         )
     return tuple(notes)
 

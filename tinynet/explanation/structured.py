@@ -1,7 +1,8 @@
-r"""Index formulas for ops that do not work entry by entry: what they compute, and what they hand back.
+r"""Index formulas for ops that do not work entry by entry: forward, and what they hand back.
 
 Each formula is a template: @y is the output's name, @g its gradient, @u, @v … the inputs' names by
-the letters listed first; \bar marks a derivative, ∂L/∂. What a bar over an input stands for here is
+the letters listed first; \bar marks a derivative, ∂L/∂; what stands in ⟦ ⟧ is left out where the
+input that it names was not given. What a bar over an input stands for here is
 what this step hands to it; where a value is used more than once, these are summed.
 A loop written from each of these lines is held against the code in the tests.
 """
@@ -39,11 +40,13 @@ FORMULAS: dict[str, Structured] = {
         ),
     ),
     # -- moving entries
-    "reshape": Structured("u", r"@y_{k} = @u_{k}, \; k \text{ counts all entries}", (r"\bar{@u}_k = @g_k",)),
+    "reshape": Structured(
+        "u", r"@y_{k} = @u_{k}, \; k \text{ counts all entries}", (r"\bar{@u}_k = @g_k",)
+    ),
     # -- derivations
     "linear": Structured(
         "xWb",
-        r"@y_{bo} = \sum_i @x_{bi} \, @W_{oi} + @b_o",
+        r"@y_{bo} = \sum_i @x_{bi} \, @W_{oi} ⟦+ @b_o⟧",
         (
             r"\bar{@x}_{bi} = \sum_o @g_{bo} \, @W_{oi}",
             r"\bar{@W}_{oi} = \sum_b @g_{bo} \, @x_{bi}",

@@ -27,7 +27,7 @@ class Symbol(NDArrayOperatorsMixin, arrays.Letter):
 
     >>> g, y = Symbol.letter("g"), Symbol.letter("y")
     >>> print((g * (1 - y * y)).latex())
-    g \\left(1 - y^{2}\\right)
+    g \\, \\left(1 - {y}^{2}\\right)
     >>> float((g * (1 - y * y)).evaluate({"g": 2.0, "y": 0.5}))
     1.5
     """

@@ -1,0 +1,79 @@
+"""What `tn.explain` gives: one computation, as steps, as text and as pictures."""
+
+from __future__ import annotations
+
+from tinynet.explanation.chain import Line, Link, bar, gathered, latex_name, links, numbers
+from tinynet.explanation.graph import Graph, Value
+
+
+class Explanation:
+    """The chain rule of one computation.
+
+    graph     its values and steps, in the order of the forward pass
+    steps     its chain: what each step computed and hands back, from the loss to the leaves
+
+    >>> import tinynet as tn
+    >>> w = tn.tensor(3.0, requires_grad=True, name="w")
+    >>> why = tn.explain((w * 2 - 1) ** 2)
+    >>> print(why.markdown().splitlines()[0])
+    **Forward**
+    >>> for link in why.steps:
+    ...     print(*(line.formula for line in link.lines))
+    \\bar{v_{2}} = 2 \\, \\bar{L} \\, v_{2}
+    \\bar{v_{1}} = \\bar{v_{2}}
+    \\bar{w} = 2 \\, \\bar{v_{1}}
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.steps: list[Link] = links(graph)
+
+    def __repr__(self) -> str:
+        leaves = ", ".join(v.name for v in self.graph.leaves if v.grad is not None)
+        return f"<Explanation of {self.graph.loss.name}: {len(self.steps)} steps back to {leaves}>"
+
+    def markdown(self) -> str:
+        """The derivation as Markdown with formulas between dollar signs."""
+        parts = ["**Forward**", ""]
+        parts += [_item(link.forward, link.step.output) for link in reversed(self.steps)]
+        parts += ["", "**Backward**", "", f"1. ${bar(self.graph.loss)} = 1$"]
+        for link in self.steps:
+            parts += [f"1. ${link.gathered}$"] if link.gathered else []
+            parts += [_handed(line) for line in link.lines]
+        parts += ["", "**Gradients**", ""]
+        for leaf in self.graph.leaves:
+            if leaf.grad is not None:
+                parts.append(f"- ${_total(leaf)}$")
+        return "\n".join(parts) + "\n"
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+    def latex(self) -> str:
+        """The backward pass as one `align*` block."""
+        rows = [rf"{bar(self.graph.loss)} = 1"]
+        for link in self.steps:
+            rows += [link.gathered] if link.gathered else []
+            rows += [line.formula for line in link.lines]
+        rows += [total for leaf in self.graph.leaves if (total := gathered(leaf))]
+        rows = [row.replace(" = ", " &= ", 1) for row in rows]
+        return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}\n"
+
+
+def _item(formula: str, value: Value) -> str:
+    shown = numbers(value.array)
+    shape = "" if value.shape == () else f", shape {value.shape}"
+    return f"1. ${formula}{f' = {shown}' if shown else ''}${shape}"
+
+
+def _handed(line: Line) -> str:
+    shown = numbers(line.gradient)
+    notes = "".join(f"; {note}" for note in line.notes)
+    return f"1. ${line.formula}{f' = {shown}' if shown else ''}${notes}"
+
+
+def _total(leaf: Value) -> str:
+    shown = numbers(leaf.grad)
+    equation = rf"\frac{{\partial L}}{{\partial {latex_name(leaf.name)}}} = "
+    equation += gathered(leaf) or bar(leaf)
+    return f"{equation} = {shown}" if shown else equation
