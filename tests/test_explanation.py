@@ -170,7 +170,7 @@ def test_names() -> None:
     assert sorted(names) == ["L", "W1", "x", "z"]
     assert latex_name("W1") == "W_{1}"
     kinds = {v.name: v.kind for v in why.graph.values}
-    assert kinds == {"L": "loss", "W1": "input", "x": "constant", "z": "value"}
+    assert kinds == {"L": "loss", "W1": "parameter", "x": "input", "z": "value"}
 
 
 def test_broadcasting_is_said() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinynet.explanation.chain import Line, Link, bar, gathered, latex_name, links, numbers
+from tinynet.explanation.drawing import mermaid, svg
 from tinynet.explanation.graph import Graph, Value
 
 
@@ -31,6 +32,17 @@ class Explanation:
     def __repr__(self) -> str:
         leaves = ", ".join(v.name for v in self.graph.leaves if v.grad is not None)
         return f"<Explanation of {self.graph.loss.name}: {len(self.steps)} steps back to {leaves}>"
+
+    def svg(self) -> str:
+        """The graph as a stand-alone SVG picture."""
+        return svg(self.graph)
+
+    def _repr_svg_(self) -> str:
+        return self.svg()
+
+    def mermaid(self) -> str:
+        """The graph in Mermaid's notation for flow charts."""
+        return mermaid(self.graph)
 
     def markdown(self) -> str:
         """The derivation as Markdown with formulas between dollar signs."""

@@ -1,8 +1,8 @@
 """What was recorded on the way to a loss, as values and steps with names: the ground on which the
 pictures, the derivation and the counts stand.
 
-A `Value` is an array that took part: a parameter, an input, a constant, or the output of a step. A
-`Step` is one op. `trace` follows the tape from the loss to the leaves, then walks it back as
+A `Value` is an array that took part: a parameter, an input, or the output of a step. A `Step` is one
+op. `trace` follows the tape from the loss to the leaves, then walks it back as
 `backward` does, newest step first, and notes what each step hands to each of its inputs. Nothing is
 freed and no `.grad` is touched.
 """
@@ -23,16 +23,14 @@ from tinynet.errors import ArgumentError, GraphError, describe
 from tinynet.op import Op, Spec
 from tinynet.tensor import Tensor
 
-KINDS = ("parameter", "input", "constant", "value", "loss")
-
 
 @dataclass(eq=False)
 class Value:
     """An array that took part in a computation.
 
     name      what it is called in formulas
-    kind      "parameter" (a leaf whose gradient is wanted), "input" (a leaf, likewise, that is no
-              nn.Parameter), "constant" (no gradient), "value" (made by a step), "loss"
+    kind      "parameter" (a leaf whose gradient is wanted), "input" (a leaf without gradient),
+              "value" (made by a step), "loss"
     array     its numbers, where they are still known
     grad      dL/d(this): the sum of `arrivals`, one from each use of the value
     """
@@ -165,8 +163,7 @@ class _Tracer:
         if edge is None:
             return self._constant(kept) if isinstance(kept, Spec) or arrays.is_array(kept) else kept
         if edge not in self.made:  # a leaf
-            kind = "parameter" if type(edge).__name__ == "Parameter" else "input"
-            self.made[edge] = self._value(edge, kind, edge.shape, edge.dtype)
+            self.made[edge] = self._value(edge, "parameter", edge.shape, edge.dtype)
             self.made[edge].array = edge.array
         found = self.made[edge]
         _learn(found, kept)
@@ -175,16 +172,16 @@ class _Tracer:
     def _constant(self, kept: Any) -> Value:
         array = kept.values if isinstance(kept, Spec) and kept.values is not None else kept
         if id(array) not in self.constants:
-            value = self._value(array, "constant", kept.shape, kept.dtype)
+            value = self._value(array, "input", kept.shape, kept.dtype)
             self.constants[id(array)] = value
             _learn(value, kept)
         return self.constants[id(array)]
 
     def _value(self, owner: Any, kind: str, shape: tuple[int, ...], dtype: Any) -> Value:
         name = self.given.get(id(owner))
-        if not name and kind in ("parameter", "input"):
+        if not name and kind == "parameter":
             name = owner.name
-        elif not name and kind == "constant":
+        elif not name and kind == "input":
             name = _name_of(owner)
         elif not name and owner is self.nodes[-1]:
             name = "L"
