@@ -4,7 +4,10 @@ gradient that `backward` gives.
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -17,6 +20,8 @@ from tinynet.check.sweep import differentiable
 from tinynet.errors import ArgumentError, GraphError
 from tinynet.explanation.chain import bar, latex_name
 from tinynet.explanation.graph import Value
+from tinynet.explanation.mathml import mathml
+from tinynet.explanation.structured import FORMULAS
 from tinynet.explanation.symbols import Symbol
 from tinynet.op import registry
 
@@ -203,3 +208,94 @@ def test_values_are_what_the_forward_pass_made() -> None:
     numbers = {v.name: v.array for v in why.graph.values}
     np.testing.assert_array_equal(numbers["a"], a.detach().numpy())
     np.testing.assert_array_equal(numbers["b"], b.detach().numpy())
+
+
+# -- pictures and pages ----------------------------------------------------------------------------
+
+
+def gpt(layers: int = 4) -> tuple[Any, Any]:
+    nn = tn.nn
+    tn.manual_seed(0)
+    layer = [
+        nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True, norm_first=True)
+        for _ in range(layers)
+    ]
+    model = nn.Sequential(nn.Embedding(7, 8), nn.Sequential(*layer), nn.Linear(8, 7))
+    ids = tn.tensor(np.arange(12).reshape(2, 6) % 7)
+    return model, nn.functional.cross_entropy(model(ids).reshape(-1, 7), ids.reshape(-1))
+
+
+def drawn(svg: str) -> list[str]:
+    """The first line of each box."""
+    root = ElementTree.fromstring(svg)
+    space = "{http://www.w3.org/2000/svg}"
+    return [group.find(f"{space}text").text for group in root.iter(f"{space}g")]
+
+
+def test_equal_layers_become_one_box() -> None:
+    model, loss = gpt()
+    why = tn.explain(loss, model)
+    assert len(why.steps) > 40
+    titles = drawn(why.svg())
+    assert "TransformerEncoderLayer ×4" in titles
+    assert "Embedding" in titles
+    assert titles[-1] == "cross_entropy"
+    inside = drawn(why.svg("1.0"))
+    assert inside.count("LayerNorm") == 2
+    assert "MultiheadAttention" in inside
+    assert "matmul" not in titles
+
+
+def test_unequal_layers_stay_apart() -> None:
+    nn = tn.nn
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 3), nn.Tanh())
+    loss = (model(tn.ones(2, 4)) ** 2).sum()
+    titles = drawn(tn.explain(loss, model).svg(""))
+    assert [t for t in titles if "Linear" in t] == ["Linear ×2", "Linear"]
+
+
+def test_boxes_do_not_overlap_and_lines_lead_down() -> None:
+    _, loss = gpt(1)
+    why = tn.explain(loss)
+    root = ElementTree.fromstring(why.svg())
+    boxes = [
+        tuple(float(r.get(k)) for k in ("x", "y", "width", "height"))
+        for r in root.iter("{http://www.w3.org/2000/svg}rect")
+    ]
+    for i, (x, y, w, h) in enumerate(boxes):
+        for a, b, c, d in boxes[i + 1 :]:
+            assert x + w <= a or a + c <= x or y + h <= b or b + d <= y
+
+
+def test_mermaid_has_a_line_for_each_edge() -> None:
+    a = tn.tensor(1.0, requires_grad=True, name="a")
+    b = a * 2
+    text = tn.explain(b * a, {"b": b}).mermaid()
+    assert text.startswith("flowchart TD")
+    assert text.count("-->") == 3
+    assert '(["a<br/>scalar"])' in text
+
+
+@pytest.mark.parametrize("name", sorted(registry))
+def test_every_formula_has_a_mathml_form(name: str) -> None:
+    op = registry[name]
+    if op.formula:
+        ElementTree.fromstring(mathml(op.formula))
+    if name in FORMULAS:
+        for formula in (FORMULAS[name].forward, *FORMULAS[name].backward):
+            ElementTree.fromstring(mathml(re.sub(r"@(\w)|[⟦⟧]", r"{\1}", formula)))
+
+
+def test_mathml_refuses_what_it_does_not_know() -> None:
+    with pytest.raises(ArgumentError, match="no MathML is known"):
+        mathml(r"\unheard{x}")
+
+
+def test_the_page_stands_alone(tmp_path: Path) -> None:
+    model, loss = gpt(2)
+    file = tmp_path / "why.html"
+    text = tn.explain(loss, model).html(str(file))
+    assert file.read_text(encoding="utf-8") == text
+    assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
+    assert text.count('class="view"') >= 3
+    assert tn.explain(loss, model)._repr_html_().startswith("<iframe srcdoc=")

@@ -113,8 +113,9 @@ def latex_name(name: str) -> str:
 
 
 def bar(x: Value) -> str:
-    """∂L/∂x as it stands in formulas."""
-    return rf"\bar{{{latex_name(x.name)}}}"
+    """∂L/∂x as it stands in formulas: a bar over the letter."""
+    letter, index = re.fullmatch(r"(.*?)(_\{.*\})?", latex_name(x.name)).groups()  # type: ignore[union-attr]
+    return rf"\bar{{{letter}}}{index or ''}"
 
 
 # -- one step --------------------------------------------------------------------------------------

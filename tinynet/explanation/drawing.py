@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tinynet.explanation.folding import View, view
 from tinynet.explanation.graph import Graph, Step, Value
 from tinynet.explanation.layout import Layout, arranged
 
@@ -26,25 +27,30 @@ COLOURS = {
     "parameter": ("#fbe3b5", "#b87d00"),
     "input": ("#cfe9fa", "#2b7bab"),
     "value": ("#fafafa", "#6f6f6f"),
+    "module": ("#d9f0e6", "#00795a"),
     "loss": ("#f8d9c6", "#b34a00"),
 }
 
 
 @dataclass(frozen=True)
 class Box:
-    """What is drawn for a leaf or a step: lines of text, a kind (its colour), and what a pointer
-    that rests on it is told.
+    """What is drawn for a leaf, a step or a module: lines of text, a kind (its colour), what a
+    pointer that rests on it is told, the module that opens at a click, and the unit's number in the
+    replay (−1 for a leaf).
     """
 
     key: int
     lines: tuple[str, ...]
     kind: str
     hover: str
+    opens: str = ""
+    unit: int = -1
 
     @property
     def width(self) -> float:
-        """As wide as its longest line."""
-        return LETTER * max(map(len, self.lines)) + 22
+        """As wide as its longest line; the first is bold."""
+        bold, *plain = map(len, self.lines)
+        return LETTER * max(1.12 * bold, *plain) + 22
 
     @property
     def height(self) -> float:
@@ -52,15 +58,25 @@ class Box:
         return LINE * len(self.lines) + 12
 
 
-def boxes(graph: Graph) -> tuple[list[Box], list[tuple[int, int]]]:
-    """A box for each leaf and each step, and the edges between them."""
-    found = [Box(id(v), (v.name, _shape(v)), v.kind, _hover(v)) for v in graph.leaves]
-    edges: list[tuple[int, int]] = []
-    for step in graph.steps:
-        y = step.output
-        found.append(Box(id(y), (_title(step), f"{y.name}  {_shape(y)}"), y.kind, _hover(y)))
-        edges += [(id(x), id(y)) for x in step.inputs if isinstance(x, Value)]
-    return found, edges
+def boxes(shown: View, graph: Graph) -> tuple[list[Box], list[tuple[int, int]]]:
+    """A box for each source and each unit, and the edges between them."""
+    found = [Box(id(v), (v.name, _shape(v)), _kind(v), _hover(v)) for v in shown.sources]
+    for number, unit in enumerate(shown.units):
+        y = unit.output
+        below = f"{y.name}  {_shape(y)}"
+        if unit.path is None:
+            lines = (_title(unit.steps[0]), below)
+            found.append(Box(id(unit), lines, y.kind, _hover(y), unit=number))
+        else:
+            times = f" ×{unit.count}" if unit.count > 1 else ""
+            named = (f"{graph.modules[unit.path]}{times}", unit.path, below)
+            hover = f"{len(unit.steps)} steps\n{_hover(y)}"
+            found.append(Box(id(unit), named, "module", hover, unit.path, number))
+    return found, [(id(a), id(b)) for a, b in shown.edges]
+
+
+def _kind(source: Value) -> str:
+    return "input" if source.made_by is not None else source.kind
 
 
 SIGNS = {"add": "+", "sub": "−", "mul": "×", "div": "÷", "matmul": "@", "neg": "−"}
@@ -96,9 +112,22 @@ def _brief(x: Any) -> str:
     return f"{np.min(x):.4g} … {np.max(x):.4g}, mean {np.mean(x):.4g}"
 
 
-def svg(graph: Graph) -> str:
+MANY = 40  # steps, from which on modules are folded
+
+
+def shown(graph: Graph, path: str | None) -> View:
+    """The inside of a module; by default all steps, or where these are many the modules."""
+    if path is None and len(graph.steps) > MANY and graph.modules:
+        path = ""
+    seen = view(graph, path)
+    if path == "" and len(seen.units) == 1 and seen.units[0].path:  # all in one model: its inside
+        return view(graph, seen.units[0].path)
+    return seen
+
+
+def svg(graph: Graph, path: str | None = None) -> str:
     """The picture as a stand-alone SVG document."""
-    found, edges = boxes(graph)
+    found, edges = boxes(shown(graph, path), graph)
     layout = arranged({b.key: b.width for b in found}, edges)
     height = LAYER * layout.layers
     y = {b.key: LAYER * (layout.layer[b.key] + 0.5) for b in found}
@@ -117,14 +146,16 @@ def svg(graph: Graph) -> str:
 def _drawn(box: Box, x: float, y: float) -> str:
     fill, border = COLOURS[box.kind]
     left, top = x - box.width / 2, y - box.height / 2
-    radius = 5 if box.kind in ("value", "loss") else box.height / 2
+    radius = 5 if box.kind in ("value", "loss", "module") else box.height / 2
     text = [
         f'<text x="{x:.1f}" y="{top + 6 + LINE * (i + 0.78):.1f}" text-anchor="middle" '
         f'fill="#111" font-weight="{400 if i else 600}">{escape(line)}</text>'
         for i, line in enumerate(box.lines)
     ]
+    opens = f' class="opens" data-path="{escape(box.opens)}"' if box.opens else ""
+    opens += f' data-unit="{box.unit}"' if box.unit >= 0 else ""
     return (
-        f"<g><title>{escape(box.hover)}</title>"
+        f"<g{opens}><title>{escape(box.hover)}</title>"
         f'<rect x="{left:.1f}" y="{top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" '
         f'rx="{radius:.0f}" fill="{fill}" stroke="{border}" stroke-width="1.4"/>'
         f"{''.join(text)}</g>"
@@ -149,14 +180,14 @@ def _edge(a: Box, b: Box, layout: Layout, y: dict[int, float]) -> str:
     )
 
 
-def mermaid(graph: Graph) -> str:
+def mermaid(graph: Graph, path: str | None = None) -> str:
     """The same graph in Mermaid's notation for flow charts."""
-    found, edges = boxes(graph)
+    found, edges = boxes(shown(graph, path), graph)
     names = {box.key: f"n{i}" for i, box in enumerate(found)}
     lines = ["flowchart TD"]
     for box in found:
         text = "<br/>".join(escape(line) for line in box.lines)
-        left, right = ("[", "]") if box.kind in ("value", "loss") else ("([", "])")
+        left, right = ("[", "]") if box.kind in ("value", "loss", "module") else ("([", "])")
         lines.append(f'    {names[box.key]}{left}"{text}"{right}')
     lines += [f"    {names[a]} --> {names[b]}" for a, b in dict.fromkeys(edges)]
     return "\n".join(lines) + "\n"

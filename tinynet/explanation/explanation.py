@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from tinynet.explanation.chain import Line, Link, bar, gathered, latex_name, links, numbers
 from tinynet.explanation.drawing import mermaid, svg
 from tinynet.explanation.graph import Graph, Value
+from tinynet.explanation.page import page
+from tinynet.files import write_atomically
 
 
 class Explanation:
@@ -20,9 +24,9 @@ class Explanation:
     **Forward**
     >>> for link in why.steps:
     ...     print(*(line.formula for line in link.lines))
-    \\bar{v_{2}} = 2 \\, \\bar{L} \\, v_{2}
-    \\bar{v_{1}} = \\bar{v_{2}}
-    \\bar{w} = 2 \\, \\bar{v_{1}}
+    \\bar{v}_{2} = 2 \\, \\bar{L} \\, v_{2}
+    \\bar{v}_{1} = \\bar{v}_{2}
+    \\bar{w} = 2 \\, \\bar{v}_{1}
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -33,16 +37,17 @@ class Explanation:
         leaves = ", ".join(v.name for v in self.graph.leaves if v.grad is not None)
         return f"<Explanation of {self.graph.loss.name}: {len(self.steps)} steps back to {leaves}>"
 
-    def svg(self) -> str:
-        """The graph as a stand-alone SVG picture."""
-        return svg(self.graph)
+    def svg(self, path: str | None = None) -> str:
+        """The graph as a stand-alone SVG picture.
 
-    def _repr_svg_(self) -> str:
-        return self.svg()
+        path   the inside of one module, its parts folded; "" is the outermost. By default all steps
+               are shown or, where they are more than 40 and a model was given, its modules
+        """
+        return svg(self.graph, path)
 
-    def mermaid(self) -> str:
-        """The graph in Mermaid's notation for flow charts."""
-        return mermaid(self.graph)
+    def mermaid(self, path: str | None = None) -> str:
+        """The graph in Mermaid's notation for flow charts, with `path` as in `svg`."""
+        return mermaid(self.graph, path)
 
     def markdown(self) -> str:
         """The derivation as Markdown with formulas between dollar signs."""
@@ -58,8 +63,20 @@ class Explanation:
                 parts.append(f"- ${_total(leaf)}$")
         return "\n".join(parts) + "\n"
 
-    def _repr_markdown_(self) -> str:
-        return self.markdown()
+    def html(self, path: str | None = None) -> str:
+        """The three views as one page: the graph, the derivation, and the replay with a slider.
+
+        path   a file to write it to
+        """
+        text = page(self.graph, self.steps)
+        if path is not None:
+            with write_atomically(path, text=True) as file:
+                file.write(text)
+        return text
+
+    def _repr_html_(self) -> str:
+        frame = escape(self.html(), quote=True)
+        return f'<iframe srcdoc="{frame}" style="width:100%;height:36em;border:0"></iframe>'
 
     def latex(self) -> str:
         """The backward pass as one `align*` block."""

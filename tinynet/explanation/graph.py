@@ -1,10 +1,10 @@
 """What was recorded on the way to a loss, as values and steps with names: the ground on which the
 pictures, the derivation and the counts stand.
 
-A `Value` is an array that took part: a parameter, an input, or the output of a step. A `Step` is one
-op. `trace` follows the tape from the loss to the leaves, then walks it back as
-`backward` does, newest step first, and notes what each step hands to each of its inputs. Nothing is
-freed and no `.grad` is touched.
+A `Value` is an array that took part: a parameter, an input, or the output of a step. A `Step` is
+one op. `trace` follows the tape from the loss to the leaves, then walks it back as `backward` does,
+newest step first, and notes what each step hands to each of its inputs. Nothing is freed and no
+`.grad` is touched.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class Step:
     title     the op's name
     op        the op itself; None for a step of another kind (a `Function`, a checkpoint)
     number    its place in the forward pass, from 1
+    module    the path of the innermost module in whose call it was made; "" outside of all
     handed    for each input, the gradient that the step hands back to it; None where none is wanted
     """
 
@@ -69,17 +70,21 @@ class Step:
     options: dict[str, Any]
     output: Value
     number: int
-    order: int
+    module: str = ""
     handed: list[Any] = field(default_factory=list)
 
 
 @dataclass
 class Graph:
-    """All values and steps of a computation, in the order of the forward pass."""
+    """All values and steps of a computation, in the order of the forward pass.
+
+    modules   the class name of each module that was called, by its path
+    """
 
     loss: Value
     steps: list[Step]
     values: list[Value]
+    modules: dict[str, str]
 
     @property
     def leaves(self) -> list[Value]:
@@ -87,11 +92,14 @@ class Graph:
         return [v for v in self.values if v.made_by is None]
 
 
-Names = Mapping[str, Any] | None
+Names = Any  # a dict of names, a Module, or nothing
 
 
 def trace(loss: Any, names: Names = None) -> Graph:
     """The graph behind a loss, with the gradient at every value.
+
+    names   {"z": z}: what values are called. A Module names its parameters, and the steps that it
+            and its parts took; in a dict under a name, that name stands in front.
 
     Raises ArgumentError where loss is no Tensor, GraphError where nothing was recorded or the graph
     has been freed.
@@ -111,7 +119,8 @@ def trace(loss: Any, names: Names = None) -> Graph:
             "explain: the graph was freed by a backward pass",
             hint="tn.explain(loss) before loss.backward(), or backward(retain_graph=True)",
         )
-    return _Tracer(loss, nodes, names or {}).graph()
+    given = {"": names} if hasattr(names, "named_modules") else dict(names or {})
+    return _Tracer(loss, nodes, given).graph()
 
 
 class _Tracer:
@@ -119,12 +128,28 @@ class _Tracer:
 
     def __init__(self, loss: Tensor, nodes: Sequence[Node], names: Mapping[str, Any]) -> None:
         self.loss, self.nodes = loss, nodes
-        self.given = {id(_place(x)): name for name, x in names.items()}
-        self.given.update({id(x.array): n for n, x in names.items() if isinstance(x, Tensor)})
+        self.given: dict[int, str] = {}  # names, by node, leaf, or the array of a constant
+        self.calls: list[tuple[int, int, str]] = []  # of modules: from, to, path; outer ones first
+        self.modules: dict[str, str] = {}
+        for name, x in names.items():
+            self._take(name, x)
         self.constants: dict[int, Value] = {}
         self.made: dict[Any, Value] = {}  # by node, or by leaf Tensor
         self.values: list[Value] = []
         self.taken: set[str] = set()
+
+    def _take(self, name: str, x: Any) -> None:
+        """A named tensor, or a module with all that it names."""
+        if isinstance(x, Tensor):
+            self.given[id(_place(x))] = self.given[id(x.array)] = name
+            return
+        for path, module in x.named_modules(prefix=name):
+            chain = type(module).__name__ == "Sequential"  # which takes no step of its own
+            if module.last_call is not None and not chain:
+                self.calls.append((*module.last_call, path))
+                self.modules[path] = type(module).__name__
+        for path, parameter in x.named_parameters(prefix=name):
+            self.given[id(parameter)] = path
 
     def graph(self) -> Graph:
         """The steps forward, then the gradients backward."""
@@ -142,7 +167,7 @@ class _Tracer:
                 self._back(node)
         for step in steps:
             _fill(step)
-        return Graph(loss, steps, self.values)
+        return Graph(loss, steps, self.values, self.modules)
 
     def _step(self, node: Node, number: int) -> Step:
         kept: Any = getattr(node, "inputs", None) or [None] * len(node.edges or ())
@@ -151,7 +176,10 @@ class _Tracer:
         title = op.name if op is not None else node.name.removesuffix("Backward")
         options = dict(node.options) if isinstance(node, OpNode) else {}
         output = self._value(node, "value", (), np.dtype(np.float64))
-        step = Step(title, op, inputs, options, output, number, node.order)
+        path = ""
+        for first, last, module in self.calls:  # the innermost comes last
+            path = module if first < node.order < last else path
+        step = Step(title, op, inputs, options, output, number, path)
         output.made_by, output.array = step, getattr(node, "y", None)
         for x in {id(x): x for x in inputs if isinstance(x, Value)}.values():
             x.uses.append(step)

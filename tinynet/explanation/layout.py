@@ -19,7 +19,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-SWEEPS = 12
+SWEEPS = 40
 GAP = 28.0  # between boxes of a layer
 
 
@@ -150,10 +150,12 @@ def _placed(
     for row in rows:
         x.update(_spread(row, [0.0] * len(row), wide))
     for sweep in range(SWEEPS):
-        for row in rows if sweep % 2 == 0 else rows[::-1]:
+        down = sweep % 2 == 0
+        for row in rows if down else rows[::-1]:
             wishes = []
             for key in row:
-                found = [x[k] for k in (*above.get(key, ()), *below.get(key, ()))]
+                beside = (above if down else below).get(key, ())
+                found = [x[k] for k in beside]
                 wishes.append(sum(found) / len(found) if found else x[key])
             x.update(_spread(row, wishes, wide))
     return x
