@@ -59,8 +59,10 @@ class Step:
 
     title     the op's name
     op        the op itself; None for a step of another kind (a `Function`, a checkpoint)
+    node      its node on the tape
     number    its place in the forward pass, from 1
     module    the path of the innermost module in whose call it was made; "" outside of all
+    kept      the arrays that the tape keeps for its backward pass
     handed    for each input, the gradient that the step hands back to it; None where none is wanted
     """
 
@@ -69,8 +71,10 @@ class Step:
     inputs: list[Any]
     options: dict[str, Any]
     output: Value
+    node: Node
     number: int
     module: str = ""
+    kept: list[Any] = field(default_factory=list)
     handed: list[Any] = field(default_factory=list)
 
 
@@ -179,7 +183,8 @@ class _Tracer:
         path = ""
         for first, last, module in self.calls:  # the innermost comes last
             path = module if first < node.order < last else path
-        step = Step(title, op, inputs, options, output, number, path)
+        step = Step(title, op, inputs, options, output, node, number, path)
+        step.kept = _arrays([getattr(node, name, None) for name in ("saved", "y", "inputs")])
         output.made_by, output.array = step, getattr(node, "y", None)
         for x in {id(x): x for x in inputs if isinstance(x, Value)}.values():
             x.uses.append(step)
@@ -233,13 +238,17 @@ class _Tracer:
         step, g = output.made_by, output.grad
         assert step is not None
         output.shape, output.dtype = g.shape, g.dtype
-        g = np.asarray(g) if isinstance(g, np.generic) else g
-        found = node.gradients(g, node.edges or (), False)
-        handed = [np.asarray(d) if isinstance(d, np.generic) else d for d in found]
+        handed = hand_back(node, g)
         step.handed = handed + [None] * (len(step.inputs) - len(handed))
         for x, d in zip(step.inputs, step.handed, strict=True):
             if isinstance(x, Value) and d is not None:
                 x.arrivals.append(d)
+
+
+def hand_back(node: Node, g: Any) -> list[Any]:
+    """What a node gives to each of its inputs when g arrives."""
+    found = node.gradients(np.asarray(g), node.edges or (), False)
+    return [np.asarray(d) if isinstance(d, np.generic) else d for d in found]
 
 
 def _place(x: Any) -> Any:
@@ -254,6 +263,13 @@ def _name_of(array: Any) -> str | None:
     """
     owners = (x for x in gc.get_referrers(array) if isinstance(x, Tensor))
     return next((x.name for x in owners if x.name), None)
+
+
+def _arrays(kept: Any) -> list[Any]:
+    """All arrays in nested lists and tuples."""
+    if isinstance(kept, list | tuple):
+        return [array for part in kept for array in _arrays(part)]
+    return [kept] if arrays.is_array(kept) else []
 
 
 def _learn(value: Value, kept: Any) -> None:
