@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from cupy_cuda import GPU
 from cupy_facts import (
     CREATION,
     DTYPES,
@@ -17,7 +18,6 @@ from cupy_facts import (
     SCALARS,
     SCATTERED,
     VERSION,
-    Device,
     bind,
     choose_loop,
     current,
@@ -271,11 +271,15 @@ class ndarray:
         return None if self._array.base is None else self._view(self._array.base)
 
     @property
-    def device(self) -> Device:
-        return Device(self._device)
+    def device(self) -> GPU:
+        return GPU(self._device)
 
     def get(self, stream: Any = None, order: str = "C", out: Any = None) -> np.ndarray[Any, Any]:
         return np.array(self._array, order=order, copy=True)
+
+    def set(self, arr: Any, stream: Any = None) -> None:
+        assert (type(arr), self.dtype, self.shape) == (np.ndarray, arr.dtype, arr.shape)
+        self._array[...] = arr
 
     def item(self) -> Any:
         if self._array.size != 1:

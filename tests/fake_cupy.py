@@ -5,8 +5,9 @@ What CuPy refuses it refuses; what it does not know it refuses too. Every statem
 parameters and the loops of the ufuncs come from `cupy_names.txt`, which was written down from the
 real one (`cupy_names.py`).
 
-Not modelled: memory, streams, speed, rounding that differs from NumPy's; of an entry that is
-assigned twice CuPy may keep either value.
+Not modelled: memory of arrays (the pool counts what is asked of itself), work that is not done yet,
+speed, rounding that differs from NumPy's; of an entry that is assigned twice CuPy may keep either
+value.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cupy_array import MODULE, Module, ndarray, outside
-from cupy_facts import KINDS, Bits, Device, bind, current
+import cupy_cuda
+import cupy_linalg
+from cupy_array import MODULE, OWN, Module, _inside, ndarray, outside
+from cupy_facts import KINDS, Bits, bind, current
 
 __all__ = ["MODULE", "installed", "ndarray"]
 
@@ -43,9 +46,17 @@ class Generator:
 
 MODULE.random.Generator = Generator
 MODULE.random.default_rng = lambda seed=None: Generator(Bits(seed))
-MODULE.cuda.Device = Device
+MODULE.cuda.Device = cupy_cuda.GPU
 MODULE.cuda.get_device_id = lambda: current[-1]
+for _name in ("runtime", "Event", "Stream", "MemoryHook", "MemoryPool", "PinnedMemoryPointer"):
+    setattr(MODULE.cuda, _name, getattr(cupy_cuda, _name))
+for _name in ("alloc_pinned_memory", "get_current_stream", "get_elapsed_time"):
+    setattr(MODULE.cuda, _name, getattr(cupy_cuda, _name))
+MODULE.get_default_memory_pool = lambda: cupy_cuda.pool
+for _name in ("inv", "solve", "cholesky"):
+    OWN[f"linalg.{_name}"] = cupy_linalg.crossing(_name, _inside, outside)
 CUPYX: Any = Module("cupyx", "cupyx.")
+CUPYX.errstate, CUPYX.empty_pinned = cupy_linalg.errstate, cupy_cuda.empty_pinned
 CUPYX.scatter_add = lambda a, slices, value: a.scatter_add(slices, value)
 
 

@@ -224,6 +224,34 @@ def test_blocks_give_the_gradient_of_the_definition(
             same(a, b)
 
 
+def half(x: Any) -> Any:
+    return x.astype("f2") if x is not True and x.dtype.kind == "f" else x
+
+
+def test_half_precision_neither_overflows_nor_loses_small_weights() -> None:
+    q, k, v = (half(rng.standard_normal((2, 70, 16)) * size) for size in (200, 200, 1))
+    v, g = half(np.abs(v)), half(rng.standard_normal((2, 70, 16)))
+    assert np.abs(np.einsum("nie,nje->nij", q, k, dtype=float)).max() / 4 > 2 * 65504
+    exact = [x.astype(float) for x in (q, k, v)]
+    expected, _ = attention.forward(*exact, True, True)
+    y, saved = attention.forward(q, k, v, True, True)
+    assert y.dtype == np.float16
+    np.testing.assert_allclose(y, expected, rtol=2e-3)
+    gradients = attention.backward(g, saved)
+    assert all(d.dtype == np.float16 and np.isfinite(d).all() for d in gradients[:3])
+    q, k, v, g = (half(rng.standard_normal((2, 70, 16)) * size) for size in (1, 1, 20, 1000))
+    v += half(np.array(200.0))  # g · y is too large, but cancels
+    exact, small = [x.astype(float) for x in (q, k, v)], {"scale": 0.01}
+    _, saved = attention.forward(*exact, True, True, **small)
+    expected = attention.backward(g.astype(float), saved, **small)
+    _, saved = attention.forward(q, k, v, True, True, **small)
+    for d, right in zip(attention.backward(g, saved, **small)[:3], expected[:3], strict=True):
+        np.testing.assert_allclose(d, right, rtol=0, atol=1e-2 * np.abs(right).max())
+    same_keys = np.zeros((3000, 1), "f2")  # e^0, 3000 times: in float16 their sum stops at 2048
+    y, _ = attention.forward(same_keys[:1], same_keys, same_keys + 1, True, True)
+    assert y.item() == 1
+
+
 def test_no_mistake_in_the_blocks_survives(monkeypatch: pytest.MonkeyPatch) -> None:
     """The draws of `test_mutants.py` fit into one block; here every query is a block of its own."""
     monkeypatch.setattr(attention, "BLOCK", 1)
@@ -234,6 +262,8 @@ def test_no_mistake_in_the_blocks_survives(monkeypatch: pytest.MonkeyPatch) -> N
         y, saved = attention.forward(*inputs, **options)
         g = np.asarray(draw.rng.standard_normal(y.shape))
         drawn.append((g, saved, options, attention.backward(g, saved, **options)))
+        _, saved = attention.forward(*map(half, inputs), **options)
+        drawn.append((half(g), saved, options, attention.backward(half(g), saved, **options)))
 
     def differs(mutant: Any) -> bool:
         try:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinynet import kernels
 from tinynet.data import (
     ConcatDataset,
     DataLoader,
@@ -332,6 +333,44 @@ def test_an_error_in_a_sample_reaches_the_caller(workers: int) -> None:
     with pytest.raises(ZeroDivisionError, match="sample 7"):
         seen.extend(i for batch in batches for i in batch[0].tolist())
     assert seen == [0, 1, 2, 3, 4, 5]
+
+
+def test_the_error_shows_the_line_in_the_sample() -> None:
+    class Broken(Squares):
+        def __getitem__(self, i: int) -> Any:
+            return 1 / (i - 3)
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        list(DataLoader(Broken(), 2, num_workers=2))
+    lines = [str(entry.statement) for entry in caught.traceback]
+    assert any("1 / (i - 3)" in line for line in lines)
+
+
+def test_only_so_many_batches_are_prepared_ahead() -> None:
+    started: list[int] = []
+
+    class Watched(Squares):
+        def __getitem__(self, i: int) -> Any:
+            started.append(i)
+            return super().__getitem__(i)
+
+    for k, _ in enumerate(DataLoader(Watched(), 1, num_workers=2, prefetch_factor=3)):
+        time.sleep(0.002)
+        assert len(started) <= k + 2 * 3
+    assert sorted(started) == list(range(20))
+
+
+def test_samples_may_be_computed_by_kernels() -> None:
+    """In threads: a forked process could not use the pool of threads that a kernel has started."""
+    a = np.random.default_rng(0).standard_normal((40, 40)).astype("f4")
+    first = kernels.matmul(a, a)
+
+    class Products(Squares):
+        def __getitem__(self, i: int) -> Any:
+            return kernels.matmul(a, a) + i
+
+    for k, batch in enumerate(DataLoader(Products(), 1, num_workers=3)):
+        np.testing.assert_array_equal(batch[0].numpy(), first + k)
 
 
 def test_leaving_early_leaves_no_thread() -> None:

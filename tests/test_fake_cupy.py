@@ -331,5 +331,5 @@ def test_nothing_warns() -> None:
 
 
 def test_what_the_double_does_not_know_it_says() -> None:
-    with pytest.raises(NotImplementedError, match=re.escape("does not know cuda.Stream")):
-        cp.cuda.Stream()
+    with pytest.raises(NotImplementedError, match=re.escape("does not know cuda.Graph")):
+        cp.cuda.Graph()

@@ -5,6 +5,7 @@ The map, in reading order. Each room holds one kind of thing.
     errors arrays random files    mistakes; NumPy or CuPy; seeds; safe writing
     op tensor autograd dispatch   what an op is; a value that remembers; walking back; the one door
     printing views hooks          a value as text; shared memory; gradients seen on their way
+    autocasting amp               which op computes in float16; scaling, so that gradients survive
     recompute func function       memory for time; gradients of functions; an op of your own
     batching batch_rules crossing vectorize    a function of one example becomes one of all: vmap
     ops/                          the table of derivatives, one line each
@@ -15,7 +16,8 @@ The map, in reading order. Each room holds one kind of thing.
     data/ train/                  sets and loaders; the loop
     check/ plot/                  is it right? what does it look like?
     bench/ tour cli               what a sceptic and a visitor type
-    utils/ cuda                   doors to PyTorch's paths; so are accelerator and backends
+    cuda/                         GPUs: which one, how much memory, how long
+    utils/                        doors to PyTorch's paths; so are accelerator and backends
 
 >>> import tinynet as tn
 >>> x = tn.tensor([1.0, 2.0], requires_grad=True)
@@ -49,6 +51,7 @@ from tinynet.arrays import (
     set_default_dtype,
     uint8,
 )
+from tinynet.autocasting import autocast, get_autocast_dtype, is_autocast_enabled
 from tinynet.function import custom_op
 from tinynet.grad_mode import (
     enable_grad,
@@ -72,6 +75,7 @@ __version__ = "0.1.0"
 
 _ROOMS = (
     "accelerator",
+    "amp",
     "backends",
     "bench",
     "check",
@@ -102,6 +106,8 @@ def __getattr__(name: str) -> Any:
         from tinynet.explanation import explain
 
         return explain
+    if name == "bfloat16":
+        raise AttributeError("NumPy has no bfloat16: float16 with tn.amp.GradScaler, or float32")
     raise AttributeError(f"module 'tinynet' has no attribute {name!r}")
 
 

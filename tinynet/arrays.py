@@ -8,8 +8,11 @@ scatter-adding need to know the library, and erf, which NumPy lacks.
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import reduce
+from threading import Lock
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -54,12 +57,20 @@ def cupy() -> Any:
     """The CuPy module, imported when first needed; a clear error where there is none."""
     try:
         import cupy as module
-    except ImportError:
-        raise DeviceError(
-            "the GPU needs CuPy, and CuPy is not installed",
-            hint='pip install "tinynet[cuda12]" (or cuda13), or stay on device="cpu"',
-        ) from None
+    except ImportError as error:
+        why = (
+            "CuPy is not installed"
+            if isinstance(error, ModuleNotFoundError) and error.name == "cupy"
+            else f"CuPy does not load: {error}"
+        )
+        raise DeviceError(f"the GPU needs CuPy, and {why}", hint=_INSTALL) from None
     return module
+
+
+_INSTALL = (
+    'pip install "tinynet[cuda12]", or "tinynet[cuda13]" where nvidia-smi shows CUDA 13; '
+    'or stay on device="cpu"'
+)
 
 
 def on_cpu(x: Any) -> bool:
@@ -81,7 +92,8 @@ class Device(str):
     type     "cpu" or "cuda"
     index    the number of the GPU; None for the CPU
 
-    Raises ArgumentError for a device of another kind.
+    'cuda' alone is the current GPU: number 0, or what `tn.cuda.set_device` chose. Raises
+    ArgumentError for a device of another kind.
 
     >>> Device("cuda"), Device("cuda", 1), Device("cpu") == "cpu"
     (device(type='cuda', index=0), device(type='cuda', index=1), True)
@@ -100,7 +112,7 @@ class Device(str):
         if kind == "cpu" and number in ("", "0"):
             return str.__new__(cls, kind)
         if kind == "cuda" and (number or "0").isdigit():
-            return str.__new__(cls, f"cuda:{int(number or 0)}")
+            return str.__new__(cls, f"cuda:{int(number) if number else current_gpu()}")
         raise ArgumentError(f"no such device: {str(type)!r}", expected="'cpu', 'cuda' or 'cuda:N'")
 
     @property
@@ -136,15 +148,125 @@ def gpus() -> int:
         return 0
 
 
-def to_device(x: Array, device: Any) -> Array:
-    """The array on `device`; itself if it is there already."""
+def gpu(number: int) -> Any:
+    """A GPU, as a context: what CuPy makes inside lives there.
+
+    Raises DeviceError where there is no CuPy, no driver, or no GPU of this number.
+    """
+    cuda = cupy().cuda
+    try:
+        count = cuda.runtime.getDeviceCount()
+    except Exception as error:
+        raise DeviceError(
+            f"CuPy is installed, but finds no GPU: {error}",
+            hint="does nvidia-smi list a GPU, and a CUDA version that CuPy was built for? "
+            + _INSTALL,
+        ) from None
+    if not 0 <= number < count:
+        raise DeviceError(f"there is no GPU {number}", got=f"{count} of them, counted from 0")
+    return cuda.Device(number)
+
+
+def current_gpu() -> int:
+    """The number of the GPU that 'cuda' means: 0, unless CuPy was told otherwise."""
+    module = sys.modules.get("cupy")
+    try:
+        return 0 if module is None else int(module.cuda.get_device_id())
+    except Exception:  # without a driver
+        return 0
+
+
+def away(values: Iterable[Any]) -> Any:
+    """The GPU of the first array that lives on one, as a context; None where that is the current
+    one, or there is no such array.
+    """
+    for x in values:
+        x = x.data if isinstance(x, Duck) else x
+        if not on_cpu(x) and is_array(x):
+            number = x.device.id
+            return None if number == current_gpu() else gpu(number)
+    return None
+
+
+def place(device: Device) -> AbstractContextManager[Any]:
+    """A device as a context: arrays that are made inside live there."""
+    return _HERE if device.index is None else gpu(device.index)
+
+
+def home(x: Any) -> AbstractContextManager[Any]:
+    """Where to compute with x: the GPU that it lives on, if that is not the current one."""
+    if type(x) is np.ndarray:
+        return _HERE
+    return away((x,)) or _HERE
+
+
+_HERE: AbstractContextManager[Any] = nullcontext()
+
+
+def to_device(x: Array, device: Any, *, non_blocking: bool = False) -> Array:
+    """The array on `device`; itself if it is there already. With `non_blocking`, Python goes on
+    while the values of pinned memory are under way to a GPU.
+    """
     device = Device(device)
     if device_of(x) == device:
         return x
     if device == "cpu":
         return cupy().asnumpy(x)
-    with cupy().cuda.Device(device.index):
-        return cupy().asarray(x)
+    with gpu(device.index):
+        return _sent(x) if non_blocking and is_pinned(x) else cupy().asarray(x)
+
+
+def linalg_errors(x: Array) -> AbstractContextManager[Any]:
+    """Inside, a singular matrix is an error on a GPU too, where CuPy would return what its solver
+    left behind. To know it the GPU is waited for.
+    """
+    if on_cpu(x.data if isinstance(x, Duck) else x):
+        return _HERE
+    import cupyx
+
+    return cupyx.errstate(linalg="raise")  # type: ignore[no-any-return]
+
+
+# -- memory that the GPU can read while Python goes on ---------------------------------------------
+
+_under_way: deque[tuple[Any, Array]] = deque()  # transfers, each with what must not be freed yet
+_transfers = Lock()
+
+
+def pinned(x: Array) -> Array:
+    """A copy on the CPU in page-locked memory, which never moves. Raises DeviceError without a
+    GPU.
+    """
+    with gpu(current_gpu()):
+        import cupyx
+
+        y = cupyx.empty_pinned(x.shape, x.dtype)
+    y[...] = x
+    return y
+
+
+def is_pinned(x: Any) -> bool:
+    """Whether an array of the CPU lies in page-locked memory."""
+    module = sys.modules.get("cupy")
+    if module is None or not on_cpu(x):
+        return False
+    while isinstance(x, np.ndarray):
+        x = x.base
+    return isinstance(x, module.cuda.PinnedMemoryPointer)
+
+
+def _sent(x: Array) -> Array:
+    """A copy on the current GPU, on its way there. The next one forgets what has arrived."""
+    module = cupy()
+    y = module.empty(x.shape, x.dtype)
+    stream = module.cuda.get_current_stream()
+    x = x if x.flags.c_contiguous else pinned(x)
+    y.set(x, stream)
+    with _transfers:
+        while _under_way and _under_way[0][0].done:
+            _under_way.popleft()
+        _under_way.append((stream.record(), x))
+    return y
 
 
 def same_device(arrays: Sequence[Any], names: Sequence[str]) -> None:

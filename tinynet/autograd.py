@@ -133,7 +133,7 @@ def propagate(
     for output, cotangent in zip(outputs, cotangents, strict=True):
         edge = edge_of(output)
         if edge is not None:
-            sums[edge] = sums[edge] + cotangent if edge in sums else cotangent
+            sums[edge] = _sum(sums[edge], cotangent) if edge in sums else cotangent
     borrowed = set(sums)  # where it is somebody else's array, to be copied in the end
     heap = [(-edge.order, edge) for edge in sums if isinstance(edge, Node)]  # the newest on top
     heapify(heap)
@@ -156,12 +156,16 @@ def propagate(
                 edges = [e if e in useful else None for e in edges]
             gradients: Sequence[Any] = ()
             if useful is None or any(e is not None for e in edges):
-                gradients = node.gradients(g, edges, create_graph)
+                if type(g) is np.ndarray:
+                    gradients = node.gradients(g, edges, create_graph)
+                else:
+                    with arrays.home(raw(g)):
+                        gradients = node.gradients(g, edges, create_graph)
             for edge, d in zip(edges, gradients, strict=False):
                 if d is None or edge is None:
                     continue
                 if edge in sums:  # never in place: several edges may hold the same array
-                    sums[edge] = sums[edge] + d
+                    sums[edge] = sums[edge] + d if type(d) is np.ndarray else _sum(sums[edge], d)
                     borrowed.discard(edge)
                     continue
                 sums[edge] = d
@@ -181,10 +185,18 @@ def propagate(
     return _finished(sums, borrowed)
 
 
+def _sum(a: Any, b: Any) -> Any:
+    """a + b, on the GPU where they are."""
+    with arrays.home(raw(b)):
+        return a + b
+
+
 def _finished(sums: dict[Edge, Any], borrowed: set[Edge]) -> dict[Edge, Any]:
     """The gradients, each an array of its own, after the hooks of the leaves have seen them."""
     for edge, g in sums.items():
-        g = np.copy(g) if edge in borrowed else g
+        if edge in borrowed:
+            with arrays.home(raw(g)):
+                g = np.copy(g)
         sums[edge] = run_hooks(edge._hooks, g) if isinstance(edge, Tensor) and edge._hooks else g
     return sums
 
@@ -242,7 +254,12 @@ def _cotangent(output: Tensor, gradient: Any, create_graph: bool) -> Any:
                 got=describe(output),
                 hint="reduce it to a loss (.sum(), .mean()), or pass gradient=dL/doutput",
             )
-        gradient = np.array(1, output.dtype, ndmin=output.ndim, like=output.array)
+        like = output.array
+        if type(like) is np.ndarray:
+            gradient = np.array(1, like.dtype, ndmin=like.ndim)
+        else:
+            with arrays.home(like):
+                gradient = np.array(1, like.dtype, ndmin=like.ndim, like=like)
     elif not isinstance(gradient, Tensor):
         gradient = arrays.as_array(gradient, output.dtype, output.device)
     else:
@@ -303,7 +320,11 @@ def _accumulate(owner: Tensor, g: Any) -> None:
     elif isinstance(g, Tensor) or old._requires_grad:
         owner._grad = old + g
     else:
-        np.add(old.array, g, out=old.array)
+        if type(g) is np.ndarray:
+            np.add(old.array, g, out=old.array)
+        else:
+            with arrays.home(g):
+                np.add(old.array, g, out=old.array)
         old._counter[0] += 1
 
 

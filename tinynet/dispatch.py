@@ -1,7 +1,8 @@
 """Applying an op: the one door through which every computation on Tensors goes.
 
-Here, once for all ops: PyTorch's dtype promotion; one device for all inputs; recording with version
-checks; and the un-broadcasting of gradients. (NumPy scalars become 0-d arrays in `Tensor` itself.)
+Here, once for all ops: PyTorch's dtype promotion, and float16 inside `autocast`; one device for all
+inputs; recording with version checks; and the un-broadcasting of gradients. (NumPy scalars become
+0-d arrays in `Tensor` itself.)
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import arrays, autocasting
 from tinynet.arrays import Array
 from tinynet.autograd import AliasNode, Edge, Node, clock, differentiate, place
 from tinynet.crossing import alike
@@ -37,11 +38,18 @@ def apply(op: Op, *inputs: Any, **options: Any) -> Any:
         letter = next((x for x in values if isinstance(x, arrays.Letter)), None)
         return letter.apply(op, values, options) if letter else op.run(values, options)[0]
     try:
+        if autocasting.blocks:
+            inputs = _autocast(op, inputs, values)
+            values, edges, _, uniform = _take_apart(inputs)
         if not uniform:
             inputs = _promote(op, inputs, values)
             values, edges, _, _ = _take_apart(inputs)
             if isinstance(op, Derivation) and op.in_place and _is_batch(values):
                 return op.definition(*inputs, **options)
+            elsewhere = arrays.away(values)
+            if elsewhere is not None:
+                with elsewhere:
+                    return apply(op, *inputs, **options)
         by = find(op.name, values, options) if op.accelerated else None
         if by is None and not op.derived:
             y, saved = op.forward(*values, **options), None
@@ -155,6 +163,9 @@ class OpNode(Node):
             if counter[0] != version:
                 self._refuse(counter[0] - version)
         if create_graph:
+            if autocasting.blocks and autocasting.current() is not None:
+                with autocasting.as_before(None):  # the derivative of what ran, in its dtypes
+                    return self.gradients(g, wanted, create_graph)
             y, inputs = self._as_tensors()
         if self.by is not None and not create_graph:
             needs = tuple(e is not None for e in wanted)
@@ -279,6 +290,41 @@ def cast(x: Any, dtype: np.dtype[Any]) -> Any:
     if not isinstance(x, Tensor) and not arrays.is_array(x):
         return x
     return x if x.dtype == dtype else to_dtype(x, dtype=dtype)
+
+
+def _autocast(op: Op, inputs: tuple[Any, ...], values: Sequence[Any]) -> tuple[Any, ...]:
+    """The inputs in the dtype that the op computes in inside `autocast`: float16 or float32 of
+    those that have one of the two.
+    """
+    dtype = autocasting.dtype_for(op.name, values)
+    if dtype is None:
+        return inputs
+    known = autocasting.casts()
+    wanted: list[Any] = []
+    for x, value in zip(inputs, values, strict=True):
+        if not arrays.is_array(value) or value.dtype not in _CAST or value.dtype == dtype:
+            wanted.append(x)
+        elif known is None or not isinstance(x, Tensor) or not (x.is_leaf and x.requires_grad):
+            wanted.append(to_dtype(x, dtype=dtype))
+        else:
+            wanted.append(_cast_once(x, dtype, known))
+    return tuple(wanted)
+
+
+_CAST = (arrays.float16, arrays.float32)
+
+
+def _cast_once(x: Tensor, dtype: np.dtype[Any], known: dict[Any, Any]) -> Any:
+    """A parameter in another dtype: cast when first used in this block, or since it was changed."""
+    version, _, array = known.get((id(x), dtype), (None, None, None))
+    if version != x._version:
+        array = x.array.astype(dtype)
+        known[id(x), dtype] = (x._version, x, array)  # x itself, so that its id stays its own
+    y = Tensor(array)
+    if is_grad_enabled():
+        y._requires_grad = True
+        y._node = OpNode(to_dtype, [x], (x,), {"dtype": dtype}, y, None)
+    return y
 
 
 def _to_dtype(x: Array, *, dtype: Any) -> Array:

@@ -36,8 +36,9 @@ class Generator:
         """Start the stream that belongs to `seed`, and return the generator."""
         if not isinstance(seed, int | np.integer) or int(seed) < 0:
             raise ArgumentError("a seed is a whole number, 0 or larger", got=repr(seed))
-        module = np if self.device == "cpu" else arrays.cupy()
-        self._source = module.random.default_rng(int(seed))
+        with arrays.place(self.device):
+            module = np if self.device == "cpu" else arrays.cupy()
+            self._source = module.random.default_rng(int(seed))
         self._seed = int(seed)
         return self
 
@@ -72,7 +73,8 @@ class Generator:
         """
         if self.device == "cpu":
             return self.source.bit_generator.state
-        seed = int(self.source.integers(0, 2**62))
+        with arrays.place(self.device):
+            seed = int(self.source.integers(0, 2**62))
         self.manual_seed(seed)
         return seed
 
@@ -85,25 +87,29 @@ class Generator:
 
     def random(self, shape: tuple[int, ...], dtype: Any = None) -> Array:
         """Uniform on [0, 1)."""
-        dtype = np.dtype(dtype or arrays.get_default_dtype())
-        if dtype == arrays.float16:
-            return self.source.random(shape, dtype=arrays.float32).astype(dtype)
-        return self.source.random(shape, dtype=dtype)
+        return self._draw(self.source.random, shape, dtype)
 
     def standard_normal(self, shape: tuple[int, ...], dtype: Any = None) -> Array:
         """Mean 0, variance 1."""
+        return self._draw(self.source.standard_normal, shape, dtype)
+
+    def _draw(self, draw: Any, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Floats of this dtype; float16 is rounded from float32."""
         dtype = np.dtype(dtype or arrays.get_default_dtype())
-        if dtype == arrays.float16:
-            return self.source.standard_normal(shape, dtype=arrays.float32).astype(dtype)
-        return self.source.standard_normal(shape, dtype=dtype)
+        drawn = arrays.float32 if dtype == arrays.float16 else dtype
+        with arrays.place(self.device):
+            return draw(shape, dtype=drawn).astype(dtype, copy=False)
 
     def integers(self, low: int, high: int, shape: tuple[int, ...], dtype: Any = None) -> Array:
         """Whole numbers from low up to, and without, high."""
-        return self.source.integers(low, high, shape).astype(dtype or arrays.int64, copy=False)
+        with arrays.place(self.device):
+            drawn = self.source.integers(low, high, shape)
+            return drawn.astype(dtype or arrays.int64, copy=False)
 
     def permutation(self, n: int) -> Array:
         """0 … n − 1 in random order: the order of n random keys, which both libraries can draw."""
-        return np.argsort(self.random((n,), arrays.float64))
+        with arrays.place(self.device):
+            return np.argsort(self.random((n,), arrays.float64))
 
 
 _default: dict[str, Generator] = {}

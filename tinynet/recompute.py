@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinynet import random
+from tinynet import autocasting, random
 from tinynet.autograd import Edge, Node, clock, place, propagate, reachable
 from tinynet.errors import ArgumentError, describe
 from tinynet.grad_mode import enable_grad, is_grad_enabled
@@ -15,17 +15,17 @@ from tinynet.tensor import Tensor
 class CheckpointNode(Node):
     """A stretch of the computation that was forgotten; the backward pass computes it again."""
 
-    __slots__ = ("function", "rng")
+    __slots__ = ("autocast", "function", "rng")
 
     def __init__(self, edges: Sequence[Edge], function: Callable[[], Tensor], rng: Any) -> None:
         super().__init__(edges)
         self.function: Callable[[], Tensor] | None = function
-        self.rng = rng
+        self.rng, self.autocast = rng, autocasting.current()
 
     def gradients(self, g: Any, wanted: Sequence[Edge | None], create_graph: bool) -> Sequence[Any]:
         assert self.function is not None
         oldest = next(clock)
-        with enable_grad(), random.replay(self.rng):
+        with enable_grad(), random.replay(self.rng), autocasting.as_before(self.autocast):
             y = self.function()
         ends = [e for e in wanted if e is not None]
         found = propagate(

@@ -282,9 +282,11 @@ class Tensor:
                 hint="copy.deepcopy(x.detach())",
             )
         other = self.__class__.__new__(self.__class__)
-        Tensor.__init__(other, self.array.copy(), requires_grad=self._requires_grad, name=self.name)
-        memo[id(self)] = other
-        other._grad = None if self._grad is None else Tensor(self._grad.array.copy())
+        with arrays.home(self.array):
+            values = self.array.copy()
+            grad = None if self._grad is None else Tensor(self._grad.array.copy())
+        Tensor.__init__(other, values, requires_grad=self._requires_grad, name=self.name)
+        memo[id(self)], other._grad = other, grad
         return other
 
     def __reduce__(self) -> Any:

@@ -106,3 +106,18 @@ def gather(dataset: Any, indices: Sequence[int]) -> Any:
     if type(dataset) is TensorDataset and indices:
         return dataset[np.asarray(indices)]
     return default_collate([dataset[i] for i in indices])
+
+
+def pinned(batch: Any) -> Any:
+    """The batch with its tensors of the CPU in page-locked memory; what has a `pin_memory` of its
+    own is asked. Needs a GPU.
+    """
+    if isinstance(batch, Tensor):
+        return batch if batch.device != "cpu" else batch.pin_memory()
+    if isinstance(batch, dict):
+        return {key: pinned(value) for key, value in batch.items()}
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*map(pinned, batch))
+    if isinstance(batch, list | tuple):
+        return type(batch)(map(pinned, batch))
+    return batch.pin_memory() if hasattr(batch, "pin_memory") else batch

@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
 from typing import Any
 
-from tinynet.arrays import float64
-from tinynet.data.batching import default_collate, gather
+from tinynet.arrays import float64, gpus
+from tinynet.data.batching import default_collate, gather, pinned
 from tinynet.data.sets import IterableDataset
 from tinynet.errors import ArgumentError, DataError
 from tinynet.ops.creation import as_tensor, multinomial
@@ -156,12 +156,14 @@ class DataLoader:
                    a thread is raised here. Threads help where samples wait for files or for NumPy,
                    not where Python computes.
     collate_fn     list of samples -> batch; `default_collate` if left out
+    pin_memory     put the tensors of a batch into page-locked memory, from which `x.to("cuda",
+                   non_blocking=True)` copies while Python goes on; without a GPU it does nothing
     drop_last      leave out a last batch that is not full
 
     An `IterableDataset` comes in its own order, without numbers: no shuffle, no sampler, no length.
 
-    `pin_memory`, `timeout`, `worker_init_fn` and `persistent_workers` are accepted so that programs
-    for PyTorch run, and change nothing.
+    `timeout`, `worker_init_fn` and `persistent_workers` are accepted so that programs for PyTorch
+    run, and change nothing.
 
     >>> import tinynet as tn
     >>> from tinynet.data import DataLoader, TensorDataset
@@ -226,11 +228,8 @@ class DataLoader:
             raise ArgumentError("without batches (batch_size=None) there is no last one to drop")
         self.dataset, self.batch_size, self.drop_last = dataset, batch_size, drop_last
         self.sampler, self.batch_sampler, self.generator = sampler, batch_sampler, generator
-        self.collate_fn, self.num_workers, self.prefetch_factor = (
-            collate_fn,
-            num_workers,
-            prefetch_factor,
-        )
+        self.collate_fn, self.num_workers, self.pin_memory = collate_fn, num_workers, pin_memory
+        self.prefetch_factor = prefetch_factor
 
     def __len__(self) -> int:
         order: Any = self.sampler if self.batch_sampler is None else self.batch_sampler
@@ -238,9 +237,14 @@ class DataLoader:
 
     def __iter__(self) -> Iterator[Any]:
         order: Iterable[Any] = self.sampler if self.batch_sampler is None else self.batch_sampler
+        fetch = self._pinned if self.pin_memory and gpus() else self._fetch
         if self.num_workers == 0:
-            return (self._fetch(indices) for indices in order)
-        return self._ahead(iter(order))
+            return (fetch(indices) for indices in order)
+        return self._ahead(iter(order), fetch)
+
+    def _pinned(self, indices: Any) -> Any:
+        """The same as `_fetch`, in page-locked memory."""
+        return pinned(self._fetch(indices))
 
     def _fetch(self, indices: Any) -> Any:
         """One batch, or one sample where there are no batches."""
@@ -256,13 +260,13 @@ class DataLoader:
             return gather(self.dataset, indices)
         return self.collate_fn([self.dataset[i] for i in indices])
 
-    def _ahead(self, order: Iterator[Any]) -> Iterator[Any]:
+    def _ahead(self, order: Iterator[Any], fetch: Callable[[Any], Any]) -> Iterator[Any]:
         """Batches in order, num_workers · prefetch_factor of them under way in threads."""
         waiting: deque[Future[Any]] = deque()
         pool = ThreadPoolExecutor(self.num_workers, thread_name_prefix="DataLoader")
         try:
             for indices in order:
-                waiting.append(pool.submit(self._fetch, indices))
+                waiting.append(pool.submit(fetch, indices))
                 if len(waiting) >= self.num_workers * self.prefetch_factor:
                     yield waiting.popleft().result()
             while waiting:

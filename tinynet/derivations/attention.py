@@ -40,6 +40,11 @@ P is never kept, for P_ij = exp(s_ij − ℓ_i) can be had again from q and k. F
 through the queries block by block, and one block of weights is all that there is of P at any time.
 (A derivative of the derivative differentiates the definition, which does keep P.)
 
+Half precision. Scores are sums of E products, and exp(s − max) is summed over S keys: in float16
+the one overflows at 65,504, where −∞ beside ∞ makes NaN, and the other loses every weight below
+1/2,000 of the total. So float16 arrays become float32 block by block (`_wide`; a product of float16
+and float32 is float32), and only y, Q̄, K̄, V̄ are rounded, once, at the end. ℓ stays float32.
+
 What people forget: D, the transpose in K̄ and V̄, and 1/√E in both Q̄ and K̄.
 
 Shapes: q (…, L, E), k (…, S, E), v (…, S, Ev), y and g (…, L, Ev); the leading axes broadcast, so
@@ -122,7 +127,7 @@ def forward(
     """Y and ℓ, block by block. Saved are q, k, v, y, ℓ, and the masks, which came from outside."""
     batch = _check(q, k, v, mask, kept, p)
     y = np.zeros((*batch, q.shape[-2], v.shape[-1]), dtype=q.dtype, like=q)
-    log_total = np.zeros((*batch, q.shape[-2], 1), dtype=q.dtype, like=q)
+    log_total = np.zeros((*batch, q.shape[-2], 1), dtype=_wide(q[..., :0, :0]).dtype, like=q)
     for rows, keys in _blocks(q.shape[-2], k.shape[-2], is_causal):
         s = _scores(q, k, mask, rows, keys, is_causal, scale)
         top = np.max(s, axis=-1, keepdims=True)
@@ -147,12 +152,13 @@ def backward(
 ) -> tuple[Any, ...]:
     """Q̄ = S̄ K / √E, K̄ = S̄ᵀ Q / √E, V̄ = Wᵀ g, B̄ = S̄ for a float mask, with S̄ = P (P̄ − D)."""
     q, k, v, mask, kept, y, log_total = saved
-    dq, dk, dv = (np.zeros(x.shape, dtype=x.dtype, like=x) for x in (q, k, v))
+    wide, narrow = log_total.dtype, q.dtype
+    dq, dk, dv = (np.zeros(x.shape, dtype=wide, like=x) for x in (q, k, v))
     added = mask is not True and mask.dtype != bool
-    dmask = np.zeros(mask.shape, dtype=mask.dtype, like=mask) if added and needs[3] else None
-    D = np.sum(g * y, axis=-1, keepdims=True)
+    dmask = np.zeros(mask.shape, dtype=wide, like=mask) if added and needs[3] else None
+    D = np.sum(_wide(g) * y, axis=-1, keepdims=True)
     for rows, keys in _blocks(q.shape[-2], k.shape[-2], is_causal):
-        G, m = g[..., rows, :], _part(kept, rows, keys)
+        G, m = _wide(g[..., rows, :]), _part(kept, rows, keys)
         P = np.exp(_scores(q, k, mask, rows, keys, is_causal, scale) - log_total[..., rows, :])
         if needs[2]:
             _add(dv[..., keys, :], np.matmul(_transposed(_drop(P, m, p)), G))
@@ -164,7 +170,8 @@ def backward(
             _add(dk[..., keys, :], np.matmul(_transposed(dS), q[..., rows, :]) * _scale(q, scale))
         if dmask is not None:
             _add(_part(dmask, rows, keys), dS)
-    return dq, dk, dv, dmask, None
+    dq, dk, dv = (x.astype(narrow, copy=False) for x in (dq, dk, dv))
+    return dq, dk, dv, None if dmask is None else dmask.astype(narrow, copy=False), None
 
 
 def as_printed(q: Any, k: Any, v: Any) -> Any:
@@ -201,6 +208,11 @@ def _drop(x: Any, kept: Any, p: float) -> Any:
     return x if kept is True else np.where(kept, x * (1 / (1 - p) if p < 1 else 0.0), 0)
 
 
+def _wide(x: Any) -> Any:
+    """x; in float32 where it is float16, whose range and digits are too few for sums."""
+    return x.astype(np.float32) if x.dtype == np.float16 else x
+
+
 def _transposed(x: Any) -> Any:
     return np.swapaxes(x, -1, -2)
 
@@ -216,7 +228,7 @@ def _scores(
     q: Any, k: Any, mask: Any, rows: slice, keys: slice, is_causal: bool, scale: float | None
 ) -> Any:
     """S = Q Kᵀ / √E of one block, −∞ where a query may not attend, a float mask added."""
-    s = np.matmul(q[..., rows, :] * _scale(q, scale), _transposed(k[..., keys, :]))
+    s = np.matmul(_wide(q[..., rows, :]) * _scale(q, scale), _transposed(k[..., keys, :]))
     if is_causal:
         i, j = (np.arange(cut.start, cut.stop, like=q) for cut in (rows, keys))
         s = np.where(i[:, None] >= j, s, -math.inf)

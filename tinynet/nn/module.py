@@ -299,7 +299,7 @@ class Module:
         """Move parameters and buffers to a device, to a floating dtype, or to those of a Tensor.
 
         The module changes in place, its parameters stay the same objects; integer buffers keep
-        their dtype. `non_blocking` changes nothing.
+        their dtype. `non_blocking` is taken as by `Tensor.to`.
 
         >>> from tinynet import nn
         >>> nn.Linear(1, 1).to("float64").weight.dtype
@@ -310,9 +310,12 @@ class Module:
             raise DTypeError("a module's parameters are floating point", got=str(kind))
 
         def moved(array: Any) -> Any:
-            array = array if device is None else arrays.to_device(array, device)
-            real = kind is not None and arrays.is_floating(array.dtype)
-            return array.astype(kind, copy=False) if real else array
+            if device is not None:
+                array = arrays.to_device(array, device, non_blocking=non_blocking)
+            if kind is None or not arrays.is_floating(array.dtype):
+                return array
+            with arrays.home(array):
+                return array.astype(kind, copy=False)
 
         return self._convert(moved)
 
@@ -342,8 +345,8 @@ class Module:
         return self.to(device="cpu")
 
     def cuda(self: Self, device: Any = None) -> Self:
-        """To the GPU; needs CuPy."""
-        return self.to(device=arrays.Device(device or 0))
+        """To the GPU; needs CuPy. `device`: its number or name; the current one if left out."""
+        return self.to(device="cuda" if device is None else arrays.Device(device))
 
     # -- state ---------------------------------------------------------------------------------
 

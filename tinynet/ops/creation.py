@@ -40,7 +40,8 @@ def tensor(
     tensor(0.5000, requires_grad=True)
     """
     array = arrays.as_array(plain(data), dtype, device)
-    return Tensor(array.copy(), requires_grad=requires_grad, name=name)
+    with arrays.home(array):
+        return Tensor(array.copy(), requires_grad=requires_grad, name=name)
 
 
 def plain(data: Any) -> Any:

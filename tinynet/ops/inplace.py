@@ -12,7 +12,8 @@ shows (`_through`); other views of that memory notice when they are next used (`
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -52,7 +53,8 @@ def overwrite(x: Tensor, result: Any) -> Tensor:
         if x._base is not None and (recorded or _owner(x).requires_grad):
             return _through(x, result)
         x._requires_grad, x._node = recorded, result._node if recorded else None
-    x.array[...] = values
+    with arrays.home(x.array):  # also for `zero_` and its like
+        x.array[...] = values
     x._counter[0] += 1
     return x
 
@@ -102,7 +104,21 @@ def in_place(function: Callable[..., Any]) -> Callable[..., Tensor]:
     def changed(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return overwrite(self, function(_before(self), *args, **kwargs))
 
-    return changed
+    return _at_home(changed)
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _at_home(function: F) -> F:
+    """The function, run on the GPU of its first argument."""
+
+    @wraps(function)
+    def there(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        with arrays.home(self.array):
+            return function(self, *args, **kwargs)
+
+    return cast(F, there)
 
 
 _IN_PLACE = """
@@ -127,6 +143,7 @@ for _name, _op in {
     method(f"__{_name}__", in_place(exports[_op]))
 
 
+@_at_home
 def _setitem(self: Tensor, index: Any, value: Any) -> None:
     """self[index] = value."""
     once_for_all("a change in place", self.array)
@@ -163,6 +180,7 @@ def copy_(self: Tensor, src: Any) -> Tensor:
     return overwrite(self, src if src.shape == self.shape else src.broadcast_to(self.shape))
 
 
+@_at_home
 def uniform_(
     self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None
 ) -> Tensor:
@@ -171,6 +189,7 @@ def uniform_(
     return overwrite(self, a + (b - a) * source.random(self.shape, self.dtype))
 
 
+@_at_home
 def normal_(
     self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
 ) -> Tensor:
@@ -179,12 +198,14 @@ def normal_(
     return overwrite(self, mean + std * source.standard_normal(self.shape, self.dtype))
 
 
+@_at_home
 def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
     """Each entry 1 with probability p, a number or a Tensor that broadcasts, else 0."""
     source = generator or default_generator(self.device)
     return overwrite(self, (source.random(self.shape) < raw(p)).astype(self.dtype))
 
 
+@_at_home
 def random_(
     self: Tensor, low: int = 0, high: int | None = None, *, generator: Generator | None = None
 ) -> Tensor:
@@ -198,6 +219,7 @@ def random_(
     return overwrite(self, source.integers(low, high, self.shape, self.dtype))
 
 
+@_at_home
 def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Entries drawn from the density λ e^(−λx), x > 0."""
     source = generator or default_generator(self.device)

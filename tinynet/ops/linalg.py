@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinynet.arrays import Array, everywhere
+from tinynet.arrays import Array, everywhere, linalg_errors
 from tinynet.errors import ArgumentError, ShapeError, describe
 from tinynet.op import implements, primitive
 from tinynet.ops.public import public
@@ -28,10 +28,11 @@ def _transposed(u: Any) -> Any:
     return np.swapaxes(u, -1, -2)
 
 
-def _or_singular(compute: Callable[[], Array], reason: str) -> Array:
-    """What `compute` gives; NumPy's complaint about a matrix in our words."""
+def _or_singular(compute: Callable[..., Array], u: Array, *others: Array, reason: str) -> Array:
+    """What `compute` makes of u; NumPy's and cuSOLVER's complaint about a matrix in our words."""
     try:
-        return compute()
+        with linalg_errors(u):
+            return compute(u, *others)
     except np.linalg.LinAlgError as error:
         if "square" in str(error) or "dimensional" in str(error):
             raise
@@ -52,7 +53,7 @@ _SINGULAR = "the matrix is singular: it has no inverse"
     rules=(lambda g, y, _u: -(_transposed(y) @ g @ _transposed(y)),),
 )
 def _inv(u: Array) -> Array:
-    return _or_singular(lambda: np.linalg.inv(u), _SINGULAR)
+    return _or_singular(np.linalg.inv, u, reason=_SINGULAR)
 
 
 @primitive(
@@ -67,7 +68,10 @@ def _inv(u: Array) -> Array:
     ),
 )
 def _solve(u: Array, v: Array) -> Array:
-    return _or_singular(lambda: np.linalg.solve(u, v), _SINGULAR)
+    if u.shape[:-2] != v.shape[:-2]:  # CuPy's does not broadcast
+        lead = np.broadcast_shapes(u.shape[:-2], v.shape[:-2])
+        u, v = (np.broadcast_to(x, (*lead, *x.shape[-2:])) for x in (u, v))
+    return _or_singular(np.linalg.solve, u, v, reason=_SINGULAR)
 
 
 def _cofactors(u: Any, y: Any) -> Any:
@@ -130,9 +134,8 @@ def _cholesky_rule(g: Any, y: Any, _u: Any) -> Any:
 def _cholesky(u: Array) -> Array:
     """Of the symmetric part of u, so that the two halves of u count equally."""
     symmetric = (u + _transposed(u)) / 2
-    return _or_singular(
-        lambda: np.linalg.cholesky(symmetric), "cholesky: the matrix is not positive definite"
-    )
+    reason = "cholesky: the matrix is not positive definite"
+    return _or_singular(np.linalg.cholesky, symmetric, reason=reason)
 
 
 def _norm_rule(g: Any, y: Any, u: Any, *, p: float, axis: Axis, keepdims: bool) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from tinynet import arrays
 from tinynet.arrays import Array
 from tinynet.dispatch import cast
-from tinynet.errors import ArgumentError
+from tinynet.errors import ArgumentError, DeviceError
 from tinynet.op import primitive
 from tinynet.ops.kinds import TYPES
 from tinynet.ops.public import method, public
@@ -21,11 +21,15 @@ from tinynet.tensor import Tensor
     name="to_device",
     formula="u",
     promote="none",
-    rules=(lambda g, _y, _u, *, device, source: to_device(g, device=source, source=device),),  # type: ignore[has-type]
+    rules=(
+        lambda g, _y, _u, *, device, source, non_blocking: to_device(  # type: ignore[has-type]
+            g, device=source, source=device
+        ),
+    ),
 )
-def to_device(u: Array, *, device: str, source: str) -> Array:
+def to_device(u: Array, *, device: str, source: str, non_blocking: bool = False) -> Array:
     """u, copied from the device `source` to another."""
-    return arrays.to_device(u, device)
+    return arrays.to_device(u, device, non_blocking=non_blocking)
 
 
 def destination(args: tuple[Any, ...], dtype: Any, device: Any) -> tuple[Any, Any, bool]:
@@ -62,8 +66,9 @@ def to(
     """The same values with another dtype, on another device, or both; `x.to(y)` takes both from a
     Tensor.
 
-    Returns the tensor itself where nothing changes, unless a `copy` is wanted. `non_blocking` is
-    accepted for programs that give it, and changes nothing.
+    Returns the tensor itself where nothing changes, unless a `copy` is wanted. With `non_blocking`
+    a tensor in pinned memory is on its way to the GPU when `to` returns: do not change it before
+    `tn.cuda.synchronize()`. From other memory, and to the CPU, the values have arrived.
 
     >>> import tinynet as tn
     >>> tn.ones(2).to(tn.float64).dtype, tn.ones(2).to("cpu").device
@@ -72,7 +77,7 @@ def to(
     dtype, device, flagged = destination(args, dtype, device)
     output: Any = input
     if device is not None and device != input.device:
-        output = to_device(output, device=device, source=input.device)
+        output = to_device(output, device=device, source=input.device, non_blocking=non_blocking)
     if dtype is not None:
         output = cast(output, dtype)
     return clone(output) if output is input and (copy or flagged) else output
@@ -84,8 +89,31 @@ def _cpu(input: Tensor) -> Any:
 
 
 def _cuda(input: Tensor, device: Any = None, non_blocking: bool = False) -> Any:
-    """On the GPU; needs CuPy. `device` is its number, 0 by default, or its name."""
-    return to(input, device=arrays.Device(device or 0))
+    """On the GPU; needs CuPy. `device` is its number or its name; the current one if left out."""
+    return to(input, device=_gpu(device), non_blocking=non_blocking)
+
+
+def _gpu(device: Any) -> arrays.Device:
+    """A GPU by its number or its name; the current one if left out."""
+    return arrays.Device("cuda" if device is None else device)
+
+
+@public
+def pin_memory(input: Tensor, device: Any = None) -> Any:
+    """A copy in page-locked memory of the CPU, which a GPU can read by itself, so that
+    `x.to("cuda", non_blocking=True)` need not wait; the tensor itself if it lies there already.
+
+    For data: no gradient passes. Raises DeviceError without a GPU, and for tensors on one.
+    """
+    if not arrays.on_cpu(input.array):
+        raise DeviceError("only tensors of the CPU can be pinned", got=f"one on {input.device}")
+    return input if arrays.is_pinned(input.array) else Tensor(arrays.pinned(input.array))
+
+
+@public
+def is_pinned(input: Tensor, device: Any = None) -> bool:
+    """Whether the values lie in page-locked memory of the CPU."""
+    return arrays.is_pinned(input.array)
 
 
 @public

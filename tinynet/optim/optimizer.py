@@ -122,7 +122,8 @@ class Optimizer:
         for group in self.param_groups:
             for p in group["params"]:
                 if p._grad is not None:
-                    self._update(p, p._grad.array, self.state.setdefault(p, {}), group)
+                    with arrays.home(p.array):
+                        self._update(p, p._grad.array, self.state.setdefault(p, {}), group)
                     p._counter[0] += 1
         self._stepped = True
         return loss
@@ -197,7 +198,8 @@ class Optimizer:
                 expected=str(p.shape),
                 got=str(array.shape),
             )
-        return Tensor(arrays.to_device(array, p.device).astype(p.dtype))
+        with arrays.home(p.array):
+            return Tensor(arrays.to_device(array, p.device).astype(p.dtype))
 
     def _order(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]

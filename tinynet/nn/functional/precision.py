@@ -1,5 +1,6 @@
 """Half precision: sums of float16 overflow at 65,504 and lose what is smaller than 1/2,000 of them,
-so functions that sum compute in float32 and round once, at the end.
+so functions that sum compute in float32 and round once, at the end. Inside `tn.autocast` those of
+its float32 list do not round: what follows goes on in float32.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from tinynet import arrays
+from tinynet import arrays, autocasting
 from tinynet.tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,6 +28,8 @@ def summed_in_float32(function: F) -> F:
     def wide(input: Any, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(input, Tensor) or input.dtype != arrays.float16:
             return function(input, *args, **kwargs)
-        return function(input.to(arrays.float32), *args, **kwargs).to(arrays.float16)
+        y = function(input.to(arrays.float32), *args, **kwargs)
+        stays = autocasting.dtype_for(function.__name__, (input.array,)) == arrays.float32
+        return y if stays else y.to(arrays.float16)
 
     return cast(F, wide)

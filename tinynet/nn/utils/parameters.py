@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinynet import arrays
 from tinynet.errors import ArgumentError, ShapeError, describe
 from tinynet.tensor import Tensor
 
@@ -41,28 +42,36 @@ def clip_grad_norm_(
     p = float(norm_type)
     if not p > 0:
         raise ArgumentError("norm_type is positive, or inf", got=f"{norm_type}")
-    sizes = [np.abs(g.array) for g in gradients]
     if not gradients:
         return Tensor(np.zeros((), np.float32))
-    if p == math.inf:
-        total = np.max(np.stack([np.max(s) if s.size else np.sum(s) for s in sizes]))
-    else:
-        norms = [np.sum(s**p) ** (1 / p) for s in sizes]  # per gradient first, as PyTorch does
-        total = np.sum(np.stack(norms) ** p) ** (1 / p)
-    norm = Tensor(total)
+    first = gradients[0].device
+    norms = [arrays.to_device(_norm(g.array, p), first) for g in gradients]  # as PyTorch does
+    with arrays.home(norms[0]):
+        norm = Tensor(_norm(np.stack(norms), p))
+        factor = np.minimum(max_norm / (norm.array + 1e-6), 1)
     if error_if_nonfinite and not math.isfinite(float(norm)):
         raise ArgumentError("the norm of the gradients is not finite", got=str(float(norm)))
-    factor = np.minimum(max_norm / (norm.array + 1e-6), 1)
     for g in gradients:
-        np.multiply(g.array, factor.astype(g.dtype), out=g.array)
+        with arrays.home(g.array):
+            here = arrays.to_device(factor, g.device)
+            np.multiply(g.array, here.astype(g.dtype), out=g.array)
         g._counter[0] += 1
     return norm
+
+
+def _norm(x: Any, p: float) -> Any:
+    """(Σ |x|^p)^(1/p), or max |x| for p = inf; 0 where there is nothing."""
+    with arrays.home(x):
+        if p == math.inf:
+            return np.max(np.abs(x)) if x.size else np.sum(x)
+        return np.sum(np.abs(x) ** p) ** (1 / p)
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Each entry of each gradient pulled back into [−clip_value, clip_value]."""
     for g in _with_gradients(parameters):
-        np.clip(g.array, -clip_value, clip_value, out=g.array)
+        with arrays.home(g.array):
+            np.clip(g.array, -clip_value, clip_value, out=g.array)
         g._counter[0] += 1
 
 
