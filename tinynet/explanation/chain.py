@@ -2,7 +2,7 @@ r"""The chain rule of one computation, written out: a line for each step, from t
 
 For a step y = f(u, …) with ȳ = ∂L/∂y known, the line says what y was, and what the step hands to
 each input: ū = ȳ ∂y/∂u. Rules that work entry by entry are run on symbols, so the line is the code
-(`symbols`); the others have index formulas (`structured`). Then what is said in words: shapes,
+(`symbols`); the others have index formulas (`formulas`). Then what is said in words: shapes,
 the sum that undoes broadcasting, the sum over several uses of one value, and numbers where they are
 few.
 """
@@ -16,8 +16,15 @@ from typing import Any
 
 import numpy as np
 
+from tinynet.explanation.formulas import FORMULAS, Structured
+from tinynet.explanation.formulas.template import (
+    WHERE,
+    backward_of,
+    filled,
+    letters_of,
+    told,
+)
 from tinynet.explanation.graph import Graph, Step, Value
-from tinynet.explanation.structured import FORMULAS, Structured
 from tinynet.explanation.symbols import Symbol, written
 from tinynet.op import Op
 
@@ -124,12 +131,17 @@ def bar(x: Value) -> str:
 def forward(step: Step) -> str:
     """What the step computed, as an equation."""
     y = latex_name(step.output.name)
-    form = FORMULAS.get(step.title)
+    form = _form(step)
     if form is not None:
-        return _filled(form.forward, form, step)
+        return filled(told(form.forward, step), _names(form, step))
     if step.op is None:
         return rf"{y} = \operatorname{{{step.title}}}({', '.join(map(_letter, step.inputs))})"
     return f"{y} = {_told(step.op, step)}"
+
+
+def _form(step: Step) -> Structured | None:
+    """The index formulas of an op; a `Function` may have the name of one."""
+    return FORMULAS.get(step.title) if step.op is not None else None
 
 
 def _told(op: Op, step: Step) -> str:
@@ -147,27 +159,40 @@ def _letter(x: Any) -> str:
     return latex_name(x.name) if isinstance(x, Value) else written(x)[0]
 
 
-def _filled(template: str, form: Structured, step: Step) -> str:
-    names = {"y": latex_name(step.output.name), "g": bar(step.output)}
-    names |= dict(zip(form.letters, map(_letter, step.inputs), strict=False))
-    known = "".join(names)
-    template = re.sub(rf"⟦[^⟧]*@[^{known}][^⟧]*⟧", "", template)
-    return re.sub(r"@(\w)", lambda match: f"{{{names[match[1]]}}}", re.sub("[⟦⟧]", "", template))
+def _names(form: Structured, step: Step) -> dict[str, str]:
+    """What stands in the places of a template; an input that is True is one that was not given."""
+    given = {i: _letter(x) for i, x in enumerate(step.inputs) if x is not True}
+    letters = dict(enumerate(letters_of(form, step)))
+    return {
+        "y": latex_name(step.output.name),
+        "g": bar(step.output),
+        **{str(i): name for i, name in given.items()},
+        **{letters[i]: name for i, name in given.items() if i in letters},
+    }
+
+
+def valued(formula: str, values: Any) -> str:
+    """An equation with its numbers, where they are few, before what it refers to."""
+    few = numbers(values)
+    main, where, rest = formula.partition(WHERE)
+    return f"{main} = {few}{where}{rest}" if few else formula
 
 
 def _line(step: Step, i: int, number: int) -> Line:
     x, arrival = step.inputs[i], _arrival(step.inputs[i], number)
     local = _local(step, i)
-    form = FORMULAS.get(step.title)
+    form = _form(step)
+    text = backward_of(form, i, step) if form is not None else ""
     if local is not None:
         formula = f"{arrival} = {written(local)[0]}"
-    elif form is not None and i < len(form.backward):
-        template = form.backward[i].replace(rf"\bar{{@{form.letters[i]}}}", "\0")
-        formula = _filled(template, form, step).replace("\0", f"{{{arrival}}}")
+    elif form is not None and text:
+        for place in (str(i), *letters_of(form, step)[i : i + 1]):
+            text = text.replace(rf"\bar{{@{place}}}", "\0")
+        formula = filled(text, _names(form, step)).replace("\0", f"{{{arrival}}}")
     else:
         y, u = latex_name(step.output.name), latex_name(x.name)
         formula = rf"{arrival} = {bar(step.output)} \, \frac{{\partial {y}}}{{\partial {u}}}"
-    return Line(x, formula, local, _notes(step, x), step.handed[i])
+    return Line(x, formula, local, _notes(step, i), step.handed[i])
 
 
 def _local(step: Step, i: int) -> Symbol | float | None:
@@ -181,14 +206,22 @@ def _local(step: Step, i: int) -> Symbol | float | None:
     return found if isinstance(found, Symbol) else float(found)
 
 
-def _notes(step: Step, x: Value) -> tuple[str, ...]:
-    notes = []
-    if step.op is not None and step.op.broadcasts and x.shape != step.output.shape:
-        notes.append(
-            f"{x.name} {_shown(x.shape)} was repeated to {_shown(step.output.shape)}: "
-            "the gradient is summed over the repeats"
-        )
-    return tuple(notes)
+def _notes(step: Step, i: int) -> tuple[str, ...]:
+    x, whole = step.inputs[i], _whole(step, i)
+    if x.shape == whole:
+        return ()
+    return (
+        f"{x.name} {_shown(x.shape)} was repeated to {_shown(whole)}: "
+        "the gradient is summed over the repeats",
+    )
+
+
+def _whole(step: Step, i: int) -> tuple[int, ...]:
+    """The shape to which an input was repeated, if the formula does not say so itself."""
+    form, x = _form(step), step.inputs[i]
+    if form is not None:
+        return x.shape if form.whole is None else form.whole(i, step)
+    return step.output.shape if step.op is not None and step.op.broadcasts else x.shape
 
 
 def _shown(shape: tuple[int, ...]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from tinynet.explanation.chain import Line, Link, bar, gathered, latex_name, links, numbers
+from tinynet.explanation.chain import Line, Link, bar, gathered, latex_name, links, numbers, valued
 from tinynet.explanation.drawing import mermaid, svg
 from tinynet.explanation.graph import Graph, Value
 from tinynet.explanation.page import page
@@ -90,15 +90,13 @@ class Explanation:
 
 
 def _item(formula: str, value: Value) -> str:
-    shown = numbers(value.array)
     shape = "" if value.shape == () else f", shape {value.shape}"
-    return f"1. ${formula}{f' = {shown}' if shown else ''}${shape}"
+    return f"1. ${valued(formula, value.array)}${shape}"
 
 
 def _handed(line: Line) -> str:
-    shown = numbers(line.gradient)
     notes = "".join(f"; {note}" for note in line.notes)
-    return f"1. ${line.formula}{f' = {shown}' if shown else ''}${notes}"
+    return f"1. ${valued(line.formula, line.gradient)}${notes}"
 
 
 def _total(leaf: Value) -> str:

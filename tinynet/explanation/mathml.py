@@ -1,7 +1,8 @@
 r"""Formulas as MathML, which browsers draw by themselves: a page needs no script from elsewhere.
 
 It reads the LaTeX that this package writes: fractions, roots, indices, accents, sums with limits,
-brackets that grow, cases, words. Anything else is an error, so that a formula is never half shown.
+brackets that grow, cases, aligned equations, words. Anything else is an error, so that a formula is
+never half shown.
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ class _Reader:
         if name == "left":
             return self.brackets()
         if name == "begin":
-            return self.cases()
+            return self.table()
         raise self._unknown("\\" + name)
 
     def brackets(self) -> str:
@@ -151,10 +152,11 @@ class _Reader:
         self.take()
         return f"<mrow>{left}{''.join(parts)}{self.one()}</mrow>"
 
-    def cases(self) -> str:
-        r"""\begin{cases} … \end{cases}, a row for each."""
-        for _ in "{cases}":
-            self.take()
+    def table(self) -> str:
+        r"""\begin{cases} … \end{cases}, a row for each; or aligned, rows that begin at &."""
+        kind = self.braced()
+        if kind not in ("cases", "aligned"):
+            raise self._unknown(rf"\begin{{{kind}}}")
         rows: list[str] = []
         cells: list[str] = []
         parts: list[str] = []
@@ -162,7 +164,8 @@ class _Reader:
             token = self.peek()
             if token in ("&", "\\\\", r"\end"):
                 self.take()
-                cells.append(f"<mtd>{''.join(parts)}</mtd>")
+                if parts or cells or kind == "cases":
+                    cells.append(f'<mtd style="text-align: left">{"".join(parts)}</mtd>')
                 parts = []
                 if token != "&":
                     rows.append(f"<mtr>{''.join(cells)}</mtr>")
@@ -171,10 +174,18 @@ class _Reader:
                     break
             else:
                 parts.append(self.scripted())
-        for _ in "{cases}":
-            self.take()
-        brace = '<mo fence="true" stretchy="true">{</mo>'
+        self.braced()
+        brace = '<mo fence="true" stretchy="true">{</mo>' if kind == "cases" else ""
         return f"<mrow>{brace}<mtable>{''.join(rows)}</mtable></mrow>"
+
+    def braced(self) -> str:
+        """A word in braces."""
+        letters = []
+        self.take()
+        while self.peek() != "}":
+            letters.append(self.take())
+        self.take()
+        return "".join(letters)
 
     def _unknown(self, what: str) -> ArgumentError:
         return ArgumentError(f"no MathML is known for {what}", got=self.latex)

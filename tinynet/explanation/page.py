@@ -8,7 +8,7 @@ import json
 from html import escape
 from typing import Any
 
-from tinynet.explanation.chain import Line, Link, bar, gathered, latex_name, numbers
+from tinynet.explanation.chain import Line, Link, bar, gathered, latex_name, valued
 from tinynet.explanation.drawing import shown, svg
 from tinynet.explanation.graph import Graph, Value
 from tinynet.explanation.mathml import mathml
@@ -126,8 +126,7 @@ def _derivation(graph: Graph, steps: list[Link]) -> str:
 
 
 def _equation(formula: str, values: Any) -> str:
-    few = numbers(values)
-    return mathml(f"{formula} = {few}" if few else formula)
+    return mathml(valued(formula, values))
 
 
 def _handed(line: Line) -> str:

@@ -104,7 +104,21 @@ def _number(x: Any) -> Written:
     if abs(value) in _CONSTANTS:
         text = _CONSTANTS[abs(value)]
         return (text, ATOM) if value > 0 else ("-" + text, SUM)
-    return f"{value:.6g}", ATOM if value >= 0 else SUM
+    mantissa, _, exponent = f"{value:.6g}".partition("e")
+    if not exponent:
+        return mantissa, ATOM if value >= 0 else SUM
+    power = f"10^{{{int(exponent)}}}"
+    text = power if mantissa == "1" else rf"{mantissa} \cdot {power}"
+    return text, PRODUCT if value >= 0 else SUM
+
+
+def number(x: float) -> str:
+    r"""A number as it stands in formulas.
+
+    >>> number(0.1), number(-2.0), number(1e-5), number(math.inf)
+    ('0.1', '-2', '10^{-5}', '\\\\infty')
+    """
+    return _number(x)[0]
 
 
 def _fitted(x: Any, place: int) -> str:
