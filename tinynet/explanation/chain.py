@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.explanation.formulas import FORMULAS, Structured
+from tinynet.explanation.formulas import FORMULAS, FORWARD, Structured
 from tinynet.explanation.formulas.template import (
     WHERE,
     backward_of,
@@ -25,7 +25,7 @@ from tinynet.explanation.formulas.template import (
     told,
 )
 from tinynet.explanation.graph import Graph, Step, Value
-from tinynet.explanation.symbols import Symbol, written
+from tinynet.explanation.symbols import ATOM, Symbol, written
 from tinynet.op import Op
 
 FEW = 6  # entries that are shown as numbers
@@ -131,7 +131,7 @@ def bar(x: Value) -> str:
 def forward(step: Step) -> str:
     """What the step computed, as an equation."""
     y = latex_name(step.output.name)
-    form = _form(step)
+    form = _form(step) or FORWARD.get(step.title if step.op is not None else "")
     if form is not None:
         return filled(told(form.forward, step), _names(form, step))
     if step.op is None:
@@ -145,14 +145,18 @@ def _form(step: Step) -> Structured | None:
 
 
 def _told(op: Op, step: Step) -> str:
-    """The op's formula with this step's names in the place of u, v, w."""
-    names = dict(zip("uvw", map(_letter, step.inputs), strict=False))
-    names |= {"n": f"{step.options['exponent']:g}"} if "exponent" in step.options else {}
-    return re.sub(
-        r"(?<![A-Za-z\\])([uvwn])(?![A-Za-z])",
-        lambda match: names.get(match[1], match[1]),
-        op.formula,
-    )
+    """The op's formula with this step's names and numbers in the place of u and v."""
+    inputs = dict(zip("uv", step.inputs, strict=False))
+
+    def name(match: re.Match[str]) -> str:
+        x = inputs[match[0]]
+        text, tightness = (_letter(x), ATOM) if isinstance(x, Value) else written(x)
+        before = op.formula[: match.start()].rstrip()[-1:]
+        raised = op.formula[match.end() :].lstrip().startswith("^")
+        alone = before in ("", "(", ",", "{") and not raised
+        return text if tightness == ATOM or alone else rf"\left({text}\right)"
+
+    return re.sub(r"(?<![A-Za-z\\])[uv](?![A-Za-z])", name, op.formula)
 
 
 def _letter(x: Any) -> str:

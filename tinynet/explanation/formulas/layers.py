@@ -221,8 +221,8 @@ def _allowed(step: Step) -> str:
     """What says whether query i may attend to key j; "" where it always may."""
     causal = r"[j \le i]" if option(step, "is_causal") else ""
     mask = step.inputs[3]
-    boolean = _is_boolean(mask) and mask.shape != ()
-    return r" \, ".join(part for part in (causal, "@B_{ij}" if boolean else "") if part)
+    given = "@B_{ij}" if _is_boolean(mask) else ""
+    return r" \, ".join(part for part in (causal, given) if part)
 
 
 def _weights(step: Step) -> tuple[str, ...]:
@@ -241,10 +241,12 @@ def _weights(step: Step) -> tuple[str, ...]:
 
 def _kept(step: Step) -> str:
     """What dropout multiplies a weight with."""
-    kept, p = step.inputs[4], option(step, "p")
-    if kept is True or kept.shape == ():
+    p = option(step, "p")
+    if step.inputs[4] is True:
         return ""
-    return r"\frac{@m_{ij}}{" + (f"1 - {number(p)}" if p else "1") + r"} \, " if p < 1 else r"0 \, "
+    if p == 1:
+        return r"0 \, "
+    return rf"\frac{{@m_{{ij}}}}{{1 - {number(p)}}} \, " if p else r"@m_{ij} \, "
 
 
 def _scores_back(main: str) -> Text:

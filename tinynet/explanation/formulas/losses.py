@@ -20,6 +20,11 @@ def _over(total: str, reduction: str) -> str:
     return rf"\frac{{{total}}}{{n}}" if reduction == "mean" else total
 
 
+def _signed(text: str) -> tuple[str, str]:
+    """A minus in front, and the rest."""
+    return ("-", text[1:]) if text.startswith("-") else ("", text)
+
+
 def _loss(
     letters: str,
     index: str,
@@ -37,9 +42,10 @@ def _loss(
     def forward(step: Step) -> str:
         reduction, one = option(step, "reduction"), told(loss, step)
         if reduction == "none":
-            return lines(rf"@y_{index} = {one}", *uses(step)[1:])
+            return lines(rf"@y_{index} = {one}", *used(step, reduction))
+        sign, one = _signed(one)
         share = r"\frac{1}{n} " if reduction == "mean" else ""
-        return lines(rf"@y = {share}\sum_{index} {one}", *used(step, reduction))
+        return lines(rf"@y = {sign}{share}\sum_{index} {one}", *used(step, reduction))
 
     def slope(letter: str) -> Text:
         place, text, *own = slopes[letter]
@@ -47,7 +53,7 @@ def _loss(
         def backward(step: Step) -> str:
             reduction, one = option(step, "reduction"), told(text, step)
             g = f"@g_{index}" if reduction == "none" else _over("@g", reduction)
-            sign, one = ("-", one[1:]) if one.startswith("-") else ("", one)
+            sign, one = _signed(one)
             return lines(
                 rf"\bar{{@{letter}}}_{{{place}}} = {sign}{g} \, {one}",
                 *own,
@@ -216,7 +222,7 @@ CLASSES = {
     "soft_cross_entropy": _loss(
         "xt",
         "b",
-        lambda step: rf"\left(-\sum_c {_weight(step, 'c')}s_{{bc}} \ln p_{{bc}}\right)",
+        lambda step: rf"-\sum_c {_weight(step, 'c')}s_{{bc}} \ln p_{{bc}}",
         {
             "x": (
                 "bc",
