@@ -116,7 +116,7 @@ def number(x: float) -> str:
     r"""A number as it stands in formulas.
 
     >>> number(0.1), number(-2.0), number(1e-5), number(math.inf)
-    ('0.1', '-2', '10^{-5}', '\\\\infty')
+    ('0.1', '-2', '10^{-5}', '\\infty')
     """
     return _number(x)[0]
 
