@@ -1,6 +1,6 @@
 r"""Index formulas, read from their LaTeX: what each entry of the left side is, by the right side
-and what stands behind it. Inputs are called as in INPUTS, the output Y; sums run over the sizes that the
-arrays have where their letters stand.
+and what stands behind it. Inputs are called as in INPUTS, the output Y; sums run over the sizes
+that the arrays have where their letters stand.
 """
 
 from __future__ import annotations
@@ -168,8 +168,10 @@ class Entry(Reader):
             reader = Entry(self.formula, list(body), indices)
             found.append(reader.product())
             self.tokens = reader.tokens
-        if not found:
-            self.product()
+        if not found:  # an empty sum; its body is read all the same
+            reader = Entry(self.formula, body, {**dict.fromkeys(below, 0), **self.indices})
+            reader.product()
+            self.tokens = reader.tokens
         return collect(found)
 
     def values(self, below: list[str]) -> Iterator[dict[str, int]]:
