@@ -6,7 +6,9 @@ sequence is a vector, and b is left out where it is the same on both sides.
 
 from __future__ import annotations
 
-from tinynet.explanation.formulas.template import Structured, Text, lines, option
+from collections.abc import Callable, Mapping
+
+from tinynet.explanation.formulas.template import Structured, Text, lines, option, told
 from tinynet.explanation.graph import Step
 
 # In the texts below BEFORE is the step before t and AFTER the step after it: t − 1 and t + 1, or
@@ -45,20 +47,17 @@ def _rnn(step: Step) -> str:
     return _in_time(step, text)
 
 
-def _rnn_back(main: str) -> Text:
-    def text(step: Step) -> str:
-        tanh = option(step, "nonlinearity") == "tanh"
-        slope = r"\left(1 - h_t^2\right)" if tanh else "[h_t > 0]"
-        rows = lines(
-            main,
-            rf"\bar{{a}}_t = \bar{{h}}_t \odot {slope}",
-            r"\bar{h}_t = @g_t + @V^\top \bar{a}_{AFTER}",
-            r"\bar{a}_{END} = 0 \text{, } @g_{FIRST} = 0 \text{, } h \text{ as in } @y",
-            _padded(step, r"\bar{a}_t = 0 \text{ and } \bar{h}_{BEFORE} = @g_{BEFORE} + \bar{h}_t"),
-        )
-        return _in_time(step, rows)
-
-    return text
+def _rnn_back(step: Step, main: str) -> str:
+    tanh = option(step, "nonlinearity") == "tanh"
+    slope = r"\left(1 - h_t^2\right)" if tanh else "[h_t > 0]"
+    rows = lines(
+        main,
+        rf"\bar{{a}}_t = \bar{{h}}_t \odot {slope}",
+        r"\bar{h}_t = @g_t + @V^\top \bar{a}_{AFTER}",
+        r"\bar{a}_{END} = 0 \text{, } @g_{FIRST} = 0 \text{, } h \text{ as in } @y",
+        _padded(step, r"\bar{a}_t = 0 \text{ and } \bar{h}_{BEFORE} = @g_{BEFORE} + \bar{h}_t"),
+    )
+    return _in_time(step, rows)
 
 
 # -- long short-term memory ------------------------------------------------------------------------
@@ -89,27 +88,24 @@ def _lstm(step: Step) -> str:
     return _in_time(step, text)
 
 
-def _lstm_back(main: str) -> Text:
-    def text(step: Step) -> str:
-        rows = lines(
-            main,
-            r"\bar{a}_t = (\bar{c}_t u_t i_t (1 - i_t), \; \bar{c}_t c_{BEFORE} f_t (1 - f_t), \; "
-            r"\bar{c}_t i_t (1 - u_t^2), \; \bar{m}_t \tanh(c_t) \, o_t (1 - o_t))",
-            r"\bar{c}_t = @g_t^c + \bar{m}_t o_t (1 - \tanh^2 c_t) + \bar{c}_{AFTER} f_{AFTER}",
-            r"\bar{m}_t = @R^\top \bar{h}_t" if _projects(step) else r"\bar{m}_t = \bar{h}_t",
-            r"\bar{h}_t = @g_t^h + @V^\top \bar{a}_{AFTER}",
-            r"@g_t = (@g_t^h, @g_t^c)",
-            r"\bar{a}_{END} = 0 \text{, } \bar{c}_{END} = 0 \text{, } @g_{FIRST} = 0 "
-            r"\text{; the rest as in } @y",
-            _padded(
-                step,
-                r"\bar{a}_t = 0 \text{, } m_t = \bar{m}_t = 0 \text{, } f_t = 1 \text{ and }"
-                r" \bar{h}_{BEFORE} = @g_{BEFORE}^h + \bar{h}_t",
-            ),
-        )
-        return _in_time(step, rows)
-
-    return text
+def _lstm_back(step: Step, main: str) -> str:
+    rows = lines(
+        main,
+        r"\bar{a}_t = (\bar{c}_t u_t i_t (1 - i_t), \; \bar{c}_t c_{BEFORE} f_t (1 - f_t), \; "
+        r"\bar{c}_t i_t (1 - u_t^2), \; \bar{m}_t \tanh(c_t) \, o_t (1 - o_t))",
+        r"\bar{c}_t = @g_t^c + \bar{m}_t o_t (1 - \tanh^2 c_t) + \bar{c}_{AFTER} f_{AFTER}",
+        r"\bar{m}_t = @R^\top \bar{h}_t" if _projects(step) else r"\bar{m}_t = \bar{h}_t",
+        r"\bar{h}_t = @g_t^h + @V^\top \bar{a}_{AFTER}",
+        r"@g_t = (@g_t^h, @g_t^c)",
+        r"\bar{a}_{END} = 0 \text{, } \bar{c}_{END} = 0 \text{, } @g_{FIRST} = 0 "
+        r"\text{; the rest as in } @y",
+        _padded(
+            step,
+            r"\bar{a}_t = 0 \text{, } m_t = \bar{m}_t = 0 \text{, } f_t = 1 \text{ and }"
+            r" \bar{h}_{BEFORE} = @g_{BEFORE}^h + \bar{h}_t",
+        ),
+    )
+    return _in_time(step, rows)
 
 
 # -- the gated recurrent unit ----------------------------------------------------------------------
@@ -129,23 +125,20 @@ def _gru(step: Step) -> str:
     return _in_time(step, text)
 
 
-def _gru_back(main: str) -> Text:
-    def text(step: Step) -> str:
-        rows = lines(
-            main,
-            r"\bar{p}_t = (\bar{p}_t^r, \bar{p}_t^z, \bar{p}_t^n) \text{, } "
-            r"\bar{q}_t = (\bar{p}_t^r, \bar{p}_t^z, \bar{p}_t^n r_t)",
-            r"\bar{p}_t^n = \bar{h}_t (1 - z_t) (1 - n_t^2)",
-            r"\bar{p}_t^z = \bar{h}_t (h_{BEFORE} - n_t) z_t (1 - z_t)",
-            r"\bar{p}_t^r = \bar{p}_t^n q_t^n r_t (1 - r_t)",
-            r"\bar{h}_t = @g_t + @V^\top \bar{q}_{AFTER} + \bar{h}_{AFTER} z_{AFTER}",
-            r"\bar{q}_{END} = 0 \text{, } \bar{h}_{END} = 0 \text{, } @g_{FIRST} = 0 "
-            r"\text{; the rest as in } @y",
-            _padded(step, r"\bar{p}_t = \bar{q}_t = 0 \text{ and } z_t = 1"),
-        )
-        return _in_time(step, rows)
-
-    return text
+def _gru_back(step: Step, main: str) -> str:
+    rows = lines(
+        main,
+        r"\bar{p}_t = (\bar{p}_t^r, \bar{p}_t^z, \bar{p}_t^n) \text{, } "
+        r"\bar{q}_t = (\bar{p}_t^r, \bar{p}_t^z, \bar{p}_t^n r_t)",
+        r"\bar{p}_t^n = \bar{h}_t (1 - z_t) (1 - n_t^2)",
+        r"\bar{p}_t^z = \bar{h}_t (h_{BEFORE} - n_t) z_t (1 - z_t)",
+        r"\bar{p}_t^r = \bar{p}_t^n q_t^n r_t (1 - r_t)",
+        r"\bar{h}_t = @g_t + @V^\top \bar{q}_{AFTER} + \bar{h}_{AFTER} z_{AFTER}",
+        r"\bar{q}_{END} = 0 \text{, } \bar{h}_{END} = 0 \text{, } @g_{FIRST} = 0 "
+        r"\text{; the rest as in } @y",
+        _padded(step, r"\bar{p}_t = \bar{q}_t = 0 \text{ and } z_t = 1"),
+    )
+    return _in_time(step, rows)
 
 
 def _weights(p: str, q: str) -> dict[str, str]:
@@ -160,20 +153,31 @@ def _weights(p: str, q: str) -> dict[str, str]:
     }
 
 
+def _led(
+    backs: Callable[[Step, str], str], letters: Text, mains: Mapping[str, str]
+) -> dict[str, Text]:
+    """The lines of all inputs, of which the first says what the others refer to."""
+
+    def line(letter: str) -> Text:
+        def text(step: Step) -> str:
+            lead = next(i for i, gradient in enumerate(step.handed) if gradient is not None)
+            if told(letters, step)[lead] == letter:
+                return backs(step, mains[letter])
+            return _in_time(step, lines(mains[letter], r"\text{the rest as above}"))
+
+        return text
+
+    return {letter: line(letter) for letter in mains}
+
+
+_LSTM = {
+    **_weights("a", "a"),
+    "c": r"\bar{@c} = \bar{c}_{START} f_{START}",
+    "R": r"\bar{@R} = \sum_{b, t} \bar{h}_t \, m_t^\top",
+}
+
 FORMULAS: dict[str, Structured] = {
-    "rnn": Structured(
-        "xhWVab", _rnn, {k: _rnn_back(main) for k, main in _weights("a", "a").items()}
-    ),
-    "lstm": Structured(
-        _lstm_letters,
-        _lstm,
-        {
-            **{k: _lstm_back(main) for k, main in _weights("a", "a").items()},
-            "c": _lstm_back(r"\bar{@c} = \bar{c}_{START} f_{START}"),
-            "R": _lstm_back(r"\bar{@R} = \sum_{b, t} \bar{h}_t \, m_t^\top"),
-        },
-    ),
-    "gru": Structured(
-        "xhWVab", _gru, {k: _gru_back(main) for k, main in _weights("p", "q").items()}
-    ),
+    "rnn": Structured("xhWVab", _rnn, _led(_rnn_back, "xhWVab", _weights("a", "a"))),
+    "lstm": Structured(_lstm_letters, _lstm, _led(_lstm_back, _lstm_letters, _LSTM)),
+    "gru": Structured("xhWVab", _gru, _led(_gru_back, "xhWVab", _weights("p", "q"))),
 }

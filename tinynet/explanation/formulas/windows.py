@@ -47,12 +47,19 @@ def _taps(step: Step, image: str) -> str:
     """What p and u mean, and the numbers that do not stand in the formula."""
     words = rf"\text{{tap }} u \text{{ of window }} p \text{{ sees }} {image}_{{{_place(step)}}}"
     words += r"\text{; 0 outside}"
+    axes = len(step.output.shape if step.title == "fold" else step.inputs[0].shape) - 2
+    words += _on_each(axes)
     if _alike(step, _GEOMETRY) is None:
         words += "".join(
             rf"\text{{; {name} }} {letter} = {each(option(step, name))}"
             for name, letter in zip(_GEOMETRY, "sdP", strict=True)
         )
     return words
+
+
+def _on_each(axes: int) -> str:
+    """That an index stands for one number on each of several axes."""
+    return r"\text{; so on each axis}" if axes > 1 else ""
 
 
 def _meeting(step: Step) -> str:
@@ -149,13 +156,18 @@ def _window(step: Step) -> str:
     else:
         s, *d, P, K = alike
         place, last = f"{_times(s, 'i')} + {_times(d[0] if d else 1, 'u')}{plus(-P)}", f"{K - 1}"
-    return rf"w_i = \{{ {place} \mid u = 0 \dots {last} \}} \text{{, those inside}}{settings}"
+    entries = rf"w_i = \{{ {place} \mid u = 0 \dots {last} \}} \text{{, those inside}}"
+    return entries + settings + _on_each(len(option(step, "kernel")))
 
 
 _ADAPTIVE = (
     r"w_i = \{ \lfloor i N / M \rfloor \dots \lceil (i + 1) N / M \rceil - 1 \}"
     r" \text{ (of } N \text{ entries, } M \text{ windows)}"
 )
+
+
+def _adaptive(step: Step) -> str:
+    return _ADAPTIVE + _on_each(len(option(step, "output_size")))
 
 
 def _pooled_max(window: Any) -> Structured:
@@ -203,10 +215,8 @@ def _places(step: Step) -> tuple[str, str]:
 POOLING = {
     "max_pool": _pooled_max(_window),
     "avg_pool": _pooled_mean(_places, _window),
-    "adaptive_max_pool": _pooled_max(lambda step: _ADAPTIVE),
-    "adaptive_avg_pool": _pooled_mean(
-        lambda step: (r"\left|w_i\right|", ""), lambda step: _ADAPTIVE
-    ),
+    "adaptive_max_pool": _pooled_max(_adaptive),
+    "adaptive_avg_pool": _pooled_mean(lambda step: (r"\left|w_i\right|", ""), _adaptive),
 }
 
 # -- resampling ------------------------------------------------------------------------------------
@@ -225,7 +235,8 @@ _WEIGHTS = {
 def _point(step: Step) -> str:
     mode, sizes = option(step, "mode"), option(step, "size")
     if option(step, "align_corners") and not mode.startswith("nearest"):
-        return r"s_i = i \, \frac{N - 1}{M - 1} \text{ (of } N \text{ entries, to } M \text{)}"
+        ends = r"s_i = i \, \frac{N - 1}{M - 1} "
+        return ends + r"\text{ (of } N \text{ entries, to } M \text{; 0 if } M = 1)"
     point = {
         "nearest": r"i \, \rho",
         "nearest-exact": r"\left(i + \frac{1}{2}\right) \rho",
@@ -244,7 +255,7 @@ def _resampled(main: str) -> Text:
         main,
         r"A_{iq} = \sum_r h(s_i - r) \text{ over whole } r \text{ whose nearest entry is } q",
         _WEIGHTS[option(step, "mode")],
-        _point(step),
+        _point(step) + _on_each(len(option(step, "size"))),
     )
 
 
