@@ -83,6 +83,7 @@ _ROOMS = (
     "cli",
     "cuda",
     "data",
+    "explanation",
     "func",
     "kernels",
     "metrics",
@@ -102,6 +103,10 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         return importlib.import_module(f"tinynet.{name}")
+    if name == "explain":
+        from tinynet.explanation import explain
+
+        return explain
     if name == "bfloat16":
         raise AttributeError("NumPy has no bfloat16: float16 with tn.amp.GradScaler, or float32")
     raise AttributeError(f"module 'tinynet' has no attribute {name!r}")

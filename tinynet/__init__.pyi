@@ -58,6 +58,7 @@ from tinynet import check as check
 from tinynet import cli as cli
 from tinynet import cuda as cuda
 from tinynet import data as data
+from tinynet import explanation as explanation
 from tinynet import func as func
 from tinynet import kernels as kernels
 from tinynet import metrics as metrics

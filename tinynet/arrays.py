@@ -38,6 +38,18 @@ class Duck:
     data: Array
 
 
+class Letter(Duck):
+    """The base of what stands for an array in a formula: `explanation.symbols.Symbol`. An op that
+    is applied to it is written down, not run.
+    """
+
+    __slots__ = ()
+
+    def apply(self, op: Any, values: Any, options: dict[str, Any]) -> Any:
+        """The formula of the op applied to these values."""
+        raise NotImplementedError
+
+
 # -- the library -----------------------------------------------------------------------------------
 
 

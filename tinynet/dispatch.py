@@ -35,7 +35,8 @@ def apply(op: Op, *inputs: Any, **options: Any) -> Any:
         options = {**op.defaults, **options}
     values, edges, tensors, uniform = _take_apart(inputs)
     if not tensors:
-        return op.run(values, options)[0]
+        letter = next((x for x in values if isinstance(x, arrays.Letter)), None)
+        return letter.apply(op, values, options) if letter else op.run(values, options)[0]
     try:
         if autocasting.blocks:
             inputs = _autocast(op, inputs, values)

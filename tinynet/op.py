@@ -34,12 +34,18 @@ numpy_functions: dict[
 
 
 class Spec:
-    """What is left of an array when only its shape and dtype are kept."""
+    """What is left of an array when only its shape and dtype are kept; a small one stays whole, as
+    `values`, for people to look at.
+    """
 
-    __slots__ = ("dtype", "ndim", "shape")
+    __slots__ = ("dtype", "ndim", "shape", "values")
 
     def __init__(self, x: Array) -> None:
         self.shape, self.ndim, self.dtype = x.shape, x.ndim, x.dtype
+        self.values = x if x.size <= SMALL else None
+
+
+SMALL = 64  # entries, about as many as one looks at
 
 
 class Op:

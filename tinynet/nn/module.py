@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from tinynet import arrays
+from tinynet.autograd import clock
 from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
 from tinynet.hooks import RemovableHandle
 from tinynet.nn.parameter import Parameter
@@ -50,6 +51,7 @@ class Module:
     """
 
     training: bool
+    last_call: tuple[int, int] | None = None  # between which numbers of nodes its last call lies
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
@@ -66,6 +68,12 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward()")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        start = next(clock)
+        result = self._with_hooks(args, kwargs)
+        self.__dict__["last_call"] = start, next(clock)  # the nodes in between are its own
+        return result
+
+    def _with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not self._forward_hooks and not self._forward_pre_hooks:
             return self.forward(*args, **kwargs)
         for hook in list(self._forward_pre_hooks.values()):

@@ -120,5 +120,5 @@ gelu_tanh = elementwise(
     "gelu_tanh",
     lambda u: u * (1 + np.tanh(_gelu_inner(u))) / 2,
     _gelu_tanh_rule,
-    r"\frac{u}{2} \left(1 + \tanh \sqrt{2/\pi} (u + 0.044715 u^3)\right)",
+    r"\frac{u}{2} \left(1 + \tanh\left(\sqrt{2/\pi} (u + 0.044715 u^3)\right)\right)",
 )

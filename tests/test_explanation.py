@@ -1,0 +1,296 @@
+"""`tn.explain`: every formula that is shown is the code that runs, and all steps together give the
+gradient that `backward` gives.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinynet as tn
+from tinynet.check.samples import Draw, sample
+from tinynet.check.sweep import differentiable
+from tinynet.errors import ArgumentError, GraphError
+from tinynet.explanation.chain import bar, latex_name
+from tinynet.explanation.graph import Value
+from tinynet.explanation.mathml import mathml
+from tinynet.explanation.symbols import Symbol
+from tinynet.op import registry
+
+ELEMENTWISE = sorted(
+    op.name
+    for op in registry.values()
+    if op.room in ("elementwise", "activations") and op.differentiable and not op.variadic
+)
+
+
+# -- rules on letters ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_the_formula_of_a_rule_computes_what_the_rule_computes(name: str) -> None:
+    op = registry[name]
+    for seed in range(12):
+        draw = Draw(seed)
+        inputs, options = sample(op, draw)
+        options = {**op.defaults, **options}
+        y = np.asarray(op(*inputs, **options))
+        g = np.asarray(draw.rng.standard_normal(y.shape))
+        letters = [Symbol.letter(f"u{i}") for i in range(len(inputs))]
+        values = {"g": g, "y": y, **{f"u{i}": x for i, x in enumerate(inputs)}}
+        for i in differentiable(inputs):
+            meant = op.rule(i)(g, y, *inputs, **options)
+            formula = op.rule(i)(Symbol.letter("g"), Symbol.letter("y"), *letters, **options)
+            if isinstance(formula, Symbol):
+                assert "g" in formula.latex()
+                found = formula.evaluate(values)
+            else:
+                found = np.full(np.shape(meant), formula)
+            np.testing.assert_allclose(found, meant, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("name", "latex"),
+    [
+        ("tanh", r"g \, \left(1 - {y}^{2}\right)"),
+        ("relu", r"g \, [y > 0]"),
+        ("sigmoid", r"g \, y \, \left(1 - y\right)"),
+        ("rsqrt", r"-\frac{g \, {y}^{3}}{2}"),
+        ("log2", r"\frac{g}{u \, \ln 2}"),
+        ("logsigmoid", r"g \, \sigma\!\left(-u\right)"),
+    ],
+)
+def test_how_formulas_are_printed(name: str, latex: str) -> None:
+    letters = (Symbol.letter(x) for x in "gyu")
+    assert registry[name].rule(0)(*letters).latex() == latex
+
+
+# -- whole computations ----------------------------------------------------------------------------
+
+
+def multiplied_out(why: Any) -> None:
+    """Each elementwise line, computed from its formula, gives what the step handed over."""
+    letters: dict[str, Any] = {}
+    for value in why.graph.values:
+        letters[latex_name(value.name)] = value.array
+        letters[bar(value)] = value.grad
+    for link in why.steps:
+        for line in link.lines:
+            if not isinstance(line.local, Symbol):
+                continue
+            found = line.local.evaluate(letters)
+            lead = np.ndim(found) - line.into.array.ndim
+            found = np.sum(found, axis=tuple(range(lead)))
+            repeated = tuple(
+                i for i, n in enumerate(line.into.shape) if n == 1 and found.shape[i] != 1
+            )
+            found = np.sum(found, axis=repeated, keepdims=True)
+            np.testing.assert_allclose(found, line.gradient, rtol=1e-12, atol=1e-12)
+
+
+def explained_and_differentiated(loss: Any, leaves: list[Any]) -> None:
+    why = tn.explain(loss)
+    multiplied_out(why)
+    found = {v.name: v.grad for v in why.graph.leaves if v.grad is not None}
+    assert all(leaf.grad is None for leaf in leaves)
+    loss.backward()  # the graph was not freed
+    for leaf in leaves:
+        if leaf.grad is None:
+            assert leaf.name not in found
+        else:
+            np.testing.assert_allclose(found[leaf.name], leaf.grad.numpy(), rtol=1e-12, atol=1e-12)
+    assert why.markdown()
+    assert why.latex().startswith(r"\begin{align*}")
+
+
+@pytest.mark.parametrize("name", sorted(n for n, op in registry.items() if op.differentiable))
+def test_every_op_is_explained(name: str) -> None:
+    op = registry[name]
+    for seed in range(4):
+        draw = Draw(seed)
+        inputs, options = sample(op, draw)
+        own = differentiable(inputs)
+        leaves = {i: tn.tensor(inputs[i], requires_grad=True, name=f"x{i}") for i in own}
+        tensors = [
+            leaves.get(i, tn.tensor(x) if isinstance(x, np.ndarray) else x)
+            for i, x in enumerate(inputs)
+        ]
+        y = op(*tensors, **options)
+        if not y.requires_grad:
+            continue
+        weight = tn.tensor(draw.rng.standard_normal(y.shape))
+        explained_and_differentiated((y * weight).sum(), list(leaves.values()))
+
+
+CHOICES = ("add", "mul", "sub", "tanh", "sigmoid", "exp", "matmul", "sum", "softmax", "relu", "T")
+
+
+@given(words=st.lists(st.sampled_from(CHOICES), min_size=1, max_size=12), seed=st.integers(0, 999))
+def test_random_compositions(words: list[str], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    leaves = [tn.tensor(rng.standard_normal((3, 3)) / 2, requires_grad=True, name=n) for n in "abc"]
+    pool = list(leaves)
+    for word in words:
+        x, y = (pool[int(rng.integers(len(pool)))] for _ in range(2))
+        made = {
+            "add": lambda x=x, y=y: x + y,
+            "mul": lambda x=x, y=y: x * y,
+            "sub": lambda x=x, y=y: x - y.mean(0),
+            "matmul": lambda x=x, y=y: x @ y,
+            "sum": lambda x=x, y=y: x.sum(1, keepdim=True) * y,
+            "softmax": lambda x=x, y=y: tn.softmax(x, 1),
+            "T": lambda x=x, y=y: x.T,
+        }
+        pool.append(made[word]() if word in made else getattr(tn, word)(x))
+    explained_and_differentiated((pool[-1] * tn.tensor(rng.standard_normal((3, 3)))).sum(), leaves)
+
+
+def test_a_value_used_twice_is_a_sum_over_paths() -> None:
+    a = tn.tensor(1.0, requires_grad=True, name="a")
+    b = a + a
+    why = tn.explain(b + b, {"b": b})
+    (last, first) = why.steps
+    assert [line.formula for line in last.lines] == [
+        r"\bar{b}^{(1)} = \bar{L}",
+        r"\bar{b}^{(2)} = \bar{L}",
+    ]
+    assert first.gathered == r"\bar{b} = \bar{b}^{(1)} + \bar{b}^{(2)}"
+    assert float(why.graph.leaves[0].grad) == 4
+
+
+def test_names() -> None:
+    x = tn.tensor([1.0, 2.0], name="x")
+    w = tn.tensor([3.0, 4.0], requires_grad=True, name="W1")
+    z = w * x
+    why = tn.explain(z.sum(), {"z": z})
+    names = [v.name for v in why.graph.values]
+    assert sorted(names) == ["L", "W1", "x", "z"]
+    assert latex_name("W1") == "W_{1}"
+    kinds = {v.name: v.kind for v in why.graph.values}
+    assert kinds == {"L": "loss", "W1": "parameter", "x": "input", "z": "value"}
+
+
+def test_broadcasting_is_said() -> None:
+    x = tn.tensor(np.ones((4, 3)))
+    b = tn.tensor(np.ones(3), requires_grad=True, name="b")
+    why = tn.explain((x + b).sum())
+    (note,) = why.steps[-1].lines[0].notes
+    assert "b (3) was repeated to (4, 3)" in note
+
+
+def test_what_cannot_be_explained() -> None:
+    with pytest.raises(ArgumentError, match="a Tensor is explained"):
+        tn.explain(3.0)
+    with pytest.raises(GraphError, match="nothing was recorded"):
+        tn.explain(tn.tensor(1.0) * 2)
+    w = tn.tensor(1.0, requires_grad=True)
+    loss = w * w
+    loss.backward()
+    with pytest.raises(GraphError, match="freed"):
+        tn.explain(loss)
+
+
+def test_values_are_what_the_forward_pass_made() -> None:
+    x = tn.tensor([0.5, -0.5], requires_grad=True, name="x")
+    a = x.exp()
+    b = a + 1
+    why = tn.explain((b * b).sum(), {"a": a, "b": b})
+    for value in why.graph.values:
+        assert isinstance(value, Value)
+    numbers = {v.name: v.array for v in why.graph.values}
+    np.testing.assert_array_equal(numbers["a"], a.detach().numpy())
+    np.testing.assert_array_equal(numbers["b"], b.detach().numpy())
+
+
+# -- pictures and pages ----------------------------------------------------------------------------
+
+
+def gpt(layers: int = 4) -> tuple[Any, Any]:
+    nn = tn.nn
+    tn.manual_seed(0)
+    layer = [
+        nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True, norm_first=True)
+        for _ in range(layers)
+    ]
+    model = nn.Sequential(nn.Embedding(7, 8), nn.Sequential(*layer), nn.Linear(8, 7))
+    ids = tn.tensor(np.arange(12).reshape(2, 6) % 7)
+    return model, nn.functional.cross_entropy(model(ids).reshape(-1, 7), ids.reshape(-1))
+
+
+def drawn(svg: str) -> list[str]:
+    """The first line of each box."""
+    root = ElementTree.fromstring(svg)
+    space = "{http://www.w3.org/2000/svg}"
+    return [group.find(f"{space}text").text for group in root.iter(f"{space}g")]
+
+
+def test_equal_layers_become_one_box() -> None:
+    model, loss = gpt()
+    why = tn.explain(loss, model)
+    assert len(why.steps) > 40
+    titles = drawn(why.svg())
+    assert "TransformerEncoderLayer ×4" in titles
+    assert "Embedding" in titles
+    assert titles[-1] == "cross_entropy"
+    inside = drawn(why.svg("1.0"))
+    assert inside.count("LayerNorm") == 2
+    assert "MultiheadAttention" in inside
+    assert "matmul" not in titles
+
+
+def test_unequal_layers_stay_apart() -> None:
+    nn = tn.nn
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 3), nn.Tanh())
+    loss = (model(tn.ones(2, 4)) ** 2).sum()
+    titles = drawn(tn.explain(loss, model).svg(""))
+    assert [t for t in titles if "Linear" in t] == ["Linear ×2", "Linear"]
+
+
+def test_boxes_do_not_overlap_and_lines_lead_down() -> None:
+    _, loss = gpt(1)
+    why = tn.explain(loss)
+    root = ElementTree.fromstring(why.svg())
+    boxes = [
+        tuple(float(r.get(k)) for k in ("x", "y", "width", "height"))
+        for r in root.iter("{http://www.w3.org/2000/svg}rect")
+    ]
+    for i, (x, y, w, h) in enumerate(boxes):
+        for a, b, c, d in boxes[i + 1 :]:
+            assert x + w <= a or a + c <= x or y + h <= b or b + d <= y
+
+
+def test_mermaid_has_a_line_for_each_edge() -> None:
+    a = tn.tensor(1.0, requires_grad=True, name="a")
+    b = a * 2
+    text = tn.explain(b * a, {"b": b}).mermaid()
+    assert text.startswith("flowchart TD")
+    assert text.count("-->") == 3
+    assert '(["a<br/>scalar"])' in text
+
+
+@pytest.mark.parametrize("name", sorted(registry))
+def test_every_formula_has_a_mathml_form(name: str) -> None:
+    op = registry[name]
+    if op.formula:
+        ElementTree.fromstring(mathml(op.formula))
+
+
+def test_mathml_refuses_what_it_does_not_know() -> None:
+    with pytest.raises(ArgumentError, match="no MathML is known"):
+        mathml(r"\unheard{x}")
+
+
+def test_the_page_stands_alone(tmp_path: Path) -> None:
+    model, loss = gpt(2)
+    file = tmp_path / "why.html"
+    text = tn.explain(loss, model).html(str(file))
+    assert file.read_text(encoding="utf-8") == text
+    assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
+    assert text.count('class="view"') >= 3
+    assert tn.explain(loss, model)._repr_html_().startswith("<iframe srcdoc=")

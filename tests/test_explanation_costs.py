@@ -1,0 +1,125 @@
+"""What a computation costs, against counts by hand; and the naive recursions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinynet as tn
+from tinynet import nn
+from tinynet.errors import OutOfRangeError
+from tinynet.op import registry
+
+F = nn.functional
+
+
+def row(loss: Any, title: str) -> Any:
+    (found,) = [r for r in tn.explain.cost(loss).rows if r.step.title == title]
+    return found
+
+
+def leaf(*shape: int) -> Any:
+    return tn.ones(*shape, requires_grad=True)
+
+
+def test_elementwise() -> None:
+    x, y = leaf(4, 5), leaf(4, 5)
+    r = row((x * y).sum(), "mul")
+    assert (r.forward.flops, r.forward.read, r.forward.written) == (20, 160, 80)
+    assert (r.backward.flops, r.backward.read, r.backward.written) == (40, 320, 160)
+    assert r.kept == 0  # x and y are leaves
+    z = (x * 2).tanh()
+    r = row(z.sum(), "tanh")
+    assert (r.forward.flops, r.forward.special) == (0, 20)
+    assert r.backward.flops == 60  # g (1 − y y)
+    assert r.kept == 80  # y
+
+
+def test_matrix_products() -> None:
+    x, W, b = leaf(7, 5), leaf(3, 5), leaf(3)
+    r = row((x @ W.T).sum(), "matmul")
+    assert r.forward.flops == 2 * 7 * 5 * 3
+    assert r.backward.flops == 4 * 7 * 5 * 3
+    r = row(F.linear(x, W, b).sum(), "linear")
+    assert r.forward.flops == 2 * 7 * 5 * 3 + 7 * 3
+    assert r.backward.flops == 4 * 7 * 5 * 3 + 6 * 3
+    x = tn.ones(7, 5)  # whose gradient nobody wants
+    r = row(F.linear(x, W, b).sum(), "linear")
+    assert r.backward.flops == 2 * 7 * 5 * 3 + 6 * 3
+
+
+def test_convolution() -> None:
+    x, W = leaf(2, 3, 6, 6), leaf(4, 3, 3, 3)
+    r = row(F.conv2d(x, W).sum(), "conv2d")
+    assert r.forward.flops == 2 * 2 * 4 * 4 * 4 * 27  # 16 places, 27 numbers under the window
+    assert r.backward.flops >= 2 * r.forward.flops
+
+
+def test_sums() -> None:
+    x = leaf(4, 5)
+    assert row(x.sum(), "sum").forward.flops == 19
+    assert row(x.mean(), "mean").forward.flops == 20
+
+
+def test_moves_cost_no_flops() -> None:
+    x = leaf(4, 6)
+    r = row(x.reshape(8, 3).sum(), "reshape")
+    assert (r.forward.flops, r.forward.read, r.forward.written, r.kept) == (0, 0, 0, 0)
+
+
+def test_what_attention_keeps_grows_with_the_length_not_its_square() -> None:
+    def kept(n: int) -> int:
+        q, k, v = (leaf(1, 2, n, 4) * 1 for _ in range(3))
+        return row(F.scaled_dot_product_attention(q, k, v).sum(), "attention").kept
+
+    assert kept(256) <= 2.2 * kept(128)
+
+
+def test_sums_of_costs() -> None:
+    tn.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    cost = tn.explain.cost(model(tn.ones(3, 4)).sum(), model)
+    assert sum(c.flops for c in cost.by_op().values()) == cost.flops
+    modules = cost.by_module()
+    assert set(modules) == {"0", "1", "2", ""}
+    assert modules["0"].forward.flops == 2 * 3 * 4 * 8 + 3 * 8
+    assert sum(c.kept for c in modules.values()) == cost.kept
+    assert "linear" in repr(cost)
+
+
+@pytest.mark.parametrize("name", sorted(n for n, op in registry.items() if op.differentiable))
+def test_every_op_can_be_counted(name: str) -> None:
+    from tinynet.check.samples import Draw, sample
+    from tinynet.check.sweep import differentiable
+
+    op = registry[name]
+    inputs, options = sample(op, Draw(3))
+    own = differentiable(inputs)
+    tensors = [
+        tn.tensor(x, requires_grad=i in own) if isinstance(x, np.ndarray) else x
+        for i, x in enumerate(inputs)
+    ]
+    y = op(*tensors, **options)
+    if y.requires_grad:
+        cost = tn.explain.cost(y.sum())
+        assert cost.forward.read + cost.forward.flops >= 0
+        assert len(cost.rows) == 2
+
+
+def test_recursion() -> None:
+    a = tn.tensor(1.0, requires_grad=True, name="a")
+    x = a
+    for _ in range(5):
+        x = x + x
+    walks = tn.explain.recursion(x)
+    assert float(walks.newest_first.gradients["a"]) == 32
+    assert float(walks.passing_arrivals.gradients["a"]) == 32
+    assert walks.newest_first.visits["a"] == 1
+    assert walks.passing_arrivals.visits["a"] == 32
+    assert float(walks.passing_sums.gradients["a"]) > 32
+    for _ in range(20):
+        x = x + x
+    with pytest.raises(OutOfRangeError, match="visits"):
+        tn.explain.recursion(x)

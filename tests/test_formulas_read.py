@@ -1,0 +1,111 @@
+"""Index formulas computed from their own LaTeX, where they are made of sums, products and brackets
+alone: what is printed, and not a loop beside it, gives the op's values and gradients.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from latex_entries import BARS, INPUTS, entries
+
+import tinynet as tn
+from tinynet.op import registry
+
+_LOSSES = [{"reduction": reduction} for reduction in ("mean", "sum", "none")]
+_IDS = np.array([2, 0, 2, 1])
+_LABELS = np.array([1, 0, 2])
+
+# For each op: shapes or arrays of its inputs, n where the formula has one, and its options.
+CASES: dict[str, tuple[list[Any], float, list[dict[str, Any]]]] = {
+    **dict.fromkeys(("sum", "logsumexp", "prod"), ([(4,)], 4, [{}])),
+    **dict.fromkeys(("amax", "amin"), ([np.array([0.9, 0.2, 0.9, 0.2])], 4, [{}])),  # ties
+    "mean": ([(4,)], 4, [{}]),
+    "var": ([(4,)], 4, [{"ddof": 0}, {"ddof": 1}]),
+    "std": ([(4,)], 4, [{"ddof": 0}, {"ddof": 1}]),
+    "p_norm": ([(4,)], 4, [{"p": 2}, {"p": 3}, {"p": 1.5}]),
+    "cumsum": ([(4,)], 4, [{"axis": 0}]),
+    "cumprod": ([(4,)], 4, [{"axis": 0}]),
+    "permute": ([(2, 3, 4)], 0, [{"axes": (2, 0, 1)}, {"axes": None}, {"axes": (0, 2, 1)}]),
+    "flip": ([(4,)], 4, [{"axis": 0}]),
+    "tril": ([(3, 4)], 0, [{"k": 0}, {"k": -1}, {"k": 2}]),
+    "triu": ([(3, 4)], 0, [{"k": 0}, {"k": -1}, {"k": 2}]),
+    "matmul": ([(2, 3), (3, 4)], 0, [{}]),
+    "einsum": ([(2, 3), (3, 4), (4, 2)], 0, [{"subscripts": "ij,jk,kl->il"}]),
+    "linear": ([(4, 3), (2, 3), (2,)], 0, [{}]),
+    "neuron": (
+        [(4, 3), (2, 3), (2,)],
+        0,
+        [{"act": act} for act in ("sigmoid", "tanh", "relu", "gelu")],
+    ),
+    "embedding": ([_IDS, (3, 2)], 0, [{}]),
+    "matrix_factorisation": (
+        [(3, 2), (3, 2), (3,), (3,), _IDS, _IDS[::-1].copy()],
+        0,
+        [{"mean": 0.5}],
+    ),
+    "softmax": ([(4,)], 0, [{"axis": 0}]),
+    "log_softmax": ([(4,)], 0, [{"axis": 0}]),
+    "dropout": ([(4,), np.array([True, False, True, True])], 0, [{"p": 0.0}, {"p": 0.2}]),
+    "batch_norm": ([(3, 2, 2), (2,), (2,)], 6, [{"eps": 1e-5}, {"eps": 0.1}]),
+    "layer_norm": ([(3, 4), (4,), (4,)], 4, [{"eps": 0.1, "dims": 1}]),
+    "rms_norm": ([(3, 4), (4,)], 4, [{"eps": 0.1, "dims": 1}]),
+    **dict.fromkeys(("mse", "mae", "bce"), ([(4,), (4,)], 4, _LOSSES)),
+    "huber": ([(4,), (4,)], 4, [{**how, "delta": 0.4} for how in _LOSSES]),
+    "kl": ([(4,), (4,)], 4, [{**r, "log_target": t} for r in _LOSSES for t in (True, False)]),
+    "bernoulli": ([(4,), (4,)], 4, _LOSSES),
+    "cross_entropy": (
+        [(3, 4), _LABELS],
+        3,
+        [{**how, "ignore_index": i} for how in _LOSSES for i in (-100, 2)],
+    ),
+    "nll": ([(3, 4), _LABELS], 3, [{**how, "ignore_index": i} for how in _LOSSES for i in (5, 2)]),
+    "soft_cross_entropy": (
+        [(3, 4), (3, 4)],
+        3,
+        [{**how, "label_smoothing": e} for how in _LOSSES for e in (0.0, 0.1)],
+    ),
+    "attention": (
+        [(3, 2), (4, 2), (4, 5), (3, 4), np.ones((3, 4), bool)],
+        0,
+        [{}, {"is_causal": True}, {"scale": 0.7, "p": 0.2}],
+    ),
+}
+
+
+def inputs_of(shapes: list[Any]) -> list[Any]:
+    """Random inputs between 0.1 and 0.9, so that they are in every domain."""
+    rng = np.random.default_rng(3)
+    return [rng.uniform(0.1, 0.9, x) if isinstance(x, tuple) else x for x in shapes]
+
+
+def in_words(name: str, x: Any) -> dict[str, Any]:
+    """What the backward lines of an op say in words: mean m and variance v."""
+    axes = {"batch_norm": (0, 2), "layer_norm": (1,)}.get(name)
+    return {} if axes is None else {"m": np.mean(x, axes), "v": np.var(x, axes)}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_line_is_true_as_it_is_printed(name: str) -> None:
+    shapes, n, choices = CASES[name]
+    for options in choices:
+        inputs = inputs_of(shapes)
+        tensors = [
+            tn.tensor(x, requires_grad=x.dtype.kind == "f", name=c)
+            for c, x in zip(INPUTS, inputs, strict=False)
+        ]
+        y = registry[name](*tensors, **options)
+        g = np.random.default_rng(4).standard_normal(y.shape)
+        why = tn.explain((y * tn.tensor(g)).sum(), {"Y": y})
+        link = next(x for x in why.steps if x.step.output.name == "Y")
+        arrays = {"Y": y.array, BARS["Y"]: g}
+        arrays |= dict(zip(INPUTS, inputs, strict=False))
+        scalars = {"n": n, "E": 2, "C": 4}
+        np.testing.assert_allclose(
+            entries(link.forward, arrays, scalars, arrays["Y"]), arrays["Y"], rtol=1e-7
+        )
+        arrays |= in_words(name, inputs[0])
+        for line in link.lines:
+            found = entries(line.formula, arrays, scalars, line.gradient)
+            np.testing.assert_allclose(found, line.gradient, rtol=1e-7, atol=1e-12)

@@ -1,0 +1,244 @@
+r"""The chain rule of one computation, written out: a line for each step, from the loss back.
+
+For a step y = f(u, …) with ȳ = ∂L/∂y known, the line says what y was, and what the step hands to
+each input: ū = ȳ ∂y/∂u. Rules that work entry by entry are run on symbols, so the line is the code
+(`symbols`); the others have index formulas (`formulas`). Then what is said in words: shapes,
+the sum that undoes broadcasting, the sum over several uses of one value, and numbers where they are
+few.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinynet.explanation.formulas import FORMULAS, FORWARD, Structured
+from tinynet.explanation.formulas.template import (
+    WHERE,
+    backward_of,
+    filled,
+    letters_of,
+    told,
+)
+from tinynet.explanation.graph import Graph, Step, Value
+from tinynet.explanation.symbols import ATOM, Symbol, written
+from tinynet.op import Op
+
+FEW = 6  # entries that are shown as numbers
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one step contributes to the gradient of one of its inputs.
+
+    into       the input
+    formula    LaTeX of the contribution, an equation
+    local      the same as a tree that can be evaluated; None for ops that are not elementwise
+    notes      what to mind: broadcasting undone, the sum over paths
+    gradient   the numbers that the step hands over
+    """
+
+    into: Value
+    formula: str
+    local: Symbol | float | None
+    notes: tuple[str, ...]
+    gradient: Any
+
+
+@dataclass(frozen=True)
+class Link:
+    """One step of the chain, in the order of the backward pass.
+
+    step      the step of the graph
+    forward   LaTeX of what it computed
+    gathered  LaTeX of the sum that makes the output's gradient where the output was used more than
+              once; "" where it was not
+    lines     one for each input to which a gradient goes
+    """
+
+    step: Step
+    forward: str
+    gathered: str
+    lines: tuple[Line, ...]
+
+
+def links(graph: Graph) -> list[Link]:
+    """The chain, from the loss back."""
+    chain: list[Link] = []
+    seen: Counter[int] = Counter()
+    for step in reversed(graph.steps):
+        lines = []
+        for i, gradient in enumerate(step.handed):
+            if gradient is not None:
+                seen[id(step.inputs[i])] += 1
+                lines.append(_line(step, i, seen[id(step.inputs[i])]))
+        chain.append(Link(step, forward(step), gathered(step.output), tuple(lines)))
+    return chain
+
+
+def gathered(x: Value) -> str:
+    """x̄ as the sum over the paths along which x reaches the loss, if there are several."""
+    paths = [_arrival(x, k + 1) for k in range(len(x.arrivals))]
+    return f"{bar(x)} = {' + '.join(paths)}" if len(paths) > 1 else ""
+
+
+def _arrival(x: Value, number: int) -> str:
+    """What one use of x contributes to x̄; x̄ itself where there is one use only."""
+    return f"{bar(x)}^{{({number})}}" if len(x.arrivals) > 1 else bar(x)
+
+
+# -- names -----------------------------------------------------------------------------------------
+
+
+_GREEK = dict(zip("αβγδεζηθικλμνξπρστυφχψω", (
+    *("alpha", "beta", "gamma", "delta", "varepsilon", "zeta", "eta", "theta", "iota", "kappa"),
+    *("lambda", "mu", "nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "varphi", "chi", "psi"),
+    "omega",
+), strict=True))  # fmt: skip
+_HATS = {"ŷ": r"\hat{y}", "x̂": r"\hat{x}", "ȳ": r"\bar{y}"}
+
+
+def latex_name(name: str) -> str:
+    r"""A name as it stands in formulas.
+
+    >>> latex_name("W1"), latex_name("ŷ"), latex_name("0.weight"), latex_name("alpha")
+    ('W_{1}', '\\hat{y}', '\\mathrm{0.weight}', '\\alpha')
+    """
+    if name in _HATS:
+        return _HATS[name]
+    if name in _GREEK or name in _GREEK.values():
+        return "\\" + _GREEK.get(name, name)
+    if match := re.fullmatch(r"([^\W\d_])_?(\w*)", name):
+        letter = latex_name(match[1]) if match[1] in _GREEK else match[1]
+        below = match[2] if match[2].isdigit() or len(match[2]) <= 1 else rf"\mathrm{{{match[2]}}}"
+        return f"{letter}_{{{below}}}" if below else letter
+    return rf"\mathrm{{{name.replace('_', chr(92) + '_')}}}"
+
+
+def bar(x: Value) -> str:
+    """∂L/∂x as it stands in formulas: a bar over the letter."""
+    letter, index = re.fullmatch(r"(.*?)(_\{.*\})?", latex_name(x.name)).groups()  # type: ignore[union-attr]
+    return rf"\bar{{{letter}}}{index or ''}"
+
+
+# -- one step --------------------------------------------------------------------------------------
+
+
+def forward(step: Step) -> str:
+    """What the step computed, as an equation."""
+    y = latex_name(step.output.name)
+    form = _form(step) or FORWARD.get(step.title if step.op is not None else "")
+    if form is not None:
+        return filled(told(form.forward, step), _names(form, step))
+    if step.op is None:
+        return rf"{y} = \operatorname{{{step.title}}}({', '.join(map(_letter, step.inputs))})"
+    return f"{y} = {_told(step.op, step)}"
+
+
+def _form(step: Step) -> Structured | None:
+    """The index formulas of an op; a `Function` may have the name of one."""
+    return FORMULAS.get(step.title) if step.op is not None else None
+
+
+def _told(op: Op, step: Step) -> str:
+    """The op's formula with this step's names and numbers in the place of u and v."""
+    inputs = dict(zip("uv", step.inputs, strict=False))
+
+    def name(match: re.Match[str]) -> str:
+        x = inputs[match[0]]
+        text, tightness = (_letter(x), ATOM) if isinstance(x, Value) else written(x)
+        before = op.formula[: match.start()].rstrip()[-1:]
+        raised = op.formula[match.end() :].lstrip().startswith("^")
+        alone = before in ("", "(", ",", "{") and not raised
+        return text if tightness == ATOM or alone else rf"\left({text}\right)"
+
+    return re.sub(r"(?<![A-Za-z\\])[uv](?![A-Za-z])", name, op.formula)
+
+
+def _letter(x: Any) -> str:
+    return latex_name(x.name) if isinstance(x, Value) else written(x)[0]
+
+
+def _names(form: Structured, step: Step) -> dict[str, str]:
+    """What stands in the places of a template; an input that is True is one that was not given."""
+    given = {i: _letter(x) for i, x in enumerate(step.inputs) if x is not True}
+    letters = dict(enumerate(letters_of(form, step)))
+    return {
+        "y": latex_name(step.output.name),
+        "g": bar(step.output),
+        **{str(i): name for i, name in given.items()},
+        **{letters[i]: name for i, name in given.items() if i in letters},
+    }
+
+
+def valued(formula: str, values: Any) -> str:
+    """An equation with its numbers, where they are few, before what it refers to."""
+    few = numbers(values)
+    main, where, rest = formula.partition(WHERE)
+    return f"{main} = {few}{where}{rest}" if few else formula
+
+
+def _line(step: Step, i: int, number: int) -> Line:
+    x, arrival = step.inputs[i], _arrival(step.inputs[i], number)
+    local = _local(step, i)
+    form = _form(step)
+    text = backward_of(form, i, step) if form is not None else ""
+    if local is not None:
+        formula = f"{arrival} = {written(local)[0]}"
+    elif form is not None and text:
+        for place in (str(i), *letters_of(form, step)[i : i + 1]):
+            text = text.replace(rf"\bar{{@{place}}}", "\0")
+        formula = filled(text, _names(form, step)).replace("\0", f"{{{arrival}}}")
+    else:
+        y, u = latex_name(step.output.name), latex_name(x.name)
+        formula = rf"{arrival} = {bar(step.output)} \, \frac{{\partial {y}}}{{\partial {u}}}"
+    return Line(x, formula, local, _notes(step, i), step.handed[i])
+
+
+def _local(step: Step, i: int) -> Symbol | float | None:
+    """The rule of an elementwise op, run on letters that are this graph's names."""
+    op = step.op
+    if op is None or op.room not in ("elementwise", "activations"):
+        return None
+    letters = [Symbol.letter(_letter(x)) if isinstance(x, Value) else x for x in step.inputs]
+    output, g = Symbol.letter(latex_name(step.output.name)), Symbol.letter(bar(step.output))
+    found = op.rule(i)(g, output, *letters, **step.options)
+    return found if isinstance(found, Symbol) else float(found)
+
+
+def _notes(step: Step, i: int) -> tuple[str, ...]:
+    x, whole = step.inputs[i], _whole(step, i)
+    if x.shape == whole:
+        return ()
+    return (
+        f"{x.name} {_shown(x.shape)} was repeated to {_shown(whole)}: "
+        "the gradient is summed over the repeats",
+    )
+
+
+def _whole(step: Step, i: int) -> tuple[int, ...]:
+    """The shape to which an input was repeated, if the formula does not say so itself."""
+    form, x = _form(step), step.inputs[i]
+    if form is not None:
+        return x.shape if form.whole is None else form.whole(i, step)
+    return step.output.shape if step.op is not None and step.op.broadcasts else x.shape
+
+
+def _shown(shape: tuple[int, ...]) -> str:
+    return "scalar" if shape == () else "(" + ", ".join(map(str, shape)) + ")"
+
+
+def numbers(x: Any) -> str:
+    """A small array as LaTeX, with up to four digits; "" for a large or an unknown one.
+
+    >>> numbers(np.array([1.0, 0.25]))
+    '(1,\\\\, 0.25)'
+    """
+    if x is None or np.size(x) > FEW:
+        return ""
+    flat = [f"{float(v):.4g}" for v in np.ravel(x)]
+    return flat[0] if np.ndim(x) == 0 else "(" + r",\, ".join(flat) + ")"

@@ -1,0 +1,309 @@
+"""What a computation costs: arithmetic, memory traffic, and what is kept for the backward pass.
+
+The formula of each op is run again, forward and backward, on arrays that count what is done to them
+(`Counted`): nothing is estimated. One flop is one +, −, ×, ÷ or max of two floats; a product of
+matrices (m, k)(k, n) takes 2·m·k·n; a sum of n numbers n − 1. exp, tanh and their like are counted
+by themselves, as `special`: each costs several flops, how many is the library's affair; so is what
+LAPACK does (inv, solve, det, cholesky), of which only the traffic is counted. Comparisons and moves
+are no flops. Bytes: a call of NumPy reads its inputs and writes its output once; views
+are free.
+
+It is the cost of the formulas in `ops` and `derivations`. Kernels do the same arithmetic, with less
+traffic; the difference is what they are for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinynet.explanation.graph import Graph, Step, Value
+from tinynet.op import Derivation
+
+
+@dataclass
+class Cost:
+    """What was spent. Costs can be added.
+
+    flops     arithmetic on floats
+    special   values of exp, log, tanh, sqrt …
+    read      bytes
+    written   bytes
+    """
+
+    flops: int = 0
+    special: int = 0
+    read: int = 0
+    written: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.flops + other.flops,
+            self.special + other.special,
+            self.read + other.read,
+            self.written + other.written,
+        )
+
+
+_meter: ContextVar[Cost] = ContextVar("meter")
+
+_ARITHMETIC = {
+    *(np.add, np.subtract, np.multiply, np.true_divide, np.negative, np.square, np.reciprocal),
+    *(np.maximum, np.minimum, np.absolute, np.floor_divide, np.remainder, np.fmax, np.fmin),
+}
+# flops for each number that goes in, and for each that comes out: a sum of n takes n − 1
+_REDUCTIONS = {
+    **{"sum": (1, -1), "mean": (1, 0), "var": (4, 0), "prod": (1, -1), "amax": (1, -1)},
+    **{"max": (1, -1), "amin": (1, -1), "min": (1, -1), "cumsum": (1, 0), "cumprod": (1, 0)},
+}
+_FREE = {
+    *("reshape", "swapaxes", "transpose", "moveaxis", "broadcast_to", "expand_dims", "squeeze"),
+    *("shape", "ndim", "size", "atleast_1d", "ravel", "split", "sliding_window_view", "flip"),
+    *("may_share_memory", "result_type", "broadcast_shapes", "diagonal"),
+}
+
+
+class Counted(np.ndarray[Any, np.dtype[Any]]):
+    """An array that counts what NumPy does to it, on the meter of the moment."""
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        result = getattr(ufunc, method)(*map(_plain, inputs), **_plain(options))
+        meter = _meter.get()
+        made = result if isinstance(result, np.ndarray) else np.asarray(result)
+        if made.dtype.kind in "fc" or any(_floats(x) for x in inputs):
+            if ufunc is np.matmul:
+                meter.flops += 2 * made.size * inputs[0].shape[-1]
+            elif method == "reduce" and ufunc in _ARITHMETIC:
+                meter.flops += max(np.size(inputs[0]) - made.size, 0)
+            elif method == "at":
+                meter.flops += np.size(inputs[-1])
+            elif ufunc in _ARITHMETIC:
+                meter.flops += made.size
+            elif made.dtype.kind in "fc":
+                meter.special += made.size
+        _traffic(meter, inputs, made)
+        return _counted(result) if options.get("out") is None else options["out"][0]
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        result = function(*_plain(args), **_plain(kwargs))
+        meter = _meter.get()
+        name = function.__name__
+        if name == "einsum":
+            meter.flops += _einsum_flops(*args)
+        elif name in _REDUCTIONS and _floats(args[0]):
+            each, once = _REDUCTIONS[name]
+            meter.flops += each * np.size(args[0]) + once * np.size(result)
+        if name not in _FREE:
+            _traffic(meter, _arrays(args), result)
+        return _counted(result)
+
+
+def _einsum_flops(*args: Any) -> int:
+    """For each term of the sum one flop to add it, and one for each × in it."""
+    terms: list[tuple[list[Any], Any]]
+    if isinstance(args[0], str):  # "ij,jk->ik", u, v
+        parts = args[0].replace(" ", "").partition("->")[0].split(",")
+        marked = [[Ellipsis if c == "…" else c for c in p.replace("...", "…")] for p in parts]
+        terms = list(zip(marked, args[1:], strict=True))
+    else:  # u, [0, 1], v, [1, 2], [0, 2]
+        terms = [(list(axes), x) for x, axes in zip(args[::2], args[1::2], strict=False)]
+    sizes: dict[Any, int] = {}
+    for labels, x in terms:
+        if Ellipsis in labels:
+            at, more = labels.index(Ellipsis), x.ndim - len(labels) + 1
+            labels[at : at + 1] = [("…", i - more) for i in range(more)]
+        sizes.update({c: max(n, sizes.get(c, 1)) for c, n in zip(labels, x.shape, strict=True)})
+    return int(math.prod(sizes.values())) * len(terms)
+
+
+def _floats(x: Any) -> bool:
+    return isinstance(x, np.ndarray) and x.dtype.kind in "fc"
+
+
+def _traffic(meter: Cost, inputs: Iterable[Any], result: Any) -> None:
+    meter.read += sum(x.nbytes for x in inputs if isinstance(x, np.ndarray))
+    meter.written += sum(x.nbytes for x in _arrays((result,)))
+
+
+def _arrays(values: Any) -> list[Any]:
+    found: list[Any] = []
+    for x in values:
+        if isinstance(x, np.ndarray):
+            found.append(x)
+        elif isinstance(x, list | tuple):
+            found += _arrays(x)
+    return found
+
+
+def _plain(x: Any) -> Any:
+    """With bare arrays in the place of counted ones."""
+    if isinstance(x, Counted):
+        return x.view(np.ndarray)
+    if isinstance(x, list | tuple):
+        return type(x)(map(_plain, x))
+    if isinstance(x, dict):
+        return {key: _plain(value) for key, value in x.items()}
+    return x
+
+
+def _counted(x: Any) -> Any:
+    if isinstance(x, np.ndarray | np.generic):
+        return np.asarray(x).view(Counted)
+    if not isinstance(x, list | tuple):
+        return x
+    parts = map(_counted, x)
+    return x._make(parts) if hasattr(x, "_make") else type(x)(parts)
+
+
+# -- of a whole computation ------------------------------------------------------------------------
+
+
+@dataclass
+class Row:
+    """What one step costs.
+
+    forward, backward   its two passes
+    kept                bytes that it keeps for the backward pass and that no step before it keeps;
+                        the arrays of leaves are not counted, they live anyway
+    """
+
+    step: Step
+    forward: Cost
+    backward: Cost
+    kept: int
+
+
+class Costs:
+    """The cost of a computation, step by step: `rows`, and sums of them."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.rows = rows
+
+    @property
+    def forward(self) -> Cost:
+        """The whole forward pass."""
+        return sum((row.forward for row in self.rows), Cost())
+
+    @property
+    def backward(self) -> Cost:
+        """The whole backward pass."""
+        return sum((row.backward for row in self.rows), Cost())
+
+    @property
+    def kept(self) -> int:
+        """Bytes kept from the forward pass for the backward pass."""
+        return sum(row.kept for row in self.rows)
+
+    def by_op(self) -> dict[str, Costs]:
+        """The costs of each kind of op, the most expensive first."""
+        return self._grouped(lambda row: row.step.title)
+
+    def by_module(self, depth: int = 1) -> dict[str, Costs]:
+        """The costs of each module, by `depth` parts of its path."""
+        return self._grouped(lambda row: ".".join(row.step.module.split(".")[:depth]))
+
+    def _grouped(self, key: Callable[[Row], str]) -> dict[str, Costs]:
+        groups: dict[str, list[Row]] = {}
+        for row in self.rows:
+            groups.setdefault(key(row), []).append(row)
+        found = {name: Costs(rows) for name, rows in groups.items()}
+        return dict(sorted(found.items(), key=lambda item: -item[1].flops))
+
+    @property
+    def flops(self) -> int:
+        """Of both passes."""
+        return self.forward.flops + self.backward.flops
+
+    def __repr__(self) -> str:
+        """A table: a line for each kind of op."""
+        heads = ("op", "steps", "flops", "flops back", "read", "written", "kept")
+        lines: list[tuple[str, ...]] = [heads]
+        for name, group in [*self.by_op().items(), ("all", self)]:
+            both = group.forward + group.backward
+            counts = (group.forward.flops, group.backward.flops)
+            sizes = (both.read, both.written, group.kept)
+            lines.append(
+                (name, str(len(group.rows)), *map(_thousands, counts), *map(_bytes, sizes))
+            )
+        widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
+        return "\n".join(
+            "  ".join(
+                cell.ljust(w) if i == 0 else cell.rjust(w)
+                for i, (cell, w) in enumerate(zip(line, widths, strict=True))
+            )
+            for line in lines
+        )
+
+
+def _thousands(n: int) -> str:
+    return f"{n:,}"
+
+
+def _bytes(n: int) -> str:
+    for unit in ("B", "KB", "MB"):
+        if n < 1000:
+            return f"{n:.3g} {unit}"
+        n /= 1000  # type: ignore[assignment]
+    return f"{n:.3g} GB"
+
+
+def costs(graph: Graph) -> Costs:
+    """Count the whole graph, forward and backward."""
+    seen = {_memory(leaf.array) for leaf in graph.leaves if leaf.array is not None}
+    rows = []
+    for step in graph.steps:
+        kept = 0
+        for array in step.kept:
+            if _memory(array) not in seen:
+                seen.add(_memory(array))
+                kept += array.nbytes
+        rows.append(Row(step, *_both(step), kept))
+    return Costs(rows)
+
+
+def _memory(array: Any) -> int:
+    """Which memory an array shows: that of the array it is a view of."""
+    while getattr(array, "base", None) is not None and isinstance(array.base, np.ndarray):
+        array = array.base
+    return id(array)
+
+
+def _both(step: Step) -> tuple[Cost, Cost]:
+    """The cost of the forward and of the backward pass of a step."""
+    op = step.op
+    if op is None:
+        return Cost(), Cost()
+    inputs = [_filled(x) for x in step.inputs]
+    forward, (y, saved) = _measured(lambda: op.run(inputs, step.options))
+    g = np.ones(y.shape, step.output.dtype).view(Counted)
+    if isinstance(op, Derivation):
+        needs = {"needs": tuple(d is not None for d in step.handed)} if op.selective else {}
+        return forward, _measured(lambda: op.backward(g, saved, **needs, **step.options))[0]
+    back = Cost()
+    for i, d in enumerate(step.handed):
+        if d is not None:
+            rule = op.rule(i)
+            back += _measured(lambda: rule(g, y, *inputs, **step.options))[0]  # noqa: B023
+    return forward, back
+
+
+def _measured(call: Callable[[], Any]) -> tuple[Cost, Any]:
+    meter = Cost()
+    token = _meter.set(meter)
+    try:
+        return meter, call()
+    finally:
+        _meter.reset(token)
+
+
+def _filled(x: Any) -> Any:
+    """A counted array in the place of a Value; of ones where its numbers are not known."""
+    if not isinstance(x, Value):
+        return x
+    array = np.ones(x.shape, x.dtype) if x.array is None else x.array
+    return np.asarray(array).view(Counted)

@@ -1,0 +1,193 @@
+"""The graph as a picture: SVG and Mermaid.
+
+Boxes with a colour of their own carry all text, and lines are mid-grey, so that the picture can be
+read on light and on dark pages. Colours: Okabe and Ito's, which the colour-blind can tell apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from tinynet.explanation.folding import View, view
+from tinynet.explanation.graph import Graph, Step, Value
+from tinynet.explanation.layout import Layout, arranged
+
+LETTER = 7.4  # the width of a letter
+LINE = 16.0  # the height of a line of text
+LAYER = 78.0  # from one layer to the next
+PAST = 24.0  # half the height of a box, and a little more
+
+# fill, border
+COLOURS = {
+    "parameter": ("#fbe3b5", "#b87d00"),
+    "input": ("#cfe9fa", "#2b7bab"),
+    "value": ("#fafafa", "#6f6f6f"),
+    "module": ("#d9f0e6", "#00795a"),
+    "loss": ("#f8d9c6", "#b34a00"),
+}
+
+
+@dataclass(frozen=True)
+class Box:
+    """What is drawn for a leaf, a step or a module: lines of text, a kind (its colour), what a
+    pointer that rests on it is told, the module that opens at a click, and the unit's number in the
+    replay (−1 for a leaf).
+    """
+
+    key: int
+    lines: tuple[str, ...]
+    kind: str
+    hover: str
+    opens: str = ""
+    unit: int = -1
+
+    @property
+    def width(self) -> float:
+        """As wide as its longest line; the first is bold."""
+        bold, *plain = map(len, self.lines)
+        return LETTER * max(1.12 * bold, *plain) + 22
+
+    @property
+    def height(self) -> float:
+        """As high as its lines."""
+        return LINE * len(self.lines) + 12
+
+
+def boxes(shown: View, graph: Graph) -> tuple[list[Box], list[tuple[int, int]]]:
+    """A box for each source and each unit, and the edges between them."""
+    found = [Box(id(v), (v.name, _shape(v)), _kind(v), _hover(v)) for v in shown.sources]
+    for number, unit in enumerate(shown.units):
+        y = unit.output
+        below = f"{y.name}  {_shape(y)}"
+        if unit.path is None:
+            lines = (_title(unit.steps[0]), below)
+            found.append(Box(id(unit), lines, y.kind, _hover(y), unit=number))
+        else:
+            times = f" ×{unit.count}" if unit.count > 1 else ""
+            named = (f"{graph.modules[unit.path]}{times}", unit.path, below)
+            hover = f"{len(unit.steps)} steps\n{_hover(y)}"
+            found.append(Box(id(unit), named, "module", hover, unit.path, number))
+    return found, [(id(a), id(b)) for a, b in shown.edges]
+
+
+def _kind(source: Value) -> str:
+    return "input" if source.made_by is not None else source.kind
+
+
+SIGNS = {"add": "+", "sub": "−", "mul": "×", "div": "÷", "matmul": "@", "neg": "−"}
+
+
+def _title(step: Step) -> str:
+    """The op, with the numbers that it was given."""
+    sign = SIGNS.get(step.title, step.title)
+    numbers = [x for x in step.inputs if not isinstance(x, Value)]
+    if step.title == "power":
+        return f"^ {step.options['exponent']:g}"
+    if len(numbers) == 1 and len(step.inputs) == 2:
+        first = not isinstance(step.inputs[0], Value)
+        return f"{numbers[0]:g} {sign}" if first else f"{sign} {numbers[0]:g}"
+    return sign
+
+
+def _shape(x: Value) -> str:
+    return "scalar" if x.shape == () else "(" + ", ".join(map(str, x.shape)) + ")"
+
+
+def _hover(x: Value) -> str:
+    lines = [f"{x.name} {_shape(x)} {x.dtype}"]
+    lines += [f"value: {_brief(x.array)}"] if x.array is not None else []
+    lines += [f"gradient: {_brief(x.grad)}"] if x.grad is not None else []
+    return "\n".join(lines)
+
+
+def _brief(x: Any) -> str:
+    """The numbers, or their range where there are many."""
+    if np.size(x) <= 12:
+        return str(np.array2string(np.asarray(x), precision=4, separator=", "))
+    return f"{np.min(x):.4g} … {np.max(x):.4g}, mean {np.mean(x):.4g}"
+
+
+MANY = 40  # steps, from which on modules are folded
+
+
+def shown(graph: Graph, path: str | None) -> View:
+    """The inside of a module; by default all steps, or where these are many the modules."""
+    if path is None and len(graph.steps) > MANY and graph.modules:
+        path = ""
+    seen = view(graph, path)
+    if path == "" and len(seen.units) == 1 and seen.units[0].path:  # all in one model: its inside
+        return view(graph, seen.units[0].path)
+    return seen
+
+
+def svg(graph: Graph, path: str | None = None) -> str:
+    """The picture as a stand-alone SVG document."""
+    found, edges = boxes(shown(graph, path), graph)
+    layout = arranged({b.key: b.width for b in found}, edges)
+    height = LAYER * layout.layers
+    y = {b.key: LAYER * (layout.layer[b.key] + 0.5) for b in found}
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-8 0 {layout.width + 16:.0f} '
+        f'{height:.0f}" width="{layout.width + 16:.0f}" style="max-width:100%;height:auto" '
+        'font-family="system-ui, sans-serif" font-size="13" role="img" '
+        f'aria-label="The graph of {escape(graph.loss.name)}">'
+    ]
+    by_key = {b.key: b for b in found}
+    parts += [_edge(by_key[a], by_key[b], layout, y) for a, b in layout.paths]  # type: ignore[index]
+    parts += [_drawn(box, layout.x[box.key], y[box.key]) for box in found]
+    return "\n".join([*parts, "</svg>"])
+
+
+def _drawn(box: Box, x: float, y: float) -> str:
+    fill, border = COLOURS[box.kind]
+    left, top = x - box.width / 2, y - box.height / 2
+    radius = 5 if box.kind in ("value", "loss", "module") else box.height / 2
+    text = [
+        f'<text x="{x:.1f}" y="{top + 6 + LINE * (i + 0.78):.1f}" text-anchor="middle" '
+        f'fill="#111" font-weight="{400 if i else 600}">{escape(line)}</text>'
+        for i, line in enumerate(box.lines)
+    ]
+    opens = f' class="opens" data-path="{escape(box.opens)}"' if box.opens else ""
+    opens += f' data-unit="{box.unit}"' if box.unit >= 0 else ""
+    return (
+        f"<g{opens}><title>{escape(box.hover)}</title>"
+        f'<rect x="{left:.1f}" y="{top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" '
+        f'rx="{radius:.0f}" fill="{fill}" stroke="{border}" stroke-width="1.4"/>'
+        f"{''.join(text)}</g>"
+    )
+
+
+def _edge(a: Box, b: Box, layout: Layout, y: dict[int, float]) -> str:
+    """A curve from the lower side of a, through the points in between, to the upper side of b."""
+    points = [(layout.x[a.key], y[a.key] + a.height / 2)]
+    for x, layer in layout.paths[a.key, b.key]:  # straight past the boxes of the layer
+        points += [(x, LAYER * (layer + 0.5) + side) for side in (-PAST, PAST)]
+    points += [(layout.x[b.key], y[b.key] - b.height / 2 - 7)]
+    path = f"M{points[0][0]:.1f},{points[0][1]:.1f}"
+    for (x0, y0), (x1, y1) in pairwise(points):
+        middle = (y0 + y1) / 2
+        path += f" C{x0:.1f},{middle:.1f} {x1:.1f},{middle:.1f} {x1:.1f},{y1:.1f}"
+    x, end = points[-1]
+    arrow = f"M{x - 4:.1f},{end:.1f} l8,0 l-4,7 z"
+    return (
+        f'<path d="{path}" fill="none" stroke="#8a8a8a" stroke-width="1.4"/>'
+        f'<path d="{arrow}" fill="#8a8a8a"/>'
+    )
+
+
+def mermaid(graph: Graph, path: str | None = None) -> str:
+    """The same graph in Mermaid's notation for flow charts."""
+    found, edges = boxes(shown(graph, path), graph)
+    names = {box.key: f"n{i}" for i, box in enumerate(found)}
+    lines = ["flowchart TD"]
+    for box in found:
+        text = "<br/>".join(escape(line) for line in box.lines)
+        left, right = ("[", "]") if box.kind in ("value", "loss", "module") else ("([", "])")
+        lines.append(f'    {names[box.key]}{left}"{text}"{right}')
+    lines += [f"    {names[a]} --> {names[b]}" for a, b in dict.fromkeys(edges)]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,285 @@
+"""What was recorded on the way to a loss, as values and steps with names: the ground on which the
+pictures, the derivation and the counts stand.
+
+A `Value` is an array that took part: a parameter, an input, or the output of a step. A `Step` is
+one op. `trace` follows the tape from the loss to the leaves, then walks it back as `backward` does,
+newest step first, and notes what each step hands to each of its inputs. Nothing is freed and no
+`.grad` is touched.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tinynet import arrays
+from tinynet.autograd import AliasNode, Node, edge_of, reachable
+from tinynet.dispatch import OpNode
+from tinynet.errors import ArgumentError, GraphError, describe
+from tinynet.op import Op, Spec
+from tinynet.tensor import Tensor
+
+
+@dataclass(eq=False)
+class Value:
+    """An array that took part in a computation.
+
+    name      what it is called in formulas
+    kind      "parameter" (a leaf whose gradient is wanted), "input" (a leaf without gradient),
+              "value" (made by a step), "loss"
+    array     its numbers, where they are still known
+    grad      dL/d(this): the sum of `arrivals`, one from each use of the value
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    array: Any = None
+    made_by: Step | None = None
+    uses: list[Step] = field(default_factory=list)
+    arrivals: list[Any] = field(default_factory=list)
+
+    @property
+    def grad(self) -> Any:
+        """dL/d(this), or None where no gradient arrives."""
+        total = None
+        for arrival in self.arrivals:
+            total = arrival if total is None else total + arrival
+        return total
+
+
+@dataclass(eq=False)
+class Step:
+    """One op: `output` from `inputs`, which are Values and plain numbers.
+
+    title     the op's name
+    op        the op itself; None for a step of another kind (a `Function`, a checkpoint)
+    node      its node on the tape
+    number    its place in the forward pass, from 1
+    module    the path of the innermost module in whose call it was made; "" outside of all
+    kept      the arrays that the tape keeps for its backward pass
+    handed    for each input, the gradient that the step hands back to it; None where none is wanted
+    """
+
+    title: str
+    op: Op | None
+    inputs: list[Any]
+    options: dict[str, Any]
+    output: Value
+    node: Node
+    number: int
+    module: str = ""
+    kept: list[Any] = field(default_factory=list)
+    handed: list[Any] = field(default_factory=list)
+
+
+@dataclass
+class Graph:
+    """All values and steps of a computation, in the order of the forward pass.
+
+    modules   the class name of each module that was called, by its path
+    """
+
+    loss: Value
+    steps: list[Step]
+    values: list[Value]
+    modules: dict[str, str]
+
+    @property
+    def leaves(self) -> list[Value]:
+        """The values that no step made."""
+        return [v for v in self.values if v.made_by is None]
+
+
+Names = Any  # a dict of names, a Module, or nothing
+
+
+def trace(loss: Any, names: Names = None) -> Graph:
+    """The graph behind a loss, with the gradient at every value.
+
+    names   {"z": z}: what values are called. A Module names its parameters, and the steps that it
+            and its parts took; in a dict under a name, that name stands in front.
+
+    Raises ArgumentError where loss is no Tensor, GraphError where nothing was recorded or the graph
+    has been freed.
+    """
+    if not isinstance(loss, Tensor):
+        raise ArgumentError("explain: a Tensor is explained", got=describe(loss))
+    edge = edge_of(loss)
+    if not isinstance(edge, Node):
+        raise GraphError(
+            "explain: nothing was recorded on the way to this value",
+            got=describe(loss),
+            hint="requires_grad=True on a leaf, and no no_grad() around it",
+        )
+    nodes = sorted(reachable([edge], -1), key=lambda node: node.order)
+    if any(node.edges is None for node in nodes):
+        raise GraphError(
+            "explain: the graph was freed by a backward pass",
+            hint="tn.explain(loss) before loss.backward(), or backward(retain_graph=True)",
+        )
+    given = {"": names} if hasattr(names, "named_modules") else dict(names or {})
+    return _Tracer(loss, nodes, given).graph()
+
+
+class _Tracer:
+    """Turns nodes into values and steps."""
+
+    def __init__(self, loss: Tensor, nodes: Sequence[Node], names: Mapping[str, Any]) -> None:
+        self.loss, self.nodes = loss, nodes
+        self.given: dict[int, str] = {}  # names, by node, leaf, or the array of a constant
+        self.calls: list[tuple[int, int, str]] = []  # of modules: from, to, path; outer ones first
+        self.modules: dict[str, str] = {}
+        for name, x in names.items():
+            self._take(name, x)
+        self.constants: dict[int, Value] = {}
+        self.made: dict[Any, Value] = {}  # by node, or by leaf Tensor
+        self.values: list[Value] = []
+        self.taken: set[str] = set()
+
+    def _take(self, name: str, x: Any) -> None:
+        """A named tensor, or a module with all that it names."""
+        if isinstance(x, Tensor):
+            self.given[id(_place(x))] = self.given[id(x.array)] = name
+            return
+        for path, module in x.named_modules(prefix=name):
+            chain = type(module).__name__ == "Sequential"  # which takes no step of its own
+            if module.last_call is not None and not chain:
+                self.calls.append((*module.last_call, path))
+                self.modules[path] = type(module).__name__
+        for path, parameter in x.named_parameters(prefix=name):
+            self.given[id(parameter)] = path
+
+    def graph(self) -> Graph:
+        """The steps forward, then the gradients backward."""
+        steps: list[Step] = []
+        for node in self.nodes:
+            if isinstance(node, AliasNode):
+                self.made[node] = self._input(node.edges[0], None)  # type: ignore[index]
+            else:
+                steps.append(self._step(node, len(steps) + 1))
+        loss = self.made[self.nodes[-1]]
+        loss.kind, loss.array = "loss", self.loss.array
+        loss.arrivals.append(np.ones_like(self.loss.array))
+        for node in reversed(self.nodes):
+            if not isinstance(node, AliasNode):
+                self._back(node)
+        for step in steps:
+            _fill(step)
+        return Graph(loss, steps, self.values, self.modules)
+
+    def _step(self, node: Node, number: int) -> Step:
+        kept: Any = getattr(node, "inputs", None) or [None] * len(node.edges or ())
+        inputs = [self._input(e, x) for e, x in zip(node.edges or (), kept, strict=True)]
+        op = node.op if isinstance(node, OpNode) else None
+        title = op.name if op is not None else node.name.removesuffix("Backward")
+        options = dict(node.options) if isinstance(node, OpNode) else {}
+        output = self._value(node, "value", (), np.dtype(np.float64))
+        path = ""
+        for first, last, module in self.calls:  # the innermost comes last
+            path = module if first < node.order < last else path
+        step = Step(title, op, inputs, options, output, node, number, path)
+        step.kept = _arrays([getattr(node, name, None) for name in ("saved", "y", "inputs")])
+        output.made_by, output.array = step, getattr(node, "y", None)
+        for x in {id(x): x for x in inputs if isinstance(x, Value)}.values():
+            x.uses.append(step)
+        self.made[node] = output
+        return step
+
+    def _input(self, edge: Any, kept: Any) -> Any:
+        """A Value for what went into a step; a number stays a number."""
+        if edge is None:
+            return self._constant(kept) if isinstance(kept, Spec) or arrays.is_array(kept) else kept
+        if edge not in self.made:  # a leaf
+            self.made[edge] = self._value(edge, "parameter", edge.shape, edge.dtype)
+            self.made[edge].array = edge.array
+        found = self.made[edge]
+        _learn(found, kept)
+        return found
+
+    def _constant(self, kept: Any) -> Value:
+        array = kept.values if isinstance(kept, Spec) and kept.values is not None else kept
+        if id(array) not in self.constants:
+            value = self._value(array, "input", kept.shape, kept.dtype)
+            self.constants[id(array)] = value
+            _learn(value, kept)
+        return self.constants[id(array)]
+
+    def _value(self, owner: Any, kind: str, shape: tuple[int, ...], dtype: Any) -> Value:
+        name = self.given.get(id(owner))
+        if not name and kind == "parameter":
+            name = owner.name
+        elif not name and kind == "input":
+            name = _name_of(owner)
+        elif not name and owner is self.nodes[-1]:
+            name = "L"
+        value = Value(self._free(name or ""), kind, shape, dtype)
+        self.values.append(value)
+        return value
+
+    def _free(self, name: str) -> str:
+        """The name, or one that is not taken."""
+        if name and name not in self.taken:
+            self.taken.add(name)
+            return name
+        stem, count = name or "v", 1
+        while f"{stem}_{count}" in self.taken:
+            count += 1
+        self.taken.add(f"{stem}_{count}")
+        return f"{stem}_{count}"
+
+    def _back(self, node: Node) -> None:
+        output = self.made[node]
+        step, g = output.made_by, output.grad
+        assert step is not None
+        output.shape, output.dtype = g.shape, g.dtype
+        handed = hand_back(node, g)
+        step.handed = handed + [None] * (len(step.inputs) - len(handed))
+        for x, d in zip(step.inputs, step.handed, strict=True):
+            if isinstance(x, Value) and d is not None:
+                x.arrivals.append(d)
+
+
+def hand_back(node: Node, g: Any) -> list[Any]:
+    """What a node gives to each of its inputs when g arrives."""
+    found = node.gradients(np.asarray(g), node.edges or (), False)
+    return [np.asarray(d) if isinstance(d, np.generic) else d for d in found]
+
+
+def _place(x: Any) -> Any:
+    """Where a named tensor stands in the graph."""
+    edge = edge_of(x) if isinstance(x, Tensor) else x
+    return x if edge is None else edge
+
+
+def _name_of(array: Any) -> str | None:
+    """The name of a Tensor that still holds this array. The tape keeps the bare arrays of what
+    needs no gradient, so the Tensor is looked for among all that live.
+    """
+    owners = (x for x in gc.get_referrers(array) if isinstance(x, Tensor))
+    return next((x.name for x in owners if x.name), None)
+
+
+def _arrays(kept: Any) -> list[Any]:
+    """All arrays in nested lists and tuples."""
+    if isinstance(kept, list | tuple):
+        return [array for part in kept for array in _arrays(part)]
+    return [kept] if arrays.is_array(kept) else []
+
+
+def _learn(value: Value, kept: Any) -> None:
+    """The numbers of a value, from what a step kept of its input."""
+    if value.array is None and kept is not None:
+        value.array = kept.values if isinstance(kept, Spec) else kept
+
+
+def _fill(step: Step) -> None:
+    """The numbers of an output that nobody kept, computed again where all inputs are known."""
+    inputs = [x.array if isinstance(x, Value) else x for x in step.inputs]
+    if step.output.array is None and step.op is not None and all(x is not None for x in inputs):
+        step.output.array = np.asarray(step.op.run(inputs, step.options)[0])

@@ -1,0 +1,166 @@
+"""An explanation as one HTML page: the graph, whose modules open at a click; the derivation; and
+the replay, forward and then backward, with a slider. It needs nothing from anywhere else.
+"""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from typing import Any
+
+from tinynet.explanation.chain import Line, Link, bar, gathered, latex_name, valued
+from tinynet.explanation.drawing import shown, svg
+from tinynet.explanation.graph import Graph, Value
+from tinynet.explanation.mathml import mathml
+
+_STYLE = """
+:root { color-scheme: light dark }
+body { margin: 0.5em; font: 15px/1.45 system-ui, sans-serif; background: Canvas; color: CanvasText }
+nav button { font: inherit; padding: 0.25em 0.9em; border: 1px solid #8a8a8a; border-radius: 5px;
+  background: transparent; color: inherit; cursor: pointer }
+nav button[aria-pressed=true] { background: #2b7bab; border-color: #2b7bab; color: white }
+section { display: none; margin-top: 0.8em; overflow-x: auto }
+section.open { display: block }
+.view { display: none } .view.open { display: block }
+.opens { cursor: pointer } .opens:hover rect { stroke-width: 3 }
+.crumbs a { color: #2b7bab; cursor: pointer }
+ol { padding-left: 2.2em } li { margin: 0.35em 0 } .note { opacity: 0.75; font-size: 92% }
+input[type=range] { width: min(34em, 95%) } #said { min-height: 5.2em; margin: 0.4em 0 }
+.later { opacity: 0.18 } .now rect { stroke-width: 4 } .back rect { stroke: #b34a00 }
+"""
+
+_SCRIPT = """
+const all = (q, e = document) => [...e.querySelectorAll(q)];
+function tab(name) {
+  all('section').forEach(s => s.classList.toggle('open', s.id === name));
+  all('nav button').forEach(b => b.setAttribute('aria-pressed', b.dataset.tab === name));
+  fit();
+}
+function fit() {
+  if (window.frameElement) frameElement.style.height = document.documentElement.scrollHeight + 'px';
+}
+function open(path) {
+  all('.view').forEach(v => v.classList.toggle('open', v.dataset.path === path));
+  const parts = path ? path.split('.') : [], crumbs = document.querySelector('.crumbs');
+  crumbs.textContent = '';
+  ['', ...parts].forEach((part, i) => {
+    const here = parts.slice(0, i).join('.');
+    if (!document.querySelector(`.view[data-path="${here}"]`)) return;
+    const a = document.createElement(here === path ? 'b' : 'a');
+    a.textContent = i ? ' › ' + here : 'all';
+    a.onclick = () => open(here);
+    crumbs.append(a);
+  });
+  fit();
+}
+function replay(at) {
+  const n = frames.length / 2;
+  all('#replay g[data-unit]').forEach(g => {
+    const k = +g.dataset.unit;
+    const seen = at >= n || k <= at, now = k === (at < n ? at : 2 * n - 1 - at);
+    g.classList.toggle('later', !seen);
+    g.classList.toggle('now', now);
+    g.classList.toggle('back', at >= n && k >= 2 * n - 1 - at);
+  });
+  document.getElementById('said').innerHTML = frames[at];
+}
+all('nav button').forEach(b => b.onclick = () => tab(b.dataset.tab));
+all('.opens').forEach(g => g.onclick = () => open(g.dataset.path));
+const slider = document.querySelector('input[type=range]');
+slider.oninput = () => replay(+slider.value);
+open(''); replay(0); tab('graph');
+"""
+
+
+def page(graph: Graph, steps: list[Link]) -> str:
+    """The whole page."""
+    frames = _frames(graph, steps)
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(graph.loss.name)}, explained</title><style>{_STYLE}</style></head><body>
+<nav><button data-tab="graph">Graph</button> <button data-tab="derivation">Derivation</button>
+<button data-tab="replay">Replay</button></nav>
+<section id="graph"><p class="crumbs"></p>{_views(graph)}</section>
+<section id="derivation">{_derivation(graph, steps)}</section>
+<section id="replay">
+<input type="range" min="0" max="{len(frames) - 1}" value="0" aria-label="step">
+<div id="said"></div>{svg(graph)}</section>
+<script>const frames = {_json(frames)};{_SCRIPT}</script></body></html>
+"""
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False).replace("</", "<\\/")
+
+
+def _views(graph: Graph) -> str:
+    """The picture, and the inside of each module for the click that opens it."""
+    found = [f'<div class="view" data-path="">{svg(graph)}</div>']
+    opened = {u.path for u in shown(graph, None).units if u.path}
+    waiting = list(opened)
+    while waiting:
+        path = waiting.pop()
+        found.append(f'<div class="view" data-path="{escape(path)}">{svg(graph, path)}</div>')
+        inner = {u.path for u in shown(graph, path).units if u.path} - opened
+        opened |= inner
+        waiting += inner
+    return "\n".join(found)
+
+
+# -- the derivation --------------------------------------------------------------------------------
+
+
+def _derivation(graph: Graph, steps: list[Link]) -> str:
+    forward = [f"<li>{_equation(s.forward, s.step.output.array)}</li>" for s in reversed(steps)]
+    backward = [f"<li>{mathml(bar(graph.loss) + ' = 1')}</li>"]
+    for link in steps:
+        backward += [f"<li>{mathml(link.gathered)}</li>"] if link.gathered else []
+        backward += [f"<li>{_handed(line)}</li>" for line in link.lines]
+    ends = [f"<li>{_total(leaf)}</li>" for leaf in graph.leaves if leaf.grad is not None]
+    return (
+        f"<h3>Forward</h3><ol>{''.join(forward)}</ol>"
+        f"<h3>Backward</h3><ol>{''.join(backward)}</ol>"
+        f"<h3>Gradients</h3><ul>{''.join(ends)}</ul>"
+    )
+
+
+def _equation(formula: str, values: Any) -> str:
+    return mathml(valued(formula, values))
+
+
+def _handed(line: Line) -> str:
+    notes = "".join(f' <span class="note">{escape(note)}</span>' for note in line.notes)
+    return _equation(line.formula, line.gradient) + notes
+
+
+def _total(leaf: Value) -> str:
+    left = rf"\frac{{\partial L}}{{\partial {latex_name(leaf.name)}}}"
+    return _equation(f"{left} = {gathered(leaf) or bar(leaf)}", leaf.grad)
+
+
+# -- the replay ------------------------------------------------------------------------------------
+
+
+def _frames(graph: Graph, steps: list[Link]) -> list[str]:
+    """What is said at each place of the slider: a unit of the picture forward, then backward."""
+    links = {id(link.step): link for link in steps}
+    units = shown(graph, None).units
+    there = [_said("Forward", unit, links, _there) for unit in units]
+    back = [_said("Backward", unit, links, _back) for unit in reversed(units)]
+    return there + back
+
+
+def _said(direction: str, unit: Any, links: dict[int, Link], tell: Any) -> str:
+    if unit.path is not None:
+        return f"<b>{direction}</b>: {escape(unit.path)}, {len(unit.steps)} steps"
+    return f"<b>{direction}</b><br>" + "<br>".join(tell(links[id(unit.steps[0])]))
+
+
+def _there(link: Link) -> list[str]:
+    return [_equation(link.forward, link.step.output.array)]
+
+
+def _back(link: Link) -> list[str]:
+    sums = [mathml(link.gathered)] if link.gathered else []
+    return sums + [_handed(line) for line in link.lines]
