@@ -389,7 +389,7 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "pad": _pad,
     "clone": entrywise(lambda u: u),
     "to_dtype": lambda x, dtype: entrywise(lambda u: u)(x),
-    "to_device": lambda x, device, source: entrywise(lambda u: u)(x),
+    "to_device": lambda x, device, source, non_blocking: entrywise(lambda u: u)(x),
     "getitem": _getitem,
     "scatter": _scatter,
     "put": _put,
