@@ -64,8 +64,8 @@ def test_the_error_of_differences() -> None:
     np.testing.assert_allclose(forward[middle], e * h[middle] / 2, rtol=0.02)
     coarse = (h > 1e-3) & (h < 1e-1)
     np.testing.assert_allclose(central[coarse], e * h[coarse] ** 2 / 6, rtol=0.02)
-    tiny = h < 1e-12  # rounding rules, and is bounded
-    assert (forward[tiny] <= 1.1 * np.finfo(float).eps * e / h[tiny]).all()
+    tiny = h < 1e-12  # rounding rules, of values that may be off by a last digit
+    assert (forward[tiny] <= 2 * np.finfo(float).eps * e / h[tiny]).all()
     assert forward[tiny].max() > 1e-4
 
 

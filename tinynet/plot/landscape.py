@@ -44,27 +44,20 @@ def loss_landscape(
     >>> ax.lines[0].get_xdata()
     array([1.  , 0.5 , 0.25])
     """
-    from matplotlib.patheffects import withStroke
-
     if len(optimizers or ()) > len(PATHS):
         raise ArgumentError("too many paths to tell apart", expected=f"at most {len(PATHS)}")
     across, up = np.linspace(*xlim, GRID), np.linspace(*ylim, GRID)
     heights = _heights(loss, *np.meshgrid(across, up))
     ax = axes_in(ax, 5.8, 4.4)
     _draw_levels(ax, across, up, heights)
-    halo = [withStroke(linewidth=3, foreground="white")]
     for i, (name, make) in enumerate((optimizers or {}).items()):
         path = _path(loss, make, start, steps)
-        style: dict[str, Any] = {
-            "marker": "o",
-            "markersize": 2.5,
-            "linewidth": 1.4,
-            "color": PATHS[i],
-        }
-        ax.plot(*path.T, label=name, zorder=3, path_effects=halo, **style)
-        ax.plot(*path[-1], "X", color=PATHS[i], markersize=9, markeredgecolor="black", zorder=4)
+        style: dict[str, Any] = {"marker": "o", "markersize": 2.5, "linewidth": 1.4}
+        ax.plot(*path.T, color=PATHS[i], label=name, zorder=4, **style)
+        ax.plot(*path.T, color="white", linewidth=3.5, zorder=3)  # parts it from the ground
+        ax.plot(*path[-1], "X", color=PATHS[i], markersize=9, markeredgecolor="black", zorder=5)
     if optimizers:
-        ax.plot(*start, "o", color="white", markeredgecolor="black", label="start", zorder=5)
+        ax.plot(*start, "o", color="white", markeredgecolor="black", label="start", zorder=6)
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
     ax.set(xlim=xlim, ylim=ylim, xlabel="parameter x", ylabel="parameter y")
     ax.set_title(f"Loss, {steps} steps" if optimizers else "Loss")
