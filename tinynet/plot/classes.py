@@ -112,13 +112,14 @@ def decision_boundary(model: Any, X: Any, y: Any, *, ax: Axes | None = None) -> 
 def _scores(model: Any, plane: Array, X: Any) -> Array:
     """What the model answers, as (N, scores); it is left in the mode in which it came."""
     parameters = list(model.parameters()) if hasattr(model, "parameters") else []
-    dtype = parameters[0].dtype if parameters else plain(X).dtype
+    like = parameters[0] if parameters else X if isinstance(X, Tensor) else Tensor(plain(X))
+    dtype = like.dtype if like.dtype.kind == "f" else np.dtype(np.float64)
     modes = [(m, m.training) for m in model.modules()] if hasattr(model, "modules") else []
     try:
         if modes:
             model.eval()
         with no_grad():
-            answer = model(Tensor(plane.astype(dtype if dtype.kind == "f" else np.float64)))
+            answer = model(Tensor(plane.astype(dtype)).to(like.device))
     finally:
         for module, training in modes:
             module.training = training

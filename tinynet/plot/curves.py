@@ -108,9 +108,9 @@ def finite_differences(f: Callable[[Tensor], Tensor], x: float, *, ax: Axes | No
         forward   (f(x+h) − f(x)) / h          error ≤ h |f''| / 2 + ε |f| / h
         central   (f(x+h) − f(x−h)) / (2h)     error ≤ h² |f'''| / 6 + ε |f| / (2h)
 
-    to leading order, where f is rounded to the nearest number, with ε = 2⁻⁵². The bounds (dashed) are least at h = √(2 ε |f/f''|) and at
-    h = (3 ε |f/f'''| / 2)^⅓, marked by stars; not where a factor is 0. The derivatives are those of
-    the engine, in float64.
+    to leading order, with ε = 2⁻⁵² and f rounded to the nearest number. The bounds (dashed) are
+    least at h = √(2 ε |f/f''|) and at h = (3 ε |f/f'''| / 2)^⅓, marked by stars; not where a factor
+    is 0. The derivatives are those of the engine, in float64.
 
     f   a function of Tensors that works entry by entry
 

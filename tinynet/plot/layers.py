@@ -9,7 +9,7 @@ import numpy as np
 
 from tinynet.errors import ArgumentError
 from tinynet.explanation.health import observe
-from tinynet.plot.style import LINES, Array, AxesArray, new_figure
+from tinynet.plot.style import LINES, Array, AxesArray, new_figure, plain
 from tinynet.tensor import Tensor
 
 
@@ -53,5 +53,5 @@ def histograms(model: Any, batch: Any, loss: Callable[..., Any], *, bins: int = 
 
 
 def _numbers(path: str, module: Any, y: Tensor) -> tuple[str, tuple[Array, Array]]:
-    g = np.zeros(y.shape) if y.grad is None else y.grad.numpy()
-    return f"{path} {type(module).__name__}", (y.detach().numpy().ravel(), g.ravel())
+    g = np.zeros(y.shape) if y.grad is None else plain(y.grad)
+    return f"{path} {type(module).__name__}", (plain(y).ravel(), g.ravel())

@@ -76,7 +76,7 @@ def saliency(loss: Callable[[Tensor], Tensor], image: Any, *, ax: Axes | None = 
     if values.ndim not in (2, 3) or not values.size:
         raise ShapeError("an image is (h, w) or (c, h, w)", got=str(values.shape))
     x = Tensor(values.astype(values.dtype if values.dtype.kind == "f" else np.float32))
-    x.requires_grad_()
+    x = (x.to(image.device) if isinstance(image, Tensor) else x).requires_grad_()
     y: Any = loss(x)
     if not isinstance(y, Tensor) or y.shape not in ((), (1,)):
         got = str(y.shape) if isinstance(y, Tensor) else type(y).__name__
@@ -84,7 +84,7 @@ def saliency(loss: Callable[[Tensor], Tensor], image: Any, *, ax: Axes | None = 
     found = grad(y.sum(), x, allow_unused=True)[0] if y.requires_grad else None
     if found is None:
         raise GraphError("the loss does not depend on the image")
-    size = np.abs(found.numpy())
+    size = np.abs(plain(found))
     if values.ndim == 3:
         size, values = size.max(axis=0), values.mean(axis=0)
     ends = [to_rgba(OKABE_ITO["vermillion"], a) for a in (0.0, 0.9)]
