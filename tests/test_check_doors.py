@@ -466,7 +466,7 @@ def test_reports_can_be_read_in_three_ways() -> None:
     page = report._repr_html_()
     assert page.count("<table") == 3  # the evidence, X and W
     assert "background:#" in page
-    titles = [ax.get_title() for ax in report.plot().axes]
+    titles = [ax.get_title() for ax in report.plot().ravel()]
     assert {"X: error", "W: numeric"} <= set(titles)
     assert not report
 

@@ -17,23 +17,19 @@ from tinynet.ops.creation import ones, tensor
 from tinynet.train import History
 
 
-def texts(figure: Figure) -> list[str]:
-    return [t.get_text() for ax in figure.axes for t in ax.texts]
-
-
 def test_learning_curves_show_the_history() -> None:
     history = History(
         {"loss": [3.0, 2.0, 1.0], "accuracy": [0.1, 0.5, 0.9], "val_loss": [3.0, 1.5, 2.0]}
     )
-    figure = history.plot()
-    assert [ax.get_title() for ax in figure.axes] == ["loss", "accuracy"]
-    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    panels = history.plot()
+    assert [ax.get_title() for ax in panels] == ["loss", "accuracy"]
+    lines = {line.get_label(): line for line in panels[0].lines}
     assert list(lines["training"].get_ydata()) == [3.0, 2.0, 1.0]
     assert list(lines["training"].get_xdata()) == [1, 2, 3]
     assert list(lines["validation"].get_ydata()) == [3.0, 1.5, 2.0]
     assert list(lines["best epoch (2)"].get_xdata()) == [2, 2]
-    assert figure.axes[0].get_xlabel() == "epoch"
-    assert len(plot.learning_curves({"val_score": [1.0]}).axes) == 1
+    assert panels[0].get_xlabel() == "epoch"
+    assert len(plot.learning_curves({"val_score": [1.0]})) == 1
     for empty in ({}, History(), {"loss": []}):
         with pytest.raises(ArgumentError):
             plot.learning_curves(empty)
@@ -41,8 +37,7 @@ def test_learning_curves_show_the_history() -> None:
 
 def test_confusion_matrix_writes_every_count() -> None:
     matrix = confusion_matrix([0, 1, 1, 2, 2], [0, 1, 2, 2, 2])
-    figure = plot.confusion_matrix(matrix, labels=["ant", "bee", "cat"])
-    ax = figure.axes[0]
+    ax = plot.confusion_matrix(matrix, labels=["ant", "bee", "cat"])
     places = {(t.get_position()[1], t.get_position()[0]): t.get_text() for t in ax.texts}
     assert places == {(0, 0): "1", (1, 1): "1", (2, 2): "2", (2, 1): "1"}
     assert [t.get_text() for t in ax.get_yticklabels()] == ["ant", "bee", "cat"]
@@ -60,8 +55,9 @@ def test_drawing_into_axes_of_ones_own() -> None:
     own = Figure()
     left, right = own.subplots(1, 2)
     x = tensor(2.0, requires_grad=True, name="x")
-    assert plot.confusion_matrix(np.eye(2), ax=left) is own
-    assert plot.tape(x * x, ax=right) is own
+    assert plot.confusion_matrix(np.eye(2), ax=left) is left
+    assert plot.tape(x * x, ax=right) is right
+    assert left.figure is own
     assert "x" in [t.get_text() for t in right.texts]
 
 
@@ -69,8 +65,7 @@ def test_drawing_into_axes_of_ones_own() -> None:
     "W", [np.ones((3, 64)), np.ones((3, 8, 8)), np.ones((3, 1, 8, 8)), ones(3, 64)]
 )
 def test_weights_are_on_one_scale_with_white_at_zero(W: Any) -> None:
-    figure = plot.weights(W, titles=["a", "b", "c"])
-    shown = [ax for ax in figure.axes if ax.images]
+    shown = plot.weights(W, titles=["a", "b", "c"])
     assert [ax.get_title() for ax in shown] == ["a", "b", "c"]
     assert {ax.images[0].get_clim() for ax in shown} == {(-1.0, 1.0)}
     assert shown[0].images[0].get_array().shape == (8, 8)
@@ -78,10 +73,10 @@ def test_weights_are_on_one_scale_with_white_at_zero(W: Any) -> None:
 
 def test_images_say_what_was_misread() -> None:
     images = np.arange(3 * 4).reshape(3, 2, 2)
-    figure = plot.images(images, labels=tensor([5, 6, 7]), predictions=[5, 9, 7], columns=2)
-    assert [ax.get_title() for ax in figure.axes] == ["5", "6, read as 9", "7"]
-    np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), images[1])
-    assert figure.axes[0].title.get_color() != figure.axes[1].title.get_color()
+    panels = plot.images(images, labels=tensor([5, 6, 7]), predictions=[5, 9, 7], columns=2)
+    assert [ax.get_title() for ax in panels] == ["5", "6, read as 9", "7"]
+    np.testing.assert_array_equal(panels[1].images[0].get_array(), images[1])
+    assert panels[0].title.get_color() != panels[1].title.get_color()
 
 
 @pytest.mark.parametrize(
@@ -94,6 +89,11 @@ def test_images_say_what_was_misread() -> None:
         lambda: plot.images(np.ones((8, 8))),
         lambda: plot.images(np.ones((0, 8, 8))),
         lambda: plot.images(np.ones((2, 8, 8)), labels=[1]),
+        lambda: plot.images(np.ones((2, 0, 8))),
+        lambda: plot.filters(np.ones((2, 8, 8))),
+        lambda: plot.filters(np.ones((0, 3, 8, 8))),
+        lambda: plot.feature_maps(np.ones((2, 3, 8, 8))),
+        lambda: plot.feature_maps(np.ones(8)),
     ],
 )
 def test_shapes_that_are_no_images(call: Any) -> None:
@@ -101,43 +101,81 @@ def test_shapes_that_are_no_images(call: Any) -> None:
         call()
 
 
+def test_filters_have_a_row_for_each_output_channel() -> None:
+    W = np.arange(2.0 * 3 * 2 * 2).reshape(2, 3, 2, 2) - 20
+    panels = plot.filters(tensor(W))
+    assert panels.shape == (2, 3)
+    for i, j in np.ndindex(2, 3):
+        np.testing.assert_array_equal(panels[i, j].images[0].get_array(), W[i, j])
+        assert panels[i, j].images[0].get_clim() == (-20, 20)
+    assert [ax.get_title() for ax in panels[0]] == ["in 0", "in 1", "in 2"]
+    assert [ax.get_ylabel() for ax in panels[:, 0]] == ["out 0", "out 1"]
+
+
+def test_feature_maps_share_one_scale() -> None:
+    maps = np.arange(12.0).reshape(3, 2, 2)
+    for given in (maps, maps[None]):
+        panels = plot.feature_maps(given, columns=2)
+        for ax, channel in zip(panels, maps, strict=True):
+            np.testing.assert_array_equal(ax.images[0].get_array(), channel)
+            assert ax.images[0].get_clim() == (0, 11)
+    with pytest.raises(ArgumentError, match="columns"):
+        plot.feature_maps(maps, columns=0)
+
+
 # -- the tape --------------------------------------------------------------------------------------
 
 
-def test_steps_tell_how_a_value_was_made() -> None:
-    X = ones(2, 3, requires_grad=True)
-    W = ones(3, 4, requires_grad=True)
-    X.name, W.name = "X", "W"
-    y = ((X @ W) * 2.0 + X.sum()).exp()
-    found = plot.steps(y)
-    assert [(s.label, s.kind, s.shape) for s in found] == [
-        ("X", "leaf", (2, 3)),
-        ("W", "leaf", (3, 4)),
-        ("matmul", "op", (2, 4)),
-        ("2", "constant", None),
-        ("mul", "op", (2, 4)),
-        ("sum", "op", ()),
-        ("add", "op", (2, 4)),
-        ("exp", "op", (2, 4)),
+def boxes(ax: Any) -> list[str]:
+    """The text in each box, from the top of the picture, line by line."""
+    from matplotlib.patches import FancyBboxPatch
+
+    found = []
+    for box in (p for p in ax.patches if isinstance(p, FancyBboxPatch)):
+        x, y = box.get_x() + box.get_width() / 2, box.get_y()
+        inside = [t for t in ax.texts if abs(t.get_position()[0] - x) < 1e-9]
+        inside = [t for t in inside if y < t.get_position()[1] < y + box.get_height()]
+        found.append((-y, [t.get_text() for t in inside]))
+    return [" | ".join(lines) for _, lines in sorted(found)]
+
+
+def test_a_box_tells_formula_number_and_gradient() -> None:
+    x = tensor(2.0, requires_grad=True, name="x")
+    assert boxes(plot.tape((x * 3.0 + x) ** 2)) == [
+        "x | 2,  gradient 64",
+        "v_1 = mul(x, 3) | $u \\cdot v$ | 6,  gradient 16",
+        "v_2 = add(v_1, x) | $u + v$ | 8,  gradient 16",
+        "L = power(v_2, exponent=2) | $u^{n}$ | 64,  gradient 1",
     ]
-    for i, step in enumerate(found):
-        assert all(below in found[:i] for below in step.inputs)
-    assert [s.label for s in found[6].inputs] == ["mul", "sum"]
-    assert found[0] in found[5].inputs  # X is one box, used twice
+    W = ones(3, 2, requires_grad=True)
+    z = W.sum(0)
+    top, bottom = boxes(plot.tape(z, {"W": W, "z": z}))
+    assert top == "W | (3, 2)"
+    assert bottom.startswith("z = sum(W, axis=")
+    assert bottom.endswith(" | (2,)")
 
 
 def test_the_picture_has_a_box_for_every_step_and_an_arrow_for_every_use() -> None:
     from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
     x = tensor(2.0, requires_grad=True, name="x")
-    figure = plot.tape((x * x + x).exp() * x)
-    patches = figure.axes[0].patches
-    boxes = [p for p in patches if isinstance(p, FancyBboxPatch)]
-    assert len(boxes) == 5
-    assert sum(isinstance(p, FancyArrowPatch) for p in patches) == 7
-    places = [(p.get_x(), p.get_y()) for p in boxes]
+    ax = plot.tape((x * x + x).exp() * x)
+    drawn = [p for p in ax.patches if isinstance(p, FancyBboxPatch)]
+    assert len(drawn) == 5
+    assert sum(isinstance(p, FancyArrowPatch) for p in ax.patches) == 7
+    places = [(p.get_x(), p.get_y()) for p in drawn]
     assert len(set(places)) == 5
-    assert {"x", "mul", "add", "exp", "$u + v$", "$e^{u}$"} <= set(texts(figure))
+    ends = [p.get_path().vertices for p in ax.patches if isinstance(p, FancyArrowPatch)]
+    for points in ends:
+        tip = points[points[:-1, 1].argmin()]  # the last one only closes the path
+        assert any(touches(p, points[0], p.get_y()) for p in drawn)
+        assert any(touches(p, tip, p.get_y() + p.get_height()) for p in drawn)
+
+
+def touches(box: Any, point: Any, side: float) -> bool:
+    """Whether the point lies on the upper or lower side of the box."""
+    inside = box.get_x() <= point[0] <= box.get_x() + box.get_width()
+    return inside and abs(point[1] - side) < 2
 
 
 def test_tapes_that_cannot_be_drawn() -> None:
@@ -157,14 +195,17 @@ def test_tapes_that_cannot_be_drawn() -> None:
 
 def test_every_op_has_a_formula_that_can_be_drawn_or_is_left_out() -> None:
     from tinynet.op import registry
-    from tinynet.plot.graphs import _can_draw
+    from tinynet.plot.graphs import can_draw
 
-    drawn = [op.name for op in registry.values() if op.formula and _can_draw(op.formula)]
+    drawn = [op.name for op in registry.values() if op.formula and can_draw(op.formula)]
     assert {"add", "mul", "exp", "sigmoid"} <= set(drawn)
     figure = Figure()
     for i, name in enumerate(drawn):
         figure.text(0, i / len(drawn), f"${registry[name].formula}$")
     figure.canvas.draw()
+
+
+# -- matplotlib ------------------------------------------------------------------------------------
 
 
 def test_matplotlib_is_imported_only_when_drawing_and_pyplot_never() -> None:
@@ -174,3 +215,12 @@ def test_matplotlib_is_imported_only_when_drawing_and_pyplot_never() -> None:
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_where_pyplot_is_loaded_it_shows_the_picture() -> None:
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+    ax = plot.confusion_matrix(np.eye(2))
+    assert plt.gcf() is ax.figure
+    plt.close("all")

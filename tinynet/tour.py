@@ -17,6 +17,7 @@ from tinynet import plot, random
 from tinynet.check import check_ops
 from tinynet.data import Digits, load_digits
 from tinynet.derivations import perceptron
+from tinynet.explanation.graph import Value, trace
 from tinynet.metrics import accuracy, confusion_matrix
 from tinynet.nn import Dropout, Flatten, Linear, Module, ReLU, Sequential
 from tinynet.nn.functional import binary_cross_entropy_with_logits, cross_entropy
@@ -56,6 +57,10 @@ def _title(number: int, text: str) -> None:
     print(f"\n{number}. {text}\n{'-' * _WIDTH}")
 
 
+def _save(ax: Any, path: Path) -> None:
+    ax.figure.savefig(path)
+
+
 # -- 1 and 2: the engine ---------------------------------------------------------------------------
 
 
@@ -73,7 +78,7 @@ def _tape(folder: Path) -> dict[str, Any]:
     print("Going forward, every op is written down on the tape:\n")
     for line in tape_lines(y):
         print("   " + line)
-    plot.tape(y).savefig(folder / "tape.png")
+    _save(plot.tape(y), folder / "tape.png")
     y.backward()
     print(f"\nL = {y.item():.4f}. Going back along the tape, the chain rule gives the gradient;")
     print("moving each number a little, by ±0.001, and looking at L must give the same:\n")
@@ -89,16 +94,14 @@ def _tape(folder: Path) -> dict[str, Any]:
 
 
 def tape_lines(y: Tensor) -> Iterator[str]:
-    """The tape of a small expression as text: number, what it is, shape, and the numbers that it
-    used.
+    """The tape of a small expression as text: each leaf and each step, with its shape and what it
+    was made from.
     """
-    steps = plot.steps(y)
-    number = {step: i for i, step in enumerate(steps, 1)}
-    for step in steps:
-        shape = "" if step.shape is None else str(step.shape)
-        used = " and ".join(str(number[s]) for s in step.inputs)
-        kind = f"from {used}" if step.inputs else step.kind
-        yield f"{number[step]:3}  {step.label:<12} {shape:<10} {kind}"
+    for value in trace(y).values:
+        step = value.made_by
+        used = [x.name if isinstance(x, Value) else f"{x:g}" for x in step.inputs] if step else []
+        origin = f"{step.title} of {' and '.join(used)}" if step else "leaf"
+        yield f"{value.name:<5} {value.shape!s:<5} {origin}"
 
 
 def _check(cases: int) -> dict[str, Any]:
@@ -172,9 +175,8 @@ def _neuron(folder: Path, epochs: int) -> dict[str, Any]:
     print("It minimises the binary cross-entropy, and answers by a probability:")
     print(f"{100 * right:.1f} % right on the images that it never saw.")
     print(f"neuron.png shows its 64 weights: purple speaks for {_PAIR[1]}, orange for {_PAIR[0]}.")
-    plot.weights(model[1].weight, titles=[f"{_PAIR[1]} or {_PAIR[0]}?"]).savefig(
-        folder / "neuron.png"
-    )
+    panels = plot.weights(model[1].weight, titles=[f"{_PAIR[1]} or {_PAIR[0]}?"])
+    _save(panels[0], folder / "neuron.png")
     return {"neuron": right}
 
 
@@ -229,7 +231,7 @@ def _digits(folder: Path, splits: int, epochs: int) -> dict[str, Any]:
         scores.append(score)
         _score(f"a random fifth, seed {seed}", score)
         if seed == 0:
-            history.plot().savefig(folder / "learning_curves.png")
+            _save(history.plot()[0], folder / "learning_curves.png")
     mean = float(np.mean(scores))
     if splits > 1:
         _score(f"mean of these {splits}", mean)
@@ -255,14 +257,14 @@ def _draw(folder: Path, model: Any, test: Digits) -> None:
     predictions = model(test.images).detach().array.argmax(axis=1)
     labels = test.labels.array
     matrix = confusion_matrix(predictions, labels, classes=10)
-    plot.confusion_matrix(matrix).savefig(folder / "confusion_matrix.png")
+    _save(plot.confusion_matrix(matrix), folder / "confusion_matrix.png")
     wrong = np.flatnonzero(predictions != labels)[:24]
     if len(wrong):
-        figure = plot.images(test.images.array[wrong], labels[wrong], predictions[wrong])
-        figure.savefig(folder / "misread.png")
+        panels = plot.images(test.images.array[wrong], labels[wrong], predictions[wrong])
+        _save(panels[0], folder / "misread.png")
     first = model[2].weight.detach().array
     strongest = np.argsort(-np.abs(model[5].weight.detach().array).sum(axis=0))[:32]
-    plot.weights(first[strongest]).savefig(folder / "weights.png")
+    _save(plot.weights(first[strongest])[0], folder / "weights.png")
 
 
 _PICTURES = {

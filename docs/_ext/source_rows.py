@@ -50,6 +50,8 @@ def find(name: str) -> Place | None:
         public = [f for f in own if not f.__name__.startswith("_")]
         thing = getattr(thing, "definition", public[0])
     thing = inspect.unwrap(thing)
+    if not inspect.isroutine(thing) and not inspect.isclass(thing):
+        thing = type(thing)  # of an object that can be called
     path = Path(inspect.getsourcefile(thing) or "")
     return path.relative_to(ROOT), inspect.getsourcelines(thing)[1]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import math
-import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,16 +97,10 @@ class GradientReport:
         return "<div>" + "".join(parts) + "</div>"
 
     def plot(self) -> Any:
-        """Heat maps, one row for each argument: the claimed gradient, the one by differences, and
-        how far they are apart. A matplotlib Figure; grey was not measured.
+        """`plot.gradient_errors` of this report: where each gradient is wrong."""
+        from tinynet.plot import gradient_errors
 
-        >>> import numpy as np
-        >>> from tinynet.check import check_backward
-        >>> report = check_backward(np.sin, lambda g, x: g * np.sin(x), np.array([1.0, 2.0]))
-        >>> [ax.get_title() for ax in report.plot().axes[:3]]
-        ['x: analytic', 'x: numeric', 'x: error']
-        """
-        return _picture([a for a in self.arguments if a.claim is not None and not a.misfit])
+        return gradient_errors(self)
 
 
 def _row(e: Entry) -> tuple[str, str, str, str]:
@@ -178,40 +171,6 @@ def _shade(error: float, off: float) -> str:
     depth = 0.0 if off <= 1 else 0.25 + 0.75 * min(1.0, abs(error))
     target = _VERMILLION if error > 0 else _BLUE
     return "#" + "".join(f"{round(245 + depth * (c - 245)):02x}" for c in target)
-
-
-def _picture(arguments: list[Argument]) -> Any:
-    from matplotlib.figure import Figure
-
-    if "ipykernel" in sys.modules:
-        import matplotlib.pyplot  # noqa: F401  (tells the notebook how to display a Figure)
-    rows = max(1, len(arguments))
-    heights = [float(np.clip(0.35 * len(as_matrix(a.off)), 1.0, 3.0)) for a in arguments] or [1.0]
-    figure = Figure(figsize=(9.0, sum(heights) + 0.55 * rows), layout="constrained", dpi=120)
-    panels = figure.subplots(rows, 3, squeeze=False, gridspec_kw={"height_ratios": heights})
-    if not arguments:
-        for ax in panels[0]:
-            ax.axis("off")
-        panels[0, 1].text(0.5, 0.5, "nothing was measured", ha="center", va="center")
-    for a, row in zip(arguments, panels, strict=False):
-        numeric = np.where(a.measured.smooth, a.measured.true[0], np.nan)
-        claim = np.asarray(a.claim, dtype=float)
-        both = np.abs(np.concatenate([claim.ravel(), numeric.ravel()]))
-        top = float(np.max(both, initial=0.0, where=np.isfinite(both))) or 1.0
-        error = claim - numeric
-        size = np.abs(error)
-        widest = float(np.max(size, initial=0.0, where=np.isfinite(size)))
-        scales = {"analytic": (claim, top), "numeric": (numeric, top), "error": (error, widest)}
-        for ax, (title, (values, scale)) in zip(row, scales.items(), strict=True):
-            limit = (scale if title != "error" or a.wrong else max(scale, 1e-3 * top)) or 1.0
-            image = ax.imshow(
-                as_matrix(values), cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto"
-            )
-            ax.set(title=f"{a.name}: {title}", xticks=[], yticks=[])
-            ax.set_facecolor("#bbbbbb")
-            if title != "analytic":
-                figure.colorbar(image, ax=ax, shrink=0.9)
-    return figure
 
 
 def report_of(

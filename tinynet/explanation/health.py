@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from tinynet.errors import ArgumentError, describe
 from tinynet.tensor import Tensor, raw
+
+T = TypeVar("T")
 
 FAR = 100.0  # times smaller or larger at the first layer than at the last: vanished, exploded
 FEW = 0.01  # a share of dead units that is no matter yet
@@ -104,8 +106,18 @@ class Health:
 
 def examine(model: Any, batch: Any, loss_function: Callable[..., Any]) -> Health:
     """One forward and backward pass, watched. The model's own `.grad` stay as they were."""
+    return Health(*observe(model, batch, loss_function, _layer))
+
+
+def observe(
+    model: Any, batch: Any, loss_function: Callable[..., Any], look: Callable[[str, Any, Tensor], T]
+) -> tuple[list[T], float]:
+    """One forward and backward pass: look(path, module, y) for the output y of each innermost
+    module, while y and the parameters have their `.grad`, in the order of the forward pass; and the
+    loss. The model's own `.grad` stay as they were.
+    """
     if not isinstance(batch, tuple | list) or len(batch) != 2:
-        raise ArgumentError("health: batch is (inputs, targets)", got=describe(batch))
+        raise ArgumentError("batch is (inputs, targets)", got=describe(batch))
     inputs, targets = batch
     outputs: list[tuple[str, Any, Tensor]] = []
     watched = [(path, m) for path, m in model.named_modules() if not list(m.children())]
@@ -119,13 +131,13 @@ def examine(model: Any, batch: Any, loss_function: Callable[..., Any]) -> Health
         for _, _, y in outputs:
             y.retain_grad()
         loss.backward()
-        layers = [_layer(path, module, y) for path, module, y in outputs]
+        seen = [look(path, module, y) for path, module, y in outputs]
     finally:
         for handle in handles:
             handle.remove()
         for p, old in zip(parameters, before, strict=True):
             p.grad = old
-    return Health(layers, float(raw(loss)))
+    return seen, float(raw(loss))
 
 
 def _keeper(path: str, outputs: list[tuple[str, Any, Tensor]]) -> Callable[..., None]:

@@ -1,22 +1,30 @@
-"""Pictures of runs and of scores."""
+"""Pictures of curves: runs, functions with their derivatives, the error of differences."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from tinynet.autograd import grad
 from tinynet.errors import ArgumentError, ShapeError
-from tinynet.plot.style import GREY, OKABE_ITO, axes_in, new_figure, plain, tidy
+from tinynet.plot.style import GREY, LINES, Array, AxesArray, axes_in, new_figure, tidy
+from tinynet.tensor import Tensor
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+EPS = float(np.finfo(np.float64).eps)
 
 
-def learning_curves(history: Any) -> Any:
+def learning_curves(history: Any) -> AxesArray:
     """A panel for the loss and one for each metric: training and validation by epoch, with the best
     epoch marked.
 
     history   a `History`, or a dict name -> list with one number for each epoch
 
-    >>> [ax.get_title() for ax in learning_curves({"loss": [2.0, 1.0]}).axes]
+    >>> [ax.get_title() for ax in learning_curves({"loss": [2.0, 1.0]})]
     ['loss']
     """
     curves: Mapping[str, Sequence[float]] = getattr(history, "curves", history)
@@ -24,11 +32,11 @@ def learning_curves(history: Any) -> Any:
     if not names or not any(len(curves[name]) for name in names):
         raise ArgumentError("there is nothing to draw: the history has no epoch")
     best = getattr(history, "best_epoch", 0)
-    figure = new_figure(4.6 * len(names), 3.4)
-    for ax, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        shown = {"training": (curves[name], OKABE_ITO["blue"], "o")}
+    panels: AxesArray = new_figure(4.6 * len(names), 3.4).subplots(1, len(names), squeeze=False)[0]
+    for ax, name in zip(panels, names, strict=True):
+        shown = {"training": (curves[name], LINES[0], "o")}
         if f"val_{name}" in curves:
-            shown["validation"] = (curves[f"val_{name}"], OKABE_ITO["vermillion"], "s")
+            shown["validation"] = (curves[f"val_{name}"], LINES[1], "s")
         for label, (values, colour, marker) in shown.items():
             epochs = range(1, len(values) + 1)
             marker = marker if len(values) <= 30 else ""
@@ -39,42 +47,107 @@ def learning_curves(history: Any) -> Any:
         ax.xaxis.get_major_locator().set_params(integer=True)
         tidy(ax)
         ax.legend(frameon=False)
-    return figure
+    return panels
 
 
-def confusion_matrix(matrix: Any, labels: Sequence[Any] | None = None, *, ax: Any = None) -> Any:
-    """The counts of `metrics.confusion_matrix`: true classes down, predicted classes across.
+def activation(
+    f: Callable[[Tensor], Tensor], *, low: float = -4.0, high: float = 4.0, ax: Axes | None = None
+) -> Axes:
+    """y = f(x) and its derivative dy/dx, which the engine computes, for x from `low` to `high`.
 
-    The colour is the share of the row, so that classes of different sizes can be compared.
+    f   works entry by entry: a function such as `tn.tanh`, or a layer
 
-    >>> confusion_matrix([[8, 2], [1, 9]], labels=["cat", "dog"]).axes[0].get_title()
-    '85.0 % on the diagonal'
+    Raises `ArgumentError` where f mixes entries, as softmax does.
+
+    >>> import tinynet as tn
+    >>> y, dy = activation(tn.tanh).lines[:2]
+    >>> float(dy.get_ydata().max())  # at 0
+    1.0
     """
-    counts = plain(matrix)
-    if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size:
-        raise ShapeError("a confusion matrix is square", got=str(counts.shape))
-    n = len(counts)
-    names = [str(label) for label in (range(n) if labels is None else labels)]
-    if len(names) != n:
-        raise ShapeError(f"{len(names)} labels for {n} classes")
-    totals = counts.sum(axis=1, keepdims=True)
-    shares = counts / (totals + (totals == 0))
-    side = max(3.4, 0.48 * n + 1.4)
-    figure, ax = axes_in(ax, side + 0.7, side)
-    image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for i in range(n):
-        for j in range(n):
-            if counts[i, j]:
-                colour = "white" if shares[i, j] > 0.5 else "black"
-                ax.text(
-                    j, i, f"{counts[i, j]:g}", ha="center", va="center", color=colour, fontsize=9
-                )
-    turn = 45 if max(map(len, names)) > 3 else 0
-    ax.set_xticks(range(n), names, rotation=turn, ha="right" if turn else "center")
-    ax.set_yticks(range(n), names)
-    right = counts.trace() / max(math.fsum(counts.ravel()), 1)
-    ax.set(
-        xlabel="predicted class", ylabel="true class", title=f"{100 * right:.1f} % on the diagonal"
+    x = np.linspace(low, high, 801)
+    y, dy = _values(f, x, 1)
+    name = getattr(f, "__name__", type(f).__name__)
+    name = "f" if name == "<lambda>" else name
+    ax = axes_in(ax, 4.8, 3.4)
+    ax.plot(x, y, color=LINES[0], linewidth=2, label=f"y = {name}(x)")
+    ax.plot(x, dy, color=LINES[1], linewidth=2, linestyle="--", label="dy/dx")
+    ax.axvline(0, color=GREY, linewidth=0.8, zorder=1)
+    ax.set(xlabel="x", ylabel="y, dy/dx", title=name)
+    tidy(ax)
+    ax.legend(frameon=False)
+    return ax
+
+
+def _values(f: Callable[[Tensor], Tensor], x: Array, order: int) -> list[Array]:
+    """f(x) and its derivatives up to this order, entry by entry."""
+    points = Tensor(x, requires_grad=True)
+    y: Any = f(points)
+    if not isinstance(y, Tensor) or y.shape != x.shape:
+        got = y.shape if isinstance(y, Tensor) else type(y).__name__
+        raise ShapeError("f gives one number for each x", expected=str(x.shape), got=str(got))
+    alone = f(Tensor(x[:1])).detach().numpy()
+    if not np.allclose(alone, y.detach().numpy()[:1], rtol=1e-6, atol=1e-9, equal_nan=True):
+        raise ArgumentError(
+            "f mixes entries: f of one x alone is another number",
+            hint="a function that works entry by entry, such as tn.tanh",
+        )
+    found = [y]
+    for _ in range(order):
+        last = found[-1]
+        d = None  # of a constant
+        if last.requires_grad:
+            (d,) = grad(last.sum(), points, create_graph=True, allow_unused=True)
+        found.append(Tensor(np.zeros_like(x)) if d is None else d)
+    return [t.detach().numpy() for t in found]
+
+
+def finite_differences(f: Callable[[Tensor], Tensor], x: float, *, ax: Axes | None = None) -> Axes:
+    """The error of f'(x) by differences, against the step h: truncation falls with h, rounding
+    grows as h shrinks, and between them is the best step.
+
+        forward   (f(x+h) − f(x)) / h          error ≤ h |f''| / 2 + ε |f| / h
+        central   (f(x+h) − f(x−h)) / (2h)     error ≤ h² |f'''| / 6 + ε |f| / (2h)
+
+    to leading order, with ε = 2⁻⁵² and f rounded to the nearest number. The bounds (dashed) are
+    least at h = √(2 ε |f/f''|) and at h = (3 ε |f/f'''| / 2)^⅓, marked by stars; not where a factor
+    is 0. The derivatives are those of the engine, in float64.
+
+    f   a function of Tensors that works entry by entry
+
+    >>> import tinynet as tn
+    >>> ax = finite_differences(tn.exp, 1.0)
+    >>> [line.get_label() for line in ax.lines if line.get_marker() == "*"]
+    ['best h = 2e-08', 'best h = 7e-06']
+    """
+    y, d1, d2, d3 = (float(v[0]) for v in _values(f, np.array([float(x)]), 3))
+    h = np.logspace(-15, 0, 301) * max(1.0, abs(x))
+    up, down = x + h, x - h
+
+    def at(points: Array) -> Array:
+        return f(Tensor(points)).detach().numpy()
+
+    steps = up - x, up - down  # x + h is rounded: the step that was taken is the one to divide by
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slopes = (at(up) - y) / steps[0], (at(up) - at(down)) / steps[1]
+    bounds = h * abs(d2) / 2 + EPS * abs(y) / h, h**2 * abs(d3) / 6 + EPS * abs(y) / (2 * h)
+    best = (
+        _best(2 * EPS * abs(y), abs(d2)) ** (1 / 2),
+        _best(1.5 * EPS * abs(y), abs(d3)) ** (1 / 3),
     )
-    figure.colorbar(image, ax=ax, label="share of the row", shrink=0.85)
-    return figure
+    ax = axes_in(ax, 5.6, 3.8)
+    for i, name in enumerate(("forward", "central")):
+        ax.loglog(h, np.abs(slopes[i] - d1), ".", color=LINES[i], markersize=3, label=name)
+        ax.loglog(h, bounds[i], "--", color=LINES[i], linewidth=1.2)
+        if np.isfinite(best[i]):
+            least = float(np.interp(np.log(best[i]), np.log(h), bounds[i]))
+            label = f"best h = {best[i]:.0e}"
+            ax.loglog([best[i]], [least], "*", color=LINES[i], markersize=13, label=label, zorder=4)
+    ax.set(xlabel="step h", ylabel="|error of the slope|", title=f"Differences at x = {x:g}")
+    tidy(ax)
+    ax.legend(frameon=False, fontsize=9)
+    return ax
+
+
+def _best(rounding: float, bend: float) -> float:
+    """rounding / bend; NaN where nothing bends or nothing is rounded: then no step is best."""
+    return rounding / bend if rounding and bend else float("nan")

@@ -17,10 +17,10 @@ def roofline(roof: Any, *, ax: Any = None) -> Any:
 
     >>> from tinynet.bench.roofline import Point, Roof
     >>> measured = Roof(5e10, 1e11, 2e10, 2, [Point("matmul", 2e9, 3e7, 0.03)])
-    >>> roofline(measured).axes[0].get_xlabel()
+    >>> roofline(measured).get_xlabel()
     'flops for each byte'
     """
-    figure, ax = axes_in(ax, 6.4, 4.2)
+    ax = axes_in(ax, 6.4, 4.2)
     corner = roof.peak / roof.bandwidth
     ends = [corner, *(point.intensity for point in roof.points)]
     x = np.geomspace(min(ends) / 2, max(ends) * 8, 200)
@@ -37,7 +37,7 @@ def roofline(roof: Any, *, ax: Any = None) -> Any:
     ax.set_ylim(top=roof.peak / 1e9 * 8)  # room for the legend
     tidy(ax)
     ax.legend(frameon=False, loc="upper left", fontsize=9)
-    return figure
+    return ax
 
 
 def _limits(roof: Any) -> str:

@@ -1,14 +1,27 @@
-"""Colours and sizes that all pictures share."""
+"""Colours and sizes that all pictures share.
+
+Light and dark: figure, text and ticks take matplotlib's `rcParams`, so `plt.style.use(...)` works
+as in any other picture, and without one the background is white on a dark page too. What has a
+colour of its own is legible on both: lines take `LINES`, each with a contrast of at least 3 to
+white and to black; text inside a box or a cell is chosen by what it stands on (`ink_on`).
+"""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from tinynet import arrays
+from tinynet.errors import ArgumentError
 from tinynet.tensor import Tensor
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Array = np.ndarray[Any, Any]
+AxesArray: TypeAlias = np.ndarray[Any, Any]  # of Axes
 
 # Masataka Okabe and Kei Ito, "Color Universal Design", 2008.
 OKABE_ITO = {
@@ -21,34 +34,79 @@ OKABE_ITO = {
     "vermillion": "#D55E00",
     "purple": "#CC79A7",
 }
-GREY = "#666666"
+GREY = "#808080"
+LINES = tuple(OKABE_ITO[name] for name in ("blue", "vermillion", "green", "purple"))
+# Points have an edge, so paler colours will do.
+POINTS = (*LINES, OKABE_ITO["orange"], OKABE_ITO["sky"], OKABE_ITO["yellow"])
+MARKERS = "osD^vP*X<>"
 
 
-def plain(x: Any) -> np.ndarray[Any, Any]:
+def plain(x: Any) -> Array:
     """The values of a tensor, array or list, on the CPU."""
     x = x.array if isinstance(x, Tensor) else x
     return np.asarray(arrays.to_device(x, "cpu") if arrays.is_array(x) else x)
 
 
 def new_figure(width: float, height: float) -> Any:
-    """An empty figure of this size in inches, which nobody but the caller holds."""
+    """An empty figure of this size in inches.
+
+    Where pyplot is loaded it is pyplot's, so that a notebook or `plt.show()` displays it; elsewhere
+    nobody holds it but the caller.
+    """
     from matplotlib.figure import Figure
 
-    if "ipykernel" in sys.modules:
-        import matplotlib.pyplot  # noqa: F401  (tells the notebook how to display a Figure)
-    return Figure(figsize=(width, height), layout="constrained", dpi=120)
+    make: Any = Figure
+    if "ipykernel" in sys.modules or "matplotlib.pyplot" in sys.modules:
+        from matplotlib.pyplot import figure as make
+    return make(figsize=(width, height), layout="constrained", dpi=120)
 
 
-def axes_in(ax: Any, width: float, height: float) -> tuple[Any, Any]:
-    """(figure, axes): new, or those of the axes given."""
-    if ax is not None:
-        return ax.figure, ax
-    figure = new_figure(width, height)
-    return figure, figure.subplots()
+def axes_in(ax: Axes | None, width: float, height: float) -> Axes:
+    """The axes given, or new ones in a figure of this size in inches."""
+    made: Axes = new_figure(width, height).subplots() if ax is None else ax
+    return made
 
 
-def tidy(ax: Any) -> None:
+def tidy(ax: Axes) -> None:
     """Fewer lines around the data."""
     ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(axis="y", color="#dddddd", linewidth=0.8)
+    ax.grid(axis="y", color=GREY, linewidth=0.8, alpha=0.3)
     ax.set_axisbelow(True)
+
+
+def ink_on(colour: Any) -> str:
+    """Black or white, whichever is easier to read on this colour.
+
+    >>> ink_on("yellow"), ink_on("navy")
+    ('black', 'white')
+    """
+    return "black" if luminance(colour) > 0.179 else "white"  # where both have the same contrast
+
+
+def luminance(colour: Any) -> float:
+    """Relative luminance, 0 (black) to 1 (white), as the Web Content Accessibility Guidelines 2.1
+    define it.
+    """
+    from matplotlib.colors import to_rgb
+
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def point_style(i: int) -> dict[str, Any]:
+    """How the points of class i are drawn, by colour and marker:
+    no two of the first 70 share both."""
+    from matplotlib import rcParams
+
+    if i >= len(POINTS) * len(MARKERS):
+        raise ArgumentError(
+            "too many classes to tell apart", expected=f"at most {len(POINTS) * len(MARKERS)}"
+        )
+    return {
+        "color": POINTS[i % len(POINTS)],
+        "marker": MARKERS[i % len(MARKERS)],
+        "edgecolors": rcParams["text.color"],
+        "linewidths": 0.5,
+        "s": 22,
+    }

@@ -66,7 +66,7 @@ class History:
         return cls({name: list(values) for name, values in data["curves"].items()}, data["ended"])
 
     def plot(self) -> Any:
-        """The learning curves as a matplotlib Figure."""
+        """`plot.learning_curves` of this run: an array of Axes."""
         from tinynet.plot import learning_curves
 
         return learning_curves(self)

@@ -1,0 +1,185 @@
+"""Pictures of classes: what a model confuses, where it draws the line, where points lie."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinynet.errors import OutOfRangeError, ShapeError
+from tinynet.grad_mode import no_grad
+from tinynet.plot.style import GREY, Array, axes_in, ink_on, plain, point_style, tidy
+from tinynet.tensor import Tensor
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+GRID = 200  # points along each side of the plane
+
+
+def confusion_matrix(
+    matrix: Any, labels: Sequence[Any] | None = None, *, ax: Axes | None = None
+) -> Axes:
+    """The counts of `metrics.confusion_matrix`: true classes down, predicted classes across.
+
+    The colour is the share of the row, so that classes of different sizes can be compared.
+
+    >>> confusion_matrix([[8, 2], [1, 9]], labels=["cat", "dog"]).get_title()
+    '85.0 % on the diagonal'
+    """
+    counts = plain(matrix)
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size:
+        raise ShapeError("a confusion matrix is square", got=str(counts.shape))
+    n = len(counts)
+    names = [str(label) for label in (range(n) if labels is None else labels)]
+    if len(names) != n:
+        raise ShapeError(f"{len(names)} labels for {n} classes")
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = counts / (totals + (totals == 0))
+    side = max(3.4, 0.48 * n + 1.4)
+    ax = axes_in(ax, side + 0.7, side)
+    image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for i, j in zip(*np.nonzero(counts), strict=True):
+        colour = ink_on(image.to_rgba(shares[i, j]))
+        ax.text(j, i, f"{counts[i, j]:g}", ha="center", va="center", color=colour, fontsize=9)
+    turn = 45 if max(map(len, names)) > 3 else 0
+    ax.set_xticks(range(n), names, rotation=turn, ha="right" if turn else "center")
+    ax.set_yticks(range(n), names)
+    right = counts.trace() / max(math.fsum(counts.ravel()), 1)
+    title = f"{100 * right:.1f} % on the diagonal"
+    ax.set(xlabel="predicted class", ylabel="true class", title=title)
+    ax.figure.colorbar(image, ax=ax, label="share of the row", shrink=0.85)
+    return ax
+
+
+def decision_boundary(model: Any, X: Any, y: Any, *, ax: Axes | None = None) -> Axes:
+    """The plane, coloured by the class that a model answers, with the points that it learned.
+
+    model   Tensor (N, 2) -> scores (N, classes), the largest wins; or (N,) or (N, 1), the second
+            class where the score is above 0. A Module is asked in `eval` mode.
+    X       (n, 2)
+    y       (n,), class numbers from 0; for one score any two values, the smaller is the first
+
+    The regions end where s_c = max over k ≠ c of s_k.
+
+    >>> X = np.array([[0.0, 0.0], [1.0, 1.0]])
+    >>> ax = decision_boundary(lambda x: x[:, 0] - 0.5, X, [0, 1])
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['0', '1']
+    """
+    from matplotlib.colors import to_rgba
+
+    points, truth = plain(X), plain(y)
+    if points.ndim != 2 or points.shape[1] != 2 or not len(points):
+        raise ShapeError("the points of a plane are (n, 2), at least one", got=str(points.shape))
+    if truth.shape != (len(points),):
+        raise ShapeError(
+            "each point has one class", expected=f"({len(points)},)", got=str(truth.shape)
+        )
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = 0.1 * np.where(high > low, high - low, 1.0)
+    across, up = (
+        np.linspace(*ends, GRID) for ends in zip(low - margin, high + margin, strict=True)
+    )
+    plane = np.stack(np.meshgrid(across, up), axis=-1)
+    scores = _scores(model, plane.reshape(-1, 2), X)
+    classes = np.unique(truth) if scores.shape[1] == 1 else np.arange(scores.shape[1])
+    if scores.shape[1] == 1:
+        scores = np.hstack([-scores, scores])
+    if len(classes) > scores.shape[1] or not np.isin(truth, classes).all():
+        raise OutOfRangeError(
+            "y has classes that the model does not know",
+            expected=f"{scores.shape[1]} classes",
+            got=", ".join(map(str, np.unique(truth)[:8])),
+        )
+    ax = axes_in(ax, 5.0, 4.2)
+    for c, name in enumerate(classes):
+        style = point_style(c)
+        lead = scores[:, c] - np.delete(scores, c, axis=1).max(axis=1)
+        lead = lead.reshape(GRID, GRID)
+        if lead.max() > 0:
+            ax.contourf(across, up, lead, [0, lead.max()], colors=[to_rgba(style["color"], 0.3)])
+        if lead.min() < 0 < lead.max():
+            ax.contour(across, up, lead, [0], colors=GREY, linewidths=1)
+        ax.scatter(*points[truth == name].T, label=str(name), zorder=3, **style)
+    ax.set(xlabel="$x_1$", ylabel="$x_2$", title="Decision boundary")
+    ax.legend(title="class", loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    return ax
+
+
+def _scores(model: Any, plane: Array, X: Any) -> Array:
+    """What the model answers, as (N, scores); it is left in the mode in which it came."""
+    parameters = list(model.parameters()) if hasattr(model, "parameters") else []
+    like = parameters[0] if parameters else X if isinstance(X, Tensor) else Tensor(plain(X))
+    dtype = like.dtype if like.dtype.kind == "f" else np.dtype(np.float64)
+    modes = [(m, m.training) for m in model.modules()] if hasattr(model, "modules") else []
+    try:
+        if modes:
+            model.eval()
+        with no_grad():
+            answer = model(Tensor(plane.astype(dtype)).to(like.device))
+    finally:
+        for module, training in modes:
+            module.training = training
+    scores = plain(answer)
+    if scores.ndim not in (1, 2) or len(scores) != len(plane) or not scores.size:
+        raise ShapeError(
+            "a model gives scores for each point",
+            expected=f"({len(plane)}, classes) or ({len(plane)},)",
+            got=str(scores.shape),
+        )
+    return scores.reshape(len(plane), -1)
+
+
+def embedding(vectors: Any, labels: Sequence[Any] | None = None, *, ax: Axes | None = None) -> Axes:
+    """Vectors in the plane in which they spread most: principal components.
+
+        X − mean = U S Vᵀ (the singular value decomposition);  drawn is (X − mean) V[:, :2]
+
+    Component k holds the share S_k² / Σ S² of the variance. The sign of a component is arbitrary:
+    its entry of largest size is made positive.
+
+    vectors   (n, d), n ≥ 2, d ≥ 2
+    labels    one for each vector; labels that are all different are written beside their points,
+              labels that repeat are classes with a colour and a marker each
+
+    >>> embedding([[2.0, 0.0], [-2.0, 0.0], [0.0, 1.0], [0.0, -1.0]]).get_xlabel()
+    'component 1 (80 % of the variance)'
+    """
+    X = plain(vectors).astype(np.float64)
+    if X.ndim != 2 or min(X.shape) < 2:
+        raise ShapeError("vectors are (n, d), n and d at least 2", got=str(X.shape))
+    names = None if labels is None else [str(v) for v in plain(labels).tolist()]
+    if names is not None and len(names) != len(X):
+        raise ShapeError(f"{len(names)} labels for {len(X)} vectors")
+    X = X - X.mean(axis=0)
+    _, S, Vt = np.linalg.svd(X, full_matrices=False)
+    directions = Vt[:2]
+    largest = np.abs(directions).argmax(axis=1)
+    directions = directions * np.where(directions[[0, 1], largest] < 0, -1, 1)[:, None]
+    places = X @ directions.T
+    shares = S[:2] ** 2 / (np.sum(S**2) or 1.0)
+    ax = axes_in(ax, 5.2, 4.2)
+    kinds = sorted(set(names or ()), key=_in_order)
+    if names is None or len(kinds) == len(X):
+        ax.scatter(*places.T, **point_style(0))
+        for place, name in zip(places, names or (), strict=False):
+            ax.annotate(name, place, (4, 3), textcoords="offset points", fontsize=9)
+    else:
+        for c, kind in enumerate(kinds):
+            mine = places[[name == kind for name in names]]
+            ax.scatter(*mine.T, label=kind, **point_style(c))
+        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    for i, axis in enumerate((ax.xaxis, ax.yaxis)):
+        axis.set_label_text(f"component {i + 1} ({100 * shares[i]:.0f} % of the variance)")
+    ax.set_title(f"{len(X)} vectors of {X.shape[1]} numbers")
+    ax.margins(0.1)
+    tidy(ax)
+    return ax
+
+
+def _in_order(label: str) -> tuple[int, str]:
+    """Numbers by size, before words."""
+    return (int(label), "") if label.isdecimal() else (2**31, label)

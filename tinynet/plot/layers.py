@@ -1,0 +1,57 @@
+"""Pictures of what happens inside a network, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinynet.errors import ArgumentError
+from tinynet.explanation.health import observe
+from tinynet.plot.style import LINES, Array, AxesArray, new_figure, plain
+from tinynet.tensor import Tensor
+
+
+def histograms(model: Any, batch: Any, loss: Callable[..., Any], *, bins: int = 40) -> AxesArray:
+    """One forward and backward pass: histograms of the activations y of each layer and of the
+    gradients ∂L/∂y that come back to it, in the order of the forward pass.
+
+    batch   (inputs, targets);   loss   loss(model(inputs), targets) is the loss
+
+    All activations share one scale, and all gradients another, so that a signal that fades can be
+    seen. Returns Axes (layers, 2). The model's `.grad` are left as they were.
+
+    >>> import tinynet as tn
+    >>> model = tn.nn.Sequential(tn.nn.Linear(2, 3), tn.nn.ReLU())
+    >>> panels = histograms(model, (tn.ones(4, 2), tn.zeros(4, 3)), tn.nn.MSELoss())
+    >>> [ax.get_ylabel() for ax in panels[:, 0]]
+    ['0 Linear', '1 ReLU']
+    """
+    seen, _ = observe(model, batch, loss, _numbers)
+    if not seen:
+        raise ArgumentError("no layer of the model made a value that has a gradient")
+    figure = new_figure(7.0, 0.75 * len(seen) + 0.9)
+    panels: AxesArray = figure.subplots(len(seen), 2, squeeze=False, sharex="col")
+    for column in (0, 1):
+        values = [numbers[column] for _, numbers in seen]
+        known = np.concatenate([v[np.isfinite(v)] for v in values])
+        low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
+        ends = (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
+        for ax, v in zip(panels[:, column], values, strict=True):
+            ax.hist(v[np.isfinite(v)], bins, range=ends, color=LINES[column])
+            ax.set_yticks([])
+            ax.spines[["top", "right", "left"]].set_visible(False)
+    for ax, (name, _) in zip(panels[:, 0], seen, strict=True):
+        ax.set_ylabel(name, rotation=0, ha="right", va="center")
+    panels[0, 0].set_title("activations y")
+    panels[0, 1].set_title("gradients ∂L/∂y")
+    for ax in panels[-1]:
+        ax.set_xlabel("value; height: how many entries")
+        ax.locator_params(axis="x", nbins=4)
+    return panels
+
+
+def _numbers(path: str, module: Any, y: Tensor) -> tuple[str, tuple[Array, Array]]:
+    g = np.zeros(y.shape) if y.grad is None else plain(y.grad)
+    return f"{path} {type(module).__name__}", (plain(y).ravel(), g.ravel())

@@ -1,0 +1,147 @@
+"""Heat maps: attention, what an output depends on, where a gradient is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinynet.autograd import grad
+from tinynet.errors import ArgumentError, GraphError, ShapeError
+from tinynet.plot.style import OKABE_ITO, Array, AxesArray, axes_in, new_figure, plain
+from tinynet.tensor import Tensor
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def attention(
+    weights: Any,
+    tokens: Sequence[Any],
+    keys: Sequence[Any] | None = None,
+    *,
+    ax: Axes | None = None,
+) -> Axes:
+    """Attention weights of one head: each row is a token that looks, each column one that is looked
+    at. White is 0.
+
+    weights   (L, S)
+    tokens    L names, of the rows
+    keys      S names, of the columns; `tokens` by default
+
+    >>> ax = attention([[1.0, 0.0], [0.3, 0.7]], ["deep", "learning"])
+    >>> [label.get_text() for label in ax.get_xticklabels()]
+    ['deep', 'learning']
+    """
+    values = plain(weights)
+    if values.ndim != 2 or not values.size:
+        raise ShapeError(
+            "attention weights of one head are (L, S)",
+            got=str(values.shape),
+            hint="weights[0, 2] is head 2 of the first sequence",
+        )
+    rows = [str(t) for t in tokens]
+    columns = rows if keys is None else [str(t) for t in keys]
+    if (len(rows), len(columns)) != values.shape:
+        raise ShapeError(
+            f"{len(rows)} and {len(columns)} names for weights of shape {values.shape}"
+        )
+    ax = axes_in(ax, max(3.2, 0.34 * len(columns) + 2.2), max(2.6, 0.3 * len(rows) + 1.4))
+    image = ax.imshow(values, cmap="Blues", vmin=0, vmax=float(values.max()) or 1.0)
+    turn = 90 if max(map(len, columns)) > 2 else 0
+    ax.set_xticks(range(len(columns)), columns, rotation=turn)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set(xlabel="looked at (key)", ylabel="looks (query)", title="Attention")
+    ax.figure.colorbar(image, ax=ax, label="weight", shrink=0.85)
+    return ax
+
+
+def saliency(loss: Callable[[Tensor], Tensor], image: Any, *, ax: Axes | None = None) -> Axes:
+    """|∂L/∂x| over an image x: the pixels at which a small change moves L most.
+
+    loss    Tensor like `image` -> one number: a loss, or the score of a class
+    image   (h, w), or (c, h, w): then the largest |∂L/∂x| of the channels, over their mean
+
+    Karen Simonyan, Andrea Vedaldi, Andrew Zisserman, "Deep Inside Convolutional Networks:
+    Visualising Image Classification Models and Saliency Maps", 2013.
+
+    >>> ax = saliency(lambda x: x[0, 0] ** 2 - x[1, 1], np.full((2, 2), 3.0))
+    >>> ax.images[1].get_array().tolist()
+    [[6.0, 0.0], [0.0, 1.0]]
+    """
+    from matplotlib.colors import LinearSegmentedColormap, to_rgba
+
+    values = plain(image)
+    if values.ndim not in (2, 3) or not values.size:
+        raise ShapeError("an image is (h, w) or (c, h, w)", got=str(values.shape))
+    x = Tensor(values.astype(values.dtype if values.dtype.kind == "f" else np.float32))
+    x = (x.to(image.device) if isinstance(image, Tensor) else x).requires_grad_()
+    y: Any = loss(x)
+    if not isinstance(y, Tensor) or y.shape not in ((), (1,)):
+        got = str(y.shape) if isinstance(y, Tensor) else type(y).__name__
+        raise ShapeError("the loss of an image is one number", expected="()", got=got)
+    found = grad(y.sum(), x, allow_unused=True)[0] if y.requires_grad else None
+    if found is None:
+        raise GraphError("the loss does not depend on the image")
+    size = np.abs(plain(found))
+    if values.ndim == 3:
+        size, values = size.max(axis=0), values.mean(axis=0)
+    ends = [to_rgba(OKABE_ITO["vermillion"], a) for a in (0.0, 0.9)]
+    ax = axes_in(ax, 4.2, 3.4)
+    ax.imshow(values, cmap="Greys", vmax=2 * values.max() - values.min() or 1)  # pale
+    top = ax.imshow(
+        size, cmap=LinearSegmentedColormap.from_list("", ends), vmin=0, vmax=size.max() or 1
+    )
+    ax.set(xticks=[], yticks=[], title="Saliency")
+    bar = ax.figure.colorbar(top, ax=ax, label="|∂L/∂x|", shrink=0.85)
+    bar.ax.set_facecolor("white")  # as below the colours of the picture
+    return ax
+
+
+def gradient_errors(report: Any) -> AxesArray:
+    """Where a gradient is wrong: a row for each argument with the claimed gradient, the one by
+    differences, and analytic − numeric. Grey was not measured.
+
+    report   what `tn.check.check_backward` and `check_gradients` return
+
+    Returns Axes (arguments, 3). An array of any rank is drawn with its last axis across.
+
+    >>> from tinynet.check import check_backward
+    >>> report = check_backward(np.sin, lambda g, x: g * np.sin(x), np.array([1.0, 2.0]))
+    >>> [ax.get_title() for ax in gradient_errors(report)[0]]
+    ['x: analytic', 'x: numeric', 'x: error']
+    """
+    arguments = [a for a in report.arguments if a.claim is not None and not a.misfit]
+    if not arguments:
+        raise ArgumentError("the report has no gradient to draw: nothing was measured")
+    heights = [float(np.clip(0.35 * len(_matrix(a.off)), 1.0, 3.0)) for a in arguments]
+    figure = new_figure(9.0, sum(heights) + 0.55 * len(arguments))
+    panels: AxesArray = figure.subplots(len(arguments), 3, squeeze=False, height_ratios=heights)
+    for a, row in zip(arguments, panels, strict=True):
+        numeric = np.where(a.measured.smooth, a.measured.true[0], np.nan)
+        claim = np.asarray(a.claim, dtype=float)
+        top = max(_largest(claim), _largest(numeric)) or 1.0
+        error = claim - numeric
+        # Where the gradient is right, rounding shall not look like a mistake.
+        limit = (_largest(error) if a.wrong else max(_largest(error), 1e-3 * top)) or 1.0
+        scales = {"analytic": (claim, top), "numeric": (numeric, top), "error": (error, limit)}
+        for ax, (title, (values, scale)) in zip(row, scales.items(), strict=True):
+            options = {"cmap": "RdBu_r", "vmin": -scale, "vmax": scale, "aspect": "auto"}
+            image = ax.imshow(_matrix(values), **options)
+            ax.set(title=f"{a.name}: {title}", xticks=[], yticks=[])
+            ax.set_facecolor("#bbbbbb")
+            if title != "analytic":
+                figure.colorbar(image, ax=ax, shrink=0.9)
+    return panels
+
+
+def _matrix(x: Array) -> Array:
+    """Any array as rows and columns: the last axis runs across."""
+    return x.reshape(-1, x.shape[-1]) if x.ndim > 1 else x.reshape(1, -1)
+
+
+def _largest(x: Array) -> float:
+    """The largest |entry| that is finite, or 0."""
+    size = np.abs(x)
+    return float(np.max(size, initial=0.0, where=np.isfinite(size)))
