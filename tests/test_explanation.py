@@ -294,3 +294,14 @@ def test_the_page_stands_alone(tmp_path: Path) -> None:
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
     assert text.count('class="view"') >= 3
     assert tn.explain(loss, model)._repr_html_().startswith("<iframe srcdoc=")
+
+
+def test_the_readme_shows_what_is_drawn() -> None:
+    x = tn.tensor([1.0, 2.0], name="x")
+    w = tn.tensor([3.0, -1.0], requires_grad=True, name="w")
+    b = tn.tensor(0.5, requires_grad=True, name="b")
+    z = (w * x).sum() + b
+    prediction = z.sigmoid()
+    why = tn.explain((prediction - 1) ** 2, {"z": z, "ŷ": prediction})
+    file = Path(__file__).parents[1] / "docs" / "neuron.svg"
+    assert file.read_text(encoding="utf-8") == why.svg() + "\n"

@@ -1,12 +1,12 @@
 """How mathematics becomes speed: the same functions as in `derivations`, faster.
 
-In: `choice` (what computes an op: a kernel or the reference), `jit` (Numba, where it is),
-`threads` (all cores), `products` (BLAS on all cores), `gemm` (the product of matrices, a ladder
-from three loops to the machine's speed), `tile` (its innermost block), `elementary` (exp and tanh
-as vector code), `attention` and `strips`, its innermost block. Kernels take and return plain arrays
-and know nothing of Tensors. Not in: formulas (`derivations`, `ops`).
-
-Start with `gemm`.
+Start with `gemm`, the product of matrices from three loops to the machine's speed, and `tile`, its
+innermost block; then `attention`, `convolution`, `lstm`, `softmax`, `normalisation` and the others,
+named as what they compute. Below them: `jit` (Numba, where it is), `elementary` (exp and tanh as
+vector code), `vectors`, `strips`, `shifted` (blocks that stay in registers), `threads` (all cores),
+`products` (BLAS on all cores), `passes` (one reading, one writing), `memory`. `choice` says who
+computes an op: a kernel or the reference. `cuda` holds the kernels of a GPU. Kernels take and
+return plain arrays and know nothing of Tensors. Not in: formulas (`derivations`, `ops`).
 """
 
 from typing import Any
