@@ -94,7 +94,8 @@ def test_the_two_slopes_of_a_kink_are_known() -> None:
 
 @given(
     st.floats(-3, 3),
-    st.lists(st.floats(-2, 2), min_size=1, max_size=6),
+    # below 1e-200 a difference of two values is 0, and no step shows the slope
+    st.lists(st.floats(-2, 2).map(lambda c: c if abs(c) > 1e-200 else 0.0), min_size=1, max_size=6),
     st.sampled_from([1.0, 1e-5, 1e5]),
 )
 def test_polynomials_are_right_at_every_scale(
