@@ -7,5 +7,8 @@ formulas (`derivations`, which run on CuPy's arrays too, and are what these are 
 None waits for the GPU: no number comes back to Python between forward and backward. So nobody can
 be told of an index that is out of range: where the reference raises, a kernel gives NaN.
 
+The tests run this source on the CPU. No GPU has run it yet: times and shares of the peak that the
+files name are counted from its data sheet, not measured.
+
 Start with `softmax`.
 """
