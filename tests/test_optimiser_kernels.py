@@ -211,3 +211,25 @@ def test_a_compiled_step_takes_options_of_any_number_type() -> None:
     for lr in (1, 0.5, np.float32(0.5), np.float64(0.5)):
         adam_both(drawn((4,), "float64"), drawn((2, 4), "float64", 1), lr=lr, eps=1)
         sgd_both(drawn((4,), "float64"), drawn((2, 4), "float64", 1), lr=lr, momentum=lr / 2)
+
+
+def test_a_gpu_has_steps_of_its_own(cupy: Any) -> None:
+    pytest.importorskip("cuda_on_cpu")
+    from tinynet.kernels.cuda import optimisers as on_gpu
+
+    def trained(kind: Any, device: str, mode: str) -> Any:
+        p = tn.tensor(drawn((6, 5), "float32"), device=device, requires_grad=True)
+        optimizer = kind([p])
+        with kernels.use(mode):
+            for _ in range(3):
+                optimizer.zero_grad()
+                (p * p * p).sum().backward()
+                optimizer.step()
+        return p.detach().cpu().numpy()
+
+    for kind in (lambda p: optim.Adam(p, lr=0.1), lambda p: optim.SGD(p, lr=0.1, momentum=0.9)):
+        close(trained(kind, "cuda", "compiled"), trained(kind, "cpu", "reference"))
+    w = tn.zeros(4, 3, device="cuda").array
+    with kernels.use("compiled"):
+        assert choice.find_step("adam", w, (w, w, w), 0) is on_gpu.adam
+        assert choice.find_step("sgd", w, (w,), 0) is on_gpu.descent

@@ -24,7 +24,7 @@ from tinynet.explanation.formulas.template import (
     letters_of,
     told,
 )
-from tinynet.explanation.graph import Graph, Step, Value
+from tinynet.explanation.graph import Graph, Step, Value, in_words
 from tinynet.explanation.symbols import ATOM, Symbol, written
 from tinynet.op import Op
 
@@ -215,7 +215,7 @@ def _notes(step: Step, i: int) -> tuple[str, ...]:
     if x.shape == whole:
         return ()
     return (
-        f"{x.name} {_shown(x.shape)} was repeated to {_shown(whole)}: "
+        f"{x.name} {in_words(x.shape)} was repeated to {in_words(whole)}: "
         "the gradient is summed over the repeats",
     )
 
@@ -226,10 +226,6 @@ def _whole(step: Step, i: int) -> tuple[int, ...]:
     if form is not None:
         return x.shape if form.whole is None else form.whole(i, step)
     return step.output.shape if step.op is not None and step.op.broadcasts else x.shape
-
-
-def _shown(shape: tuple[int, ...]) -> str:
-    return "scalar" if shape == () else "(" + ", ".join(map(str, shape)) + ")"
 
 
 def numbers(x: Any) -> str:

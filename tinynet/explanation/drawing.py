@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinynet.explanation.folding import View, view
-from tinynet.explanation.graph import Graph, Step, Value
+from tinynet.explanation.graph import Graph, Step, Value, in_words
 from tinynet.explanation.layout import Layout, arranged
 
 LETTER = 7.4  # the width of a letter
@@ -60,10 +60,10 @@ class Box:
 
 def boxes(shown: View, graph: Graph) -> tuple[list[Box], list[tuple[int, int]]]:
     """A box for each source and each unit, and the edges between them."""
-    found = [Box(id(v), (v.name, _shape(v)), _kind(v), _hover(v)) for v in shown.sources]
+    found = [Box(id(v), (v.name, in_words(v.shape)), _kind(v), _hover(v)) for v in shown.sources]
     for number, unit in enumerate(shown.units):
         y = unit.output
-        below = f"{y.name}  {_shape(y)}"
+        below = f"{y.name}  {in_words(y.shape)}"
         if unit.path is None:
             lines = (_title(unit.steps[0]), below)
             found.append(Box(id(unit), lines, y.kind, _hover(y), unit=number))
@@ -94,12 +94,8 @@ def _title(step: Step) -> str:
     return sign
 
 
-def _shape(x: Value) -> str:
-    return "scalar" if x.shape == () else "(" + ", ".join(map(str, x.shape)) + ")"
-
-
 def _hover(x: Value) -> str:
-    lines = [f"{x.name} {_shape(x)} {x.dtype}"]
+    lines = [f"{x.name} {in_words(x.shape)} {x.dtype}"]
     lines += [f"value: {_brief(x.array)}"] if x.array is not None else []
     lines += [f"gradient: {_brief(x.grad)}"] if x.grad is not None else []
     return "\n".join(lines)

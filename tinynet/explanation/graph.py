@@ -265,6 +265,11 @@ def _name_of(array: Any) -> str | None:
     return next((x.name for x in owners if x.name), None)
 
 
+def in_words(shape: tuple[int, ...]) -> str:
+    """A shape as it is told to people: (4, 3), or scalar."""
+    return "scalar" if shape == () else "(" + ", ".join(map(str, shape)) + ")"
+
+
 def _arrays(kept: Any) -> list[Any]:
     """All arrays in nested lists and tuples."""
     if isinstance(kept, list | tuple):

@@ -15,13 +15,14 @@ from __future__ import annotations
 from typing import Any
 
 from tinynet.kernels.jit import COMPILES, inner, vector_bytes
+from tinynet.kernels.vectors import lanes as lanes_of
 
 ROWS = 8 if vector_bytes() == 64 else 4  # of the block; its accumulators fill the registers
 
 
 def lanes(x: Any) -> int:
     """How many numbers of x a vector holds. In kernels a constant."""
-    return vector_bytes() // int(x.dtype.itemsize)
+    return lanes_of(x.dtype)
 
 
 def row(x: Any, i: int) -> Any:
@@ -64,7 +65,7 @@ if COMPILES:
 
     @overload(lanes, jit_options={"forceinline": True})
     def _lanes(x):  # type: ignore[no-untyped-def]  # Numba compares this line with the lambda
-        count = vector_bytes() // as_dtype(x.dtype).itemsize
+        count = lanes_of(as_dtype(x.dtype))
         return lambda x: count
 
     @intrinsic
