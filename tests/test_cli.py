@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 
 from tinynet import cli
-from tinynet.ops.saving import load
+
+SYSTEMS = ("train", "evaluate", "generate", "embed")
 
 
 def run(capsys: Any, *argv: str) -> tuple[int, str, str]:
@@ -27,7 +29,7 @@ def test_without_a_command_help_with_an_example_of_each(capsys: Any) -> None:
     listed = re.search(r"commands:\n  COMMAND\n(.*?)\n\n", out, re.DOTALL)
     assert listed
     names = re.findall(r"^    (\w+)", listed[1], re.MULTILINE)
-    assert names == ["tour", "where", "check", "train", "bench", "info"]
+    assert names == ["tour", "where", "check", *SYSTEMS, "bench", "info"]
     for name in names:
         assert f"python -m tinynet {name}" in out
 
@@ -116,25 +118,26 @@ def test_check(capsys: Any, monkeypatch: Any) -> None:
     assert re.search(r"^exp .* ok", out, re.MULTILINE)
 
 
-def test_train_saves_a_model_that_reads_digits(capsys: Any, tmp_path: Path) -> None:
-    out = tmp_path / "model.safetensors"
-    argv = ["train", "digits", "--epochs", "3", "--hidden", "32", "--seed", "1", "--out", str(out)]
+def test_train_and_evaluate_a_system(capsys: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    argv = ["train", "digits-mlp", "--quick", "--set", "epochs=2", "--out", str(folder)]
     status, text, _ = run(capsys, *argv)
     assert status == 0
-    kept = load(out)
-    assert f"{100 * kept['accuracy']:.1f} %" in text
+    scores = json.loads((folder / "metrics.json").read_text("utf-8"))["tinynet"]
+    assert re.search(rf"^ +accuracy +{scores['accuracy']:.4f}$", text, re.MULTILINE)
+    status, text, _ = run(capsys, "evaluate", "digits-mlp", "--from", str(folder))
+    assert status == 0
+    assert text.split() == ["accuracy", f"{scores['splits'][0]:.4f}"]
+    status, _, err = run(capsys, "generate", "digits-mlp", "--from", str(folder))
+    assert (status, err) == (2, "tinynet: digits-mlp does not write texts\n")
 
-    from tinynet.data import load_digits
-    from tinynet.metrics import accuracy
-    from tinynet.tour import digit_reader
-    from tinynet.train import evaluate
 
-    model = digit_reader(32)
-    model.load_state_dict(kept["model"])
-    _, test = load_digits(scaled=True).split(0.2, seed=1)
-    score = evaluate(model, (test.images, test.labels), metrics=[accuracy])["accuracy"]
-    assert score == kept["accuracy"] > 0.8
-    assert kept["options"] == {"hidden": 32, "epochs": 3, "lr": 4e-3, "seed": 1}
+def test_train_alone_lists_the_systems(capsys: Any) -> None:
+    from tinynet.models import NAMES
+
+    status, text, _ = run(capsys, "train")
+    assert status == 0
+    assert [line.split()[0] for line in text.splitlines()] == list(NAMES)
 
 
 @pytest.mark.parametrize(
@@ -142,9 +145,7 @@ def test_train_saves_a_model_that_reads_digits(capsys: Any, tmp_path: Path) -> N
     [
         ["nothing"],
         ["where"],
-        ["train", "cats"],
-        ["train", "digits", "--epochs", "0"],
-        ["train", "digits", "--hidden", "x"],
+        ["evaluate"],
     ],
 )
 def test_mistakes_in_the_command_line(capsys: Any, argv: list[str]) -> None:
@@ -157,8 +158,13 @@ def test_mistakes_in_the_command_line(capsys: Any, argv: list[str]) -> None:
 @pytest.mark.parametrize(
     "argv",
     [
-        ["train", "digits", "--epochs", "1", "--out", "/no/such/folder/x"],
-        ["train", "digits", "--epochs", "1", "--seed", "-1"],
+        ["train", "cats"],
+        ["train", "digits-mlp", "--quick", "--out", "/dev/null/x"],
+        ["train", "digits-mlp", "--set", "seed=-1"],
+        ["train", "digits-mlp", "--set", "epochs=0"],
+        ["train", "digits-mlp", "--set", "epochs=many"],
+        ["train", "digits-mlp", "--set", "colour=red"],
+        ["evaluate", "digits-mlp", "--from", "/no/such/folder"],
         ["bench", "nothing"],
         ["bench", "engine", "--device", "toaster"],
     ],
@@ -178,7 +184,7 @@ def test_info(capsys: Any) -> None:
 
 def test_a_reader_that_stops_early_and_ctrl_c() -> None:
     command = [sys.executable, "-m", "tinynet", "check"]
-    root = str(Path(cli.__file__).parents[1])
+    root = str(Path(cli.__file__).parents[2])
     environment = {**os.environ, "PYTHONPATH": root}
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment

@@ -14,6 +14,7 @@ The map, in reading order. Each room holds one kind of thing.
     kernels/                      the same, faster
     nn/ optim/ metrics            names and state; steps; scores
     data/ train/                  sets and loaders; the loop
+    models/                       the systems of the documents, trained on real data
     check/ plot/                  is it right? what does it look like?
     bench/ tour cli               what a sceptic and a visitor type
     cuda/                         GPUs: which one, how much memory, how long
@@ -87,6 +88,7 @@ _ROOMS = (
     "func",
     "kernels",
     "metrics",
+    "models",
     "nn",
     "optim",
     "plot",

@@ -62,6 +62,7 @@ from tinynet import explanation as explanation
 from tinynet import func as func
 from tinynet import kernels as kernels
 from tinynet import metrics as metrics
+from tinynet import models as models
 from tinynet import nn as nn
 from tinynet import optim as optim
 from tinynet import plot as plot

@@ -1,4 +1,4 @@
-"""`python -m tinynet`: see `cli.py`."""
+"""`python -m tinynet`: see `cli/`."""
 
 import sys
 

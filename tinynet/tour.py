@@ -19,7 +19,8 @@ from tinynet.data import Digits, load_digits
 from tinynet.derivations import perceptron
 from tinynet.explanation.graph import Value, trace
 from tinynet.metrics import accuracy, confusion_matrix
-from tinynet.nn import Dropout, Flatten, Linear, Module, ReLU, Sequential
+from tinynet.models.mlp import MLP, MLPConfig
+from tinynet.nn import Flatten, Linear, Module, Sequential
 from tinynet.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from tinynet.ops.creation import tensor
 from tinynet.ops.elementwise import sigmoid
@@ -183,20 +184,10 @@ def _neuron(folder: Path, epochs: int) -> dict[str, Any]:
 # -- 5: a network ----------------------------------------------------------------------------------
 
 
-def digit_reader(hidden: int = 128) -> Module:
-    """A multilayer perceptron for 8 × 8 digits. Dropout keeps it from leaning on single pixels and
-    neurons.
-    """
-    return Sequential(
-        Flatten(), Dropout(0.1), Linear(64, hidden), ReLU(), Dropout(0.2), Linear(hidden, 10)
-    )
-
-
 def train_reader(
     train: Digits,
     test: Digits,
     *,
-    hidden: int = 128,
     epochs: int = 40,
     lr: float = 4e-3,
     seed: int = 0,
@@ -205,7 +196,7 @@ def train_reader(
     from.
     """
     random.manual_seed(seed)
-    model = digit_reader(hidden)
+    model = MLP(MLPConfig())
     history = fit(
         model,
         (train.images, train.labels),
@@ -262,8 +253,8 @@ def _draw(folder: Path, model: Any, test: Digits) -> None:
     if len(wrong):
         panels = plot.images(test.images.array[wrong], labels[wrong], predictions[wrong])
         _save(panels[0], folder / "misread.png")
-    first = model[2].weight.detach().array
-    strongest = np.argsort(-np.abs(model[5].weight.detach().array).sum(axis=0))[:32]
+    first = model.hidden.weight.detach().array
+    strongest = np.argsort(-np.abs(model.output.weight.detach().array).sum(axis=0))[:32]
     _save(plot.weights(first[strongest])[0], folder / "weights.png")
 
 
@@ -285,7 +276,7 @@ def _what_next(folder: Path, seconds: float) -> None:
             print(f"   {name:<22} {what}")
     print("\nRead   python -m tinynet where cross_entropy     a formula, its derivation, its code")
     print("Check  python -m tinynet check                   every op, with its formula")
-    print("Train  python -m tinynet train digits            a network of your own, saved to a file")
+    print("Train  python -m tinynet train                   systems, on real data")
     print(
         "Time   python -m tinynet bench                   beside the other engines on this machine"
     )
