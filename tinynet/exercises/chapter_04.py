@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tinynet.check import complex_step
-from tinynet.exercises.task import Exercise
 from tinynet.exercises.properties import at, gradient, number, right, values
+from tinynet.exercises.task import Exercise
 
 softmax = right("softmax")
 per_sample = right("cross_entropy", reduction="none")
