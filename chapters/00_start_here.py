@@ -232,7 +232,7 @@ for ax, part, title in zip(
     (column + 0 * row, row + 0 * column, column + row),
     ("(3, 1), stretched", "(4), stretched", "their sum, (3, 4)"),
 ):
-    ax.imshow(part, cmap="Blues", vmin=0, vmax=40)
+    ax.imshow(part, cmap="Blues", vmin=0, vmax=70)
     for i in range(3):
         for j in range(4):
             copied = (title.startswith("(3") and j) or (
@@ -244,7 +244,7 @@ for ax, part, title in zip(
                 f"{part[i, j]:.0f}",
                 ha="center",
                 va="center",
-                color="grey" if copied else "black",
+                color="dimgrey" if copied else "black",
             )
     ax.set(title=title, xticks=[], yticks=[])
 plt.show()
