@@ -17,9 +17,10 @@ import tinynet as tn
 from tinynet.check.samples import Draw, sample
 from tinynet.check.sweep import differentiable
 from tinynet.errors import ArgumentError, GraphError
-from tinynet.explanation.chain import bar, latex_name
+from tinynet.explanation.chain import bar
 from tinynet.explanation.graph import Value
 from tinynet.explanation.mathml import mathml
+from tinynet.explanation.names import latex_name
 from tinynet.explanation.symbols import Symbol
 from tinynet.op import registry
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from tinynet.errors import OutOfRangeError
-from tinynet.explanation.graph import Graph, Value, hand_back
+from tinynet.explanation.graph import Graph, Value, hand_back, plain
 
 LIMIT = 100_000  # visits, after which a recursion is given up
 
@@ -74,7 +74,7 @@ class Recursions:
 
 
 def _told(walk: Walk, name: str) -> str:
-    g = walk.gradients[name]
+    g = plain(walk.gradients[name])
     shown = f"{float(g):.4g}" if np.size(g) == 1 else f"mean {float(np.mean(g)):.4g}"
     return f"{shown} in {walk.visits[name]}"
 
@@ -92,5 +92,5 @@ def _recursive(graph: Graph, passes: Callable[[Any, Any], Any]) -> Walk:
             if isinstance(x, Value) and d is not None:
                 visit(x, d)
 
-    visit(graph.loss, np.ones(graph.loss.shape, graph.loss.dtype))
+    visit(graph.loss, np.ones_like(graph.loss.array))
     return walk
