@@ -55,7 +55,7 @@ class _Explain:
         >>> tn.explain.cost((tn.ones(2, 3) @ W).sum()).forward.flops  # 2·2·3·4, and 7 additions
         55
         """
-        return costs(trace(loss, names))
+        return costs(trace(loss, names), names)
 
     def recursion(self, loss: Any, names: Names = None) -> Recursions:
         """Why order matters: the tape's way back beside two naive recursions, with the number of

@@ -21,6 +21,7 @@ from tinynet.autograd import AliasNode, Node, edge_of, reachable
 from tinynet.dispatch import OpNode
 from tinynet.errors import ArgumentError, GraphError, describe
 from tinynet.explanation.names import latex_name
+from tinynet.function import FunctionNode
 from tinynet.op import Op, Spec
 from tinynet.tensor import Tensor
 
@@ -219,6 +220,8 @@ class _Tracer:
             path = module if first < node.order < last else path
         step = Step(title, op, inputs, options, output, node, number, path)
         step.kept = _arrays([getattr(node, name, None) for name in ("saved", "y", "inputs")])
+        if isinstance(node, FunctionNode) and node.ctx is not None:
+            step.kept = [x.array for x in node.ctx.saved_tensors if x is not None]
         output.made_by, output.array = step, getattr(node, "y", None)
         for x in {id(x): x for x in inputs if isinstance(x, Value)}.values():
             x.uses.append(step)

@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from tinynet import arrays
 from tinynet.errors import OutOfRangeError
-from tinynet.explanation.graph import Graph, Value, hand_back, plain
+from tinynet.explanation.graph import Graph, Value, hand_back
 
 LIMIT = 100_000  # visits, after which a recursion is given up
 
@@ -74,8 +75,10 @@ class Recursions:
 
 
 def _told(walk: Walk, name: str) -> str:
-    g = plain(walk.gradients[name])
-    shown = f"{float(g):.4g}" if np.size(g) == 1 else f"mean {float(np.mean(g)):.4g}"
+    g = walk.gradients[name]
+    if not arrays.is_array(g):  # of several outputs of a Function
+        return f"in {walk.visits[name]}"
+    shown = f"{float(g.sum()):.4g}" if g.size == 1 else f"mean {float(g.mean()):.4g}"
     return f"{shown} in {walk.visits[name]}"
 
 
