@@ -11,6 +11,9 @@ from tinynet.explanation.page import page
 from tinynet.files import write_atomically
 
 
+MOST = 6  # leaves that are named in its repr
+
+
 class Explanation:
     """The chain rule of one computation.
 
@@ -34,7 +37,10 @@ class Explanation:
         self.steps: list[Link] = links(graph)
 
     def __repr__(self) -> str:
-        leaves = ", ".join(v.name for v in self.graph.leaves if v.grad is not None)
+        names = [v.name for v in self.graph.leaves if v.grad is not None]
+        leaves = ", ".join(names[:MOST])
+        if len(names) > MOST:
+            leaves += f" and {len(names) - MOST} more"
         return f"<Explanation of {self.graph.loss.name}: {len(self.steps)} steps back to {leaves}>"
 
     def svg(self, path: str | None = None) -> str:

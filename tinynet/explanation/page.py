@@ -5,6 +5,7 @@ the replay, forward and then backward, with a slider. It needs nothing from anyw
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from html import escape
 from typing import Any
 
@@ -12,8 +13,10 @@ from tinynet.explanation.chain import ENTRIES, Line, Link, bar, numbers, total
 from tinynet.explanation.drawing import shown, svg
 from tinynet.explanation.folding import Unit
 from tinynet.explanation.formulas.template import WHERE
-from tinynet.explanation.graph import Graph, Value, in_words
+from tinynet.explanation.graph import Graph, Step, Value, in_words
 from tinynet.explanation.mathml import mathml
+
+MOST = 6  # steps of a module whose formulas are shown without a click
 
 _STYLE = """
 :root { color-scheme: light dark }
@@ -27,7 +30,7 @@ section.open { display: block }
 #graph .opens { cursor: pointer } #graph .opens:hover rect { stroke-width: 3 }
 .crumbs a { color: #2b7bab; cursor: pointer }
 ol { padding-left: 2.2em } li { margin: 0.35em 0 } .note { opacity: 0.75; font-size: 92% }
-math ~ math { margin-left: 1em }
+math ~ math { margin-left: 1em } summary { cursor: pointer }
 input[type=range] { width: min(34em, 95%) } #said { min-height: 5.2em; margin: 0.4em 0 }
 .later { opacity: 0.18 } .now rect { stroke-width: 4 } .back rect { stroke: #b34a00 }
 """
@@ -37,15 +40,16 @@ const all = (q, e = document) => [...e.querySelectorAll(q)];
 function tab(name) {
   all('section').forEach(s => s.classList.toggle('open', s.id === name));
   all('nav button').forEach(b => b.setAttribute('aria-pressed', b.dataset.tab === name));
-  fit();
 }
-function fit() {
-  if (window.frameElement) frameElement.style.height = document.documentElement.scrollHeight + 'px';
+function fit() {  // in a notebook, which may show the page later
+  const high = document.body.offsetHeight;
+  if (window.frameElement && high) frameElement.style.height = Math.min(high + 20, 900) + 'px';
 }
 function open(path) {
   all('.view').forEach(v => v.classList.toggle('open', v.dataset.path === path));
   const parts = path ? path.split('.') : [], crumbs = document.querySelector('.crumbs');
   crumbs.textContent = '';
+  if (all('.view').length === 1) return;
   ['', ...parts].forEach((part, i) => {
     const here = parts.slice(0, i).join('.');
     if (!document.querySelector(`.view[data-path="${here}"]`)) return;
@@ -54,7 +58,6 @@ function open(path) {
     a.onclick = () => open(here);
     crumbs.append(a);
   });
-  fit();
 }
 function replay(at) {
   const n = frames.length / 2;
@@ -73,6 +76,7 @@ all('#graph .opens').forEach(g => g.onclick = () => open(g.dataset.path));
 const slider = document.querySelector('input[type=range]');
 slider.oninput = () => replay(+slider.value);
 open(''); replay(0); tab('graph');
+new ResizeObserver(fit).observe(document.body);
 """
 
 
@@ -116,10 +120,13 @@ def _views(graph: Graph) -> str:
 
 
 def _derivation(graph: Graph, steps: list[Link]) -> str:
-    forward = [f"<li>{_made(link)}</li>" for link in reversed(steps)]
-    backward = [f"<li>{mathml(bar(graph.loss) + ' = 1')}</li>"]
-    for link in steps:
-        backward += [f"<li>{line}</li>" for line in _back(link)]
+    links = {id(link.step): link for link in steps}
+    parts = [part for unit in shown(graph, None).units for part in _parts(unit, graph)]
+    forward = [_listed(title, [_made(links[id(s)]) for s in inside]) for title, inside in parts]
+    backward = [_listed("", [mathml(bar(graph.loss) + " = 1")])]
+    for title, inside in reversed(parts):
+        lines = [line for step in reversed(inside) for line in _back(links[id(step)])]
+        backward.append(_listed(title, lines))
     ends = [
         f"<li>{mathml(total(graph, leaf))}{_shape(leaf)}</li>"
         for leaf in graph.leaves
@@ -131,6 +138,26 @@ def _derivation(graph: Graph, steps: list[Link]) -> str:
         f"<h3>Backward</h3><ol>{''.join(backward)}</ol>"
         f"<h3>Gradients</h3><ul>{''.join(ends)}</ul>"
     )
+
+
+def _parts(unit: Unit, graph: Graph) -> Iterator[tuple[str, list[Step]]]:
+    """The steps of a unit, for each of its equal layers; a large one has a title."""
+    each = len(unit.steps) // unit.count
+    for first in range(0, len(unit.steps), each):
+        steps = unit.steps[first : first + each]
+        title = ""
+        if unit.path is not None and each > MOST:
+            path = ".".join(steps[0].module.split(".")[: unit.path.count(".") + 1])
+            title = f"{graph.modules[path]} {path}: {each} steps"
+        yield title, steps
+
+
+def _listed(title: str, lines: list[str]) -> str:
+    """Lines of a list; under a title that opens at a click, if there is one."""
+    items = "".join(f"<li>{line}</li>" for line in lines)
+    if not title:
+        return items
+    return f"<li><details><summary>{escape(title)}</summary><ol>{items}</ol></details></li>"
 
 
 def _equation(formula: str, values: Any, note: str = "") -> str:
@@ -165,9 +192,6 @@ def _shape(x: Value) -> str:
 
 
 # -- the replay ------------------------------------------------------------------------------------
-
-
-MOST = 6  # steps of a module whose formulas are shown at once
 
 
 def _frames(graph: Graph, steps: list[Link]) -> list[str]:
