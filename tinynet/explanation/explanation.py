@@ -10,7 +10,6 @@ from tinynet.explanation.graph import Graph, Value, in_words
 from tinynet.explanation.page import page
 from tinynet.files import write_atomically
 
-
 MOST = 6  # leaves that are named in its repr
 
 
