@@ -38,6 +38,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DataServ
     monkeypatch.setenv("TINYNET_DATA", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setattr(downloading, "_PAUSE", 0)
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # waits for the disk, and for its other users
     with serving() as running:
         settings = {"index-url": f"{running.url}/simple"}
         monkeypatch.setattr(indexes, "_pip_settings", lambda: settings)
