@@ -39,8 +39,8 @@ occur in several versions ("Yay!", "YAY!!!"), which `split` keeps together.""" +
 
 ABOUT_SONNETS = """\
 The Sonnets of William Shakespeare (1609), all 154: 95,728 characters, 62 of them different, in
-2,155 lines of verse. The text is in the public domain; the file, with spelling made modern, is the
-one of the package shakespeare 0.6, where it is said to come from Project Gutenberg."""
+2,155 lines of verse, in modern spelling. Source: the package shakespeare 0.6, which names Project
+Gutenberg. The text is in the public domain; the package puts what is its own under CC BY 2.5."""
 
 
 @dataclass(frozen=True)
