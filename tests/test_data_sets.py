@@ -79,6 +79,16 @@ def test_folds_that_cannot_be() -> None:
             load_digits().folds(count)
 
 
+def test_some_of_the_images() -> None:
+    digits = load_digits()
+    assert len(digits.take([])) == 0
+    fives = digits.take(digits.labels.array == 5)
+    assert set(fives.labels.array) == {5}
+    np.testing.assert_array_equal(fives.images.array, digits.only(5).images.array)
+    with pytest.raises(IndexError):
+        digits.take([1797])
+
+
 # -- texts -----------------------------------------------------------------------------------------
 
 
@@ -119,6 +129,15 @@ def test_texts_are_split_whole_and_with_their_versions(
     assert sum(map(len, keys)) == len(set().union(*keys))
     assert all(part.description == "told" for part in parts)
     assert [p.texts for p in data.split(shares, seed=seed)] == [p.texts for p in parts]
+
+
+def test_some_of_the_texts() -> None:
+    data = RatedTexts(("a", "b", "c"), Tensor(np.float32([1, 0.5, -0.6])), "")
+    assert data.take([2, 0]).texts == ("c", "a")
+    assert data.take([False, True, True]).ratings.array.tolist() == [0.5, np.float32(-0.6)]
+    assert data.take([]).texts == ()
+    assert data.clear().texts == ("a", "c")
+    assert data.labels.array.tolist() == [1, 1, 0]
 
 
 def test_both_labels_have_their_share() -> None:
