@@ -155,7 +155,7 @@ def test_a_file_that_is_cut_on_the_server(server: DataServer) -> None:
 def test_a_page_instead_of_the_file(server: DataServer) -> None:
     """As networks give that want a password first. Its length tells, and nothing is kept."""
     server.files[f"/files/{LITTLE.file}"] = b"<html>Please sign in</html>"
-    with pytest.raises(FetchError, match="it holds 27 bytes instead of .*: another file"):
+    with pytest.raises(FetchError, match=r"it holds 27 bytes instead of .*: another file"):
         fetch(LITTLE)
     assert kept() == []
     assert server.requests(LITTLE.file) == [None]
@@ -168,7 +168,7 @@ def test_a_server_that_falls_silent(server: DataServer, monkeypatch: pytest.Monk
     monkeypatch.setattr(indexes, "_pip_settings", lambda: settings)
     monkeypatch.setattr(downloading, "_TRIES", 1)
     server.slow = 3
-    with pytest.raises(FetchError, match="1,000 of .* bytes: timed out"):
+    with pytest.raises(FetchError, match=r"1,000 of .* bytes: timed out"):
         fetch(LITTLE)
     assert kept() == [PART]
     server.slow = 0
