@@ -468,3 +468,43 @@ def test_the_weights_can_be_read_by_hand(tmp_path: Path) -> None:
     other = nn.Linear(3, 1)
     other.load_state_dict(tn.load(tmp_path / "c")["model"])
     np.testing.assert_array_equal(other.weight.array, model.weight.array)
+
+
+def test_on_a_gpu(tmp_path: Path, cupy: Any) -> None:
+    """A GPU's generator does not tell where it stands (see `Generator.get_state`): the run that is
+    compared writes its checkpoints at the same steps.
+    """
+
+    def run(file: Path, stop: int | None = None) -> Any:
+        tn.manual_seed(1)
+        model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.2), nn.Linear(4, 1))
+        model.cuda()
+        count = 0
+
+        def loss(prediction: Any, y: Any) -> Any:
+            nonlocal count
+            count += model.training
+            if count == stop:
+                raise Stopped
+            return mse(prediction, y)
+
+        x, y = tn.tensor(X).cuda(), tn.tensor(Y).cuda()
+        try:
+            history = fit(
+                model, (x, y), loss=loss, optimizer=optim.Adam(model.parameters()), epochs=2,
+                batch_size=8, checkpoint=file, checkpoint_every=1, ema=0.9, clip=1.0, accumulate=2,
+                validation=(x, y), restore_best=True, patience=2,
+                metrics={"error": lambda p, y: abs(p - y).max()},
+            )  # fmt: skip
+        except Stopped:
+            return None
+        return history, [x.cpu().array.tobytes() for x in model.state_dict().values()]
+
+    expected = run(tmp_path / "whole")
+    for stop in (2, 4, 3):
+        assert run(tmp_path / "c", stop) is None
+    assert run(tmp_path / "c") == expected
+    model = nn.Linear(3, 1).cuda()
+    bad = tn.tensor(X * np.float32(np.nan)).cuda()
+    with pytest.raises(DivergenceError, match=r"linear in Linear \(forward\)"):
+        linear_run(None, data=(bad, tn.tensor(Y).cuda()), **sgd_with(model))

@@ -154,6 +154,7 @@ def _steepest(rates: list[float], smoothed: list[float]) -> float:
 @contextmanager
 def _put_back(model: Any, optimizer: Any) -> Iterator[None]:
     """Afterwards weights, buffers, gradients, optimizer and random numbers are as they were."""
+    devices = {"cpu", *(p.device for p in model.parameters())}
     weights = [(p, p.array.copy(), p.grad) for p in model.parameters()]
     buffers, modes = Buffers(model), [(module, module.training) for module in model.modules()]
     buffers.remember()
@@ -163,7 +164,7 @@ def _put_back(model: Any, optimizer: Any) -> Iterator[None]:
     ]
     state, stepped = optimizer.state, optimizer._stepped
     itself = {id(p): p for group in optimizer.param_groups for p in group["params"]}
-    optimizer.state, position = copy.deepcopy(state, itself), random.positions()
+    optimizer.state, position = copy.deepcopy(state, itself), random.positions(devices)
     for p, _, _ in weights:
         p.grad = None  # a new gradient is another tensor: the old one keeps its numbers
     try:

@@ -148,17 +148,18 @@ class Buffers:
 
 
 def finite(found: list[Any]) -> bool:
-    """Whether all numbers of all arrays are finite. A sum of them shows it: it is NaN or infinite
-    where one of them is (or where it overflows, so then each number is looked at).
+    """Whether all numbers of all arrays are finite. The sum of them all shows it: it is NaN or
+    infinite where one of them is (or where it overflows, so then each number is looked at).
 
     >>> finite([np.array([1e308, 1e308])]), finite([np.array([np.inf])])
     (True, False)
     """
+    total: Any = 0.0  # stays on the GPU until the end: it is waited for once
     with np.errstate(over="ignore", invalid="ignore"):
-        sums = [arrays.to_device(np.sum(x), "cpu") for x in found]
-    if all(math.isfinite(x) for x in sums):
-        return True
-    return all(bool(np.all(np.isfinite(x))) for x in found)
+        for x in found:
+            with arrays.home(x):
+                total = total + np.add.reduce(x, axis=None)
+    return math.isfinite(total) or all(bool(np.all(np.isfinite(x))) for x in found)
 
 
 def _check_reached(model: Any) -> None:
