@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import tinynet as tn
 from tinynet import nn, optim
-from tinynet.data import DataLoader, Dataset, TensorDataset
+from tinynet.data import DataLoader, Dataset, IterableDataset, TensorDataset
 from tinynet.errors import ArgumentError, DataError, DTypeError, FileFormatError
 from tinynet.optim import lr_scheduler
 from tinynet.train import History, LearningRates, evaluate, find_lr, fit
@@ -282,6 +282,16 @@ def test_progress(monkeypatch: Any, terminal: bool) -> None:
         assert re.fullmatch(pattern, lines[1])
     with pytest.raises(ArgumentError, match="'lines'"):
         run("bar")
+
+
+def test_a_bar_for_a_stream(monkeypatch: Any) -> None:
+    class Endless(IterableDataset):
+        def __iter__(self) -> Any:
+            return iter(zip(X, Y, strict=True))
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    _, history = trained(DataLoader(Endless(), batch_size=8))
+    assert len(history) == 2
 
 
 # -- what makes no sense ---------------------------------------------------------------------------

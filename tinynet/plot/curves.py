@@ -64,7 +64,10 @@ def learning_rates(found: Any, *, ax: Axes | None = None) -> Axes:
     label = f"suggestion: {found.suggestion:.2g}"
     ax.axvline(found.suggestion, color=LINES[1], linestyle=":")
     ax.plot([found.suggestion], [height], "o", color=LINES[1], label=label, zorder=4)
+    low, high = min(*found.losses, *found.smoothed), max(found.smoothed)
+    margin = (high - low) / 5 or 1.0  # above it, single batches are left out of the picture
     ax.set(xlabel="learning rate", ylabel="loss", title="Which learning rate?")
+    ax.set_ylim(low - margin, high + margin)
     tidy(ax)
     ax.legend(frameon=False)
     return ax
