@@ -268,7 +268,9 @@ def test_schedules(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="no signals")
-def test_ctrl_c_waits_for_the_step_and_writes_the_checkpoint(tmp_path: Path) -> None:
+@pytest.mark.parametrize("batch", [3, 5])
+def test_ctrl_c_waits_for_the_step_and_writes_the_checkpoint(tmp_path: Path, batch: int) -> None:
+    """In the second epoch, in the middle and after the last of its five batches."""
     expected = train(None)
 
     class Pressed(nn.Module):
@@ -276,7 +278,7 @@ def test_ctrl_c_waits_for_the_step_and_writes_the_checkpoint(tmp_path: Path) -> 
 
         def forward(self, prediction: Any, y: Any) -> Any:
             Pressed.training_calls += 1
-            if Pressed.training_calls == 8:  # the third batch of the second epoch
+            if Pressed.training_calls == 5 + batch:
                 signal.raise_signal(signal.SIGINT)
             return mse(prediction, y)
 
@@ -289,8 +291,8 @@ def test_ctrl_c_waits_for_the_step_and_writes_the_checkpoint(tmp_path: Path) -> 
     history = fit(
         model, (X, Y), loss=Pressed(), optimizer=adam, epochs=3, batch_size=8, checkpoint=file
     )
-    assert (history.ended, len(history), Pressed.training_calls) == ("interrupted", 1, 8)
-    assert tn.load(file)["place"] == {"epoch": 1, "batch": 3, "steps": 8}
+    assert (history.ended, len(history), Pressed.training_calls) == ("interrupted", 1, 5 + batch)
+    assert tn.load(file)["place"] == {"epoch": 1, "batch": batch, "steps": 5 + batch}
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     history = fit(
         model, (X, Y), loss=Pressed(), optimizer=adam, epochs=3, batch_size=8, checkpoint=file
