@@ -20,7 +20,7 @@ REPEATS = 4  # of a row, for loops that are long enough to be vector code
 FLOPS = 8e6  # that a piece of work has at least
 PIECES = 64  # at most
 FEW = 4  # queries, for which packing does not pay
-WAIT = 2  # times as long takes a flop that waits for memory
+WAIT = 4  # times as long takes a flop that waits for memory
 EVERYTHING, FLAGS, ADDED = 0, 1, 2  # kinds of masks
 
 
