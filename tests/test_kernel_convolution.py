@@ -179,12 +179,12 @@ def test_work_is_cut_into_pieces(
 
 
 def test_small_pieces_and_spans(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sums over places that do not fit a span; more pieces than parts of W̄."""
+    """Sums over places that do not fit a span; more pieces than parts of W̄ and b̄."""
     monkeypatch.setattr(kernel, "SPAN", 48)
     monkeypatch.setattr(kernel, "PIECE", 1.0)
     monkeypatch.setattr(kernel, "SMALL", 0.0)
     x, W = drawn((11, 3, 12, 13), "f4", 0), drawn((5, 3, 3, 3), "f4", 1)
-    check("conv2d", x, W, (), {"stride": 1})
+    check("conv2d", x, W, (drawn((5,), "f4", 2),), {"stride": 1})
 
 
 def test_what_is_saved_outlives_the_next_call() -> None:
