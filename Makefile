@@ -47,8 +47,8 @@ systems: $(VENV)/.base ## every system of the documents, trained quickly on its 
 
 ci: test lint docs systems ## test, lint, docs and systems: what a change must pass
 
-lab: $(VENV)/.lab ## JupyterLab with the package installed
-	@$(BIN)/jupyter lab
+lab: $(VENV)/.lab ## the chapters in JupyterLab
+	@$(BIN)/jupyter lab chapters
 
 bench: $(VENV)/.base ## the speed measurements, on this machine
 	@$(BIN)/python -m tinynet bench
