@@ -9,7 +9,9 @@ from __future__ import annotations
 import inspect
 import math
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from tinynet.exercises.task import Failure, Property
 from tinynet.op import registry
 
 Function = Callable[..., Any]
+_DRAWS: ContextVar[tuple[int | None, int]] = ContextVar("draws", default=(None, 40))
 Strategies = Callable[[], dict[str, Any]]  # drawn late: Hypothesis is loaded when first needed
 
 
@@ -72,7 +75,7 @@ def gradient(
         strategies = draw()
         named = _with_names(forward, list(strategies), _title(answer))
         asked = list(strategies) if wrt is None else wrt
-        property_check(named, answer, wrt=asked, settings=_calm(), **strategies)()
+        _seeded(property_check(named, answer, wrt=asked, settings=_calm(), **strategies))()
 
     return Property(name, test)
 
@@ -181,7 +184,25 @@ def _with_names(function: Function, names: Sequence[str], title: str) -> Functio
 def _search(compare: Function, strategies: dict[str, Any]) -> None:
     import hypothesis
 
-    _calm()(hypothesis.given(**strategies)(compare))()
+    _seeded(_calm()(hypothesis.given(**strategies)(compare)))()
+
+
+@contextmanager
+def drawn(seed: int, examples: int) -> Iterator[None]:
+    """Within the block, properties are tried at other arguments than a learner's, and at more."""
+    token = _DRAWS.set((seed, examples))
+    try:
+        yield
+    finally:
+        _DRAWS.reset(token)
+
+
+def _seeded(test: Function) -> Function:
+    import hypothesis
+
+    seed, _ = _DRAWS.get()
+    seeded: Function = test if seed is None else hypothesis.seed(seed)(test)
+    return seeded
 
 
 def _calm() -> Any:
@@ -193,12 +214,13 @@ def _calm() -> Any:
             "exercises are checked with Hypothesis, which is not here",
             hint='pip install "tinynet[check]"',
         ) from missing
+    seed, examples = _DRAWS.get()
     phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate, hypothesis.Phase.shrink)
     return hypothesis.settings(
-        derandomize=True,
+        derandomize=seed is None,
         database=None,
         deadline=None,
-        max_examples=40,
+        max_examples=examples,
         phases=phases,
         suppress_health_check=list(hypothesis.HealthCheck),
     )
