@@ -8,6 +8,7 @@ Start with `sets.py`, then `loading.py`; `handwriting.py` is the digits.
 """
 
 from tinynet.data.batching import default_collate
+from tinynet.data.byte_pairs import BytePairTokenizer
 from tinynet.data.handwriting import Digits, load_digits
 from tinynet.data.loading import (
     BatchSampler,
@@ -26,9 +27,12 @@ from tinynet.data.sets import (
     TensorDataset,
     random_split,
 )
+from tinynet.data.tokenizers import CharacterTokenizer, Tokenizer, WordTokenizer
 
 __all__ = [
     "BatchSampler",
+    "BytePairTokenizer",
+    "CharacterTokenizer",
     "ConcatDataset",
     "DataLoader",
     "Dataset",
@@ -40,7 +44,9 @@ __all__ = [
     "Subset",
     "SubsetRandomSampler",
     "TensorDataset",
+    "Tokenizer",
     "WeightedRandomSampler",
+    "WordTokenizer",
     "default_collate",
     "load_digits",
     "random_split",
