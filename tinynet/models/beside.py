@@ -21,7 +21,7 @@ from tinynet import kernels
 from tinynet.errors import ArgumentError
 from tinynet.tensor import Tensor
 
-_SHARED = ("tinynet.models.pretrained",)  # of the files that networks import, the one without nn
+_SHARED = ("tinynet.errors", "tinynet.models.pretrained")  # imported by networks, and without nn
 
 
 def pytorch() -> Any:
