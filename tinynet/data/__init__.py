@@ -9,11 +9,21 @@ Start with `sets.py`, then `loading.py`. `handwriting.py`, `images.py` and `text
 `fetching.py` is the one way in which a file comes from elsewhere.
 """
 
+from tinynet.data.augmentation import (
+    Augmented,
+    Compose,
+    RandomErasing,
+    RandomHorizontalFlip,
+    RandomRotation,
+    RandomShift,
+    Standardize,
+)
 from tinynet.data.batching import default_collate
 from tinynet.data.byte_pairs import BytePairTokenizer
 from tinynet.data.fetching import Member, Source, cache_folder, fetch, is_cached
 from tinynet.data.handwriting import Digits, load_digits
 from tinynet.data.images import Images, load_faces, load_mnist, load_mnist_5k
+from tinynet.data.lengths import LengthBuckets, pad_batch
 from tinynet.data.loading import (
     BatchSampler,
     DataLoader,
@@ -41,22 +51,30 @@ from tinynet.data.texts import (
 from tinynet.data.tokenizers import CharacterTokenizer, Tokenizer, WordTokenizer
 
 __all__ = [
+    "Augmented",
     "BatchSampler",
     "BytePairTokenizer",
     "CharacterTokenizer",
+    "Compose",
     "ConcatDataset",
     "DataLoader",
     "Dataset",
     "Digits",
     "Images",
     "IterableDataset",
+    "LengthBuckets",
     "Member",
+    "RandomErasing",
+    "RandomHorizontalFlip",
+    "RandomRotation",
     "RandomSampler",
+    "RandomShift",
     "RatedTexts",
     "Sampler",
     "SequentialSampler",
     "Sonnets",
     "Source",
+    "Standardize",
     "Subset",
     "SubsetRandomSampler",
     "TensorDataset",
@@ -74,5 +92,6 @@ __all__ = [
     "load_movie_snippets",
     "load_sonnets",
     "load_tweets",
+    "pad_batch",
     "random_split",
 ]
