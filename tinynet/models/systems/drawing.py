@@ -1,4 +1,6 @@
-"""Pictures of language models: scores side by side, guesses of what follows, where heads look."""
+"""Pictures of models of texts: scores side by side, guesses of what follows, where heads look, what
+words weigh.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinynet.arrays import Array
-from tinynet.plot.style import LINES, OKABE_ITO, axes_in, ink_on, new_figure
+from tinynet.plot.style import GREY, LINES, OKABE_ITO, axes_in, ink_on, new_figure, tidy
 
 SHOWN = {" ": "␣", "\n": "⏎"}
 
@@ -59,7 +61,8 @@ def next_tokens(p: Array, ids: Sequence[int], names: Sequence[str], most: int = 
 
 def heads(maps: Sequence[Array], names: Sequence[str]) -> Any:
     """Attention of every head: a row of panels for each layer. Each row of a panel is a token that
-    looks, each column one that is looked at.
+    looks, each column one that is looked at; the darkness is the root of the weight, so that small
+    ones are seen.
 
     maps    of each layer (heads, t, t)
     names   of the t tokens
@@ -69,12 +72,39 @@ def heads(maps: Sequence[Array], names: Sequence[str]) -> Any:
     ticks = [_shown(name) for name in names]
     for layer, row in enumerate(panels):
         for head, ax in enumerate(row):
-            ax.imshow(maps[layer][head], cmap="Blues", vmin=0)
+            ax.imshow(np.sqrt(maps[layer][head]), cmap="Blues", vmin=0, vmax=1)
             ax.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=8)
             ax.set_xticks(range(len(ticks)), ticks, fontsize=5)
             ax.set_yticks(range(len(ticks)), ticks, fontsize=5)
     figure.supxlabel("looked at (key)", fontsize=9)
     figure.supylabel("looks (query)", fontsize=9)
+    return panels
+
+
+def strongest(weights: Array, words: Sequence[str], most: int = 12) -> Any:
+    """The words with the largest and the smallest weights, beside each other."""
+    order = np.argsort(weights, kind="stable")
+    panels = new_figure(7.2, 0.27 * most + 1.0).subplots(1, 2)
+    for ax, few, side, colour in (
+        (panels[0], order[:most], "against", LINES[1]),
+        (panels[1], order[: -most - 1 : -1], "for", LINES[0]),
+    ):
+        ax.barh([words[i] for i in few], weights[few], color=colour)
+        ax.invert_yaxis()
+        ax.set(title=side, xlabel="weight of the word")
+        ax.spines[["top", "right"]].set_visible(False)
+    return panels
+
+
+def reading(texts: Sequence[tuple[Sequence[str], Sequence[float]]]) -> Any:
+    """What a network thinks after each word of a text: a panel for each (words, probabilities)."""
+    panels = new_figure(7.2, 2.3 * len(texts)).subplots(len(texts), 1, squeeze=False)[:, 0]
+    for ax, (words, y) in zip(panels, texts, strict=True):
+        ax.plot(range(len(words)), y, color=LINES[0], marker="o", markersize=4)
+        ax.axhline(0.5, color=GREY, linestyle=":")
+        ax.set_xticks(range(len(words)), words, rotation=30, ha="right")
+        ax.set(ylim=(0, 1), ylabel="P(for)")
+        tidy(ax)
     return panels
 
 

@@ -52,7 +52,6 @@ from tinynet.tensor import Tensor
 from tinynet.train import evaluate
 
 IGNORED = -100  # the label that cross_entropy leaves out
-LINE = "Shall I compare thee to a summer's day?"
 
 
 @dataclass(frozen=True)
@@ -98,6 +97,7 @@ class Corpus:
     validation: Array
     test: Array
     characters: float  # for each token of the test text
+    line: str  # the first verse of the test text, for pictures
 
     @classmethod
     def read(cls, settings: SonnetSettings) -> Corpus:
@@ -110,7 +110,7 @@ class Corpus:
             else BytePairTokenizer.train([train], settings.vocabulary)
         )
         parts = [np.array(tokenizer.encode(part)) for part in (train, validation, test)]
-        return cls(tokenizer, *parts, characters=len(test) / len(parts[2]))
+        return cls(tokenizer, *parts, characters=len(test) / len(parts[2]), line=test.split("\n")[2])
 
 
 def rows(ids: Array, length: int) -> TensorDataset:
@@ -162,7 +162,7 @@ class LanguageSystem(System):
         model = trained.model
         run.picture("learning_curves", plot.learning_curves(trained.history))
         run.picture("bits_per_character", drawing.bars(*_all_runs(run, settings.tokens)))
-        ids = corpus.tokenizer.encode(LINE)
+        ids = corpus.tokenizer.encode(corpus.line)
         with no_grad():
             p = model.eval()(Tensor(np.array([ids]))).softmax(-1).array[0]
         names = [corpus.tokenizer.decode([i]) for i in range(len(corpus.tokenizer))]
