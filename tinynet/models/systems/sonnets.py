@@ -63,7 +63,7 @@ class SonnetSettings(Recipe):
     """
 
     epochs: int = 10
-    batch_size: int = 16
+    batch_size: int = 32
     optimizer: str = "AdamW"
     lr: float = 3e-3
     weight_decay: float = 0.01
@@ -72,8 +72,8 @@ class SonnetSettings(Recipe):
     clip: float = 1.0
     tokens: str = "characters"
     vocabulary: int = 512
-    length: int = 128
-    rows: int = 1600
+    length: int = 64
+    rows: int = 3200
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -162,7 +162,7 @@ class LanguageSystem(System):
         model = trained.model
         run.picture("learning_curves", plot.learning_curves(trained.history))
         run.picture("bits_per_character", drawing.bars(*_all_runs(run, settings.tokens)))
-        ids = corpus.tokenizer.encode(corpus.line)
+        ids = corpus.tokenizer.encode(corpus.line)[: settings.length]
         with no_grad():
             p = model.eval()(Tensor(np.array([ids]))).softmax(-1).array[0]
         names = [corpus.tokenizer.decode([i]) for i in range(len(corpus.tokenizer))]
@@ -344,7 +344,7 @@ class GPTSettings(SonnetSettings):
     width: int = 128
     layers: int = 4
     heads: int = 4
-    dropout: float = 0.2
+    dropout: float = 0.1
     tied: bool = True
 
 
