@@ -1,4 +1,4 @@
-"""From scores to text: which tokens may be drawn, and how often; writing with and without a cache."""
+"""From scores to text: which tokens may be drawn, how often, and with or without a cache."""
 
 from __future__ import annotations
 

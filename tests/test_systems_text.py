@@ -13,16 +13,21 @@ import pytest
 import tinynet as tn
 from tinynet import models
 from tinynet.cli import main
-from tinynet.data import RatedTexts, Sonnets
-from tinynet.errors import ArgumentError, DataError
+from tinynet.data import RatedTexts, Sonnets, WordTokenizer
+from tinynet.errors import ArgumentError
 from tinynet.models import beside
 from tinynet.models.gpt import GPT, GPTConfig
-from tinynet.models.language import Bigram, BigramConfig, MLPLanguageConfig, MLPLanguageModel
-from tinynet.models.language import RecurrentConfig, RecurrentLanguageModel
+from tinynet.models.language import (
+    Bigram,
+    BigramConfig,
+    MLPLanguageConfig,
+    MLPLanguageModel,
+    RecurrentConfig,
+    RecurrentLanguageModel,
+)
 from tinynet.models.sentiment import BagOfWords, BagOfWordsConfig, SentimentConfig, SentimentLSTM
 from tinynet.models.systems import drawing, sonnets
 from tinynet.models.systems.sentiment import Texts
-from tinynet.data import WordTokenizer
 from tinynet.nn import functional as F
 
 LANGUAGE = ["bigram", "mlp-lm", "rnn-lm", "lstm-lm", "gru-lm", "gpt"]

@@ -144,7 +144,7 @@ class CausalAttention(nn.Module):
         if t == s:
             y = F.scaled_dot_product_attention(q, k, v, dropout_p=p, is_causal=True)
         else:  # new token i is number s − t + i of all
-            seen = tn.ones(t, s, dtype=tn.bool, device=x.device).tril(s - t)
+            seen = tn.ones(t, s, device=x.device).tril(s - t).bool()
             y = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, dropout_p=p)
         y = y.transpose(1, 2).flatten(2)  # (n, t, width)
         return self.drop(self.output(y)), (k, v)
@@ -153,7 +153,7 @@ class CausalAttention(nn.Module):
         """The weights that `forward` does not keep, (n, heads, t, t)."""
         q, k, _ = self._heads(x)
         scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[3])
-        later = tn.ones(q.shape[2], q.shape[2], dtype=tn.bool, device=x.device).triu(1)
+        later = tn.ones(q.shape[2], q.shape[2], device=x.device).triu(1).bool()
         maps: tn.Tensor = scores.masked_fill(later, -math.inf).softmax(-1)
         return maps
 

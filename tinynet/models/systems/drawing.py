@@ -53,7 +53,7 @@ def next_tokens(p: Array, ids: Sequence[int], names: Sequence[str], most: int = 
             if token == ids[n + 1]:
                 _frame(ax, n, rank)
     ax.set_xticks(range(steps), [_shown(names[i]) for i in ids[:-1]])
-    ax.set_yticks(range(most), range(1, most + 1))
+    ax.set_yticks(range(most), [str(rank + 1) for rank in range(most)])
     ax.set(xlabel="the text so far ends with", ylabel="rank", title="What comes next?")
     ax.figure.colorbar(image, ax=ax, label="probability")
     return ax

@@ -131,8 +131,8 @@ class Sentiment(System):
                 run.say(f"   {name}, seed {seed}: {_text(scores)}")
             if seed == settings.seed:
                 kept, weights = reader, counter.model.weights.weight.detach().numpy()[:, 0]
-        for name, scores in found.items():
-            run.metrics[name] = {engine: _mean([s[engine] for s in scores]) for engine in scores[0]}
+        for name, every in found.items():
+            run.metrics[name] = {engine: _mean([s[engine] for s in every]) for engine in every[0]}
         run.metrics["parameters"] = sum(
             p.numel() for p in kept.model.parameters() if p.requires_grad
         )

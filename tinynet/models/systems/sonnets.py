@@ -96,8 +96,7 @@ class Corpus:
     train: Array
     validation: Array
     test: Array
-    characters: float  # for each token of the test text
-    line: str  # the first verse of the test text, for pictures
+    text: str  # the test text as it stands
 
     @classmethod
     def read(cls, settings: SonnetSettings) -> Corpus:
@@ -109,8 +108,18 @@ class Corpus:
             if settings.tokens == "characters"
             else BytePairTokenizer.train([train], settings.vocabulary)
         )
-        parts = [np.array(tokenizer.encode(part)) for part in (train, validation, test)]
-        return cls(tokenizer, *parts, characters=len(test) / len(parts[2]), line=test.split("\n")[2])
+        a, b, c = (np.array(tokenizer.encode(part)) for part in (train, validation, test))
+        return cls(tokenizer, train=a, validation=b, test=c, text=test)
+
+    @property
+    def characters(self) -> float:
+        """For each token of the test text."""
+        return len(self.text) / len(self.test)
+
+    @property
+    def line(self) -> str:
+        """The first verse of the test text, for pictures."""
+        return self.text.split("\n")[2]
 
 
 def rows(ids: Array, length: int) -> TensorDataset:
