@@ -62,7 +62,7 @@ def probabilities(
     p /= np.sum(p)
     if top_p is not None and top_p < 1:
         before = np.cumsum(p[order]) - p[order]  # what the likelier ones have
-        p[order[1:][before[1:] >= top_p]] = 0.0
+        p[order[before >= top_p]] = 0.0
         p /= np.sum(p)
     return p
 

@@ -140,6 +140,12 @@ class Sentiment(System):
             "tinynet": kept.seconds,
             **({"torch": kept.twin_seconds} if kept.twin is not None else {}),
         }
+        accuracies = {
+            f"{name}, {engine}": 100 * run.metrics[name][engine]["accuracy"]
+            for name in found
+            for engine in run.metrics[name]
+        }
+        run.picture("accuracy", drawing.bars(accuracies, "test accuracy, %"))
         run.picture("learning_curves", plot.learning_curves(kept.history))
         run.picture("words", drawing.strongest(weights, words.words))
         lines = [_as_it_reads(kept.model, words, text) for text in READ]
