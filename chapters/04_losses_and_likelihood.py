@@ -506,7 +506,8 @@ assert np.allclose(scores.grad.numpy(), (softmax(x) - np.eye(4)[t]) / 5)
 
 # %%
 scores = tn.tensor([[1.0, 2.0, 3.0]], requires_grad=True, name="x")
-tn.explain(tn.nn.functional.cross_entropy(scores, tn.tensor([0], name="t")))
+truth = tn.tensor([0], name="t")
+tn.explain(tn.nn.functional.cross_entropy(scores, truth))
 
 # %% [markdown]
 # ### Entropy, and the distance between two beliefs

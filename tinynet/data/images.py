@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -11,6 +12,7 @@ import numpy as np
 from tinynet.arrays import Array
 from tinynet.data.archives import FACES, MNIST, MNIST_5K
 from tinynet.data.fetching import fetch
+from tinynet.data.sets import chosen
 from tinynet.errors import ArgumentError, DataError
 from tinynet.random import Generator
 from tinynet.tensor import Tensor
@@ -60,8 +62,8 @@ class Images:
         return f"{type(self).__name__}({len(self)} images of {height} × {width})"
 
     def take(self, indices: Any) -> Self:
-        """The images with these numbers."""
-        indices = np.asarray(indices)
+        """The images with these numbers, or where a mask is true."""
+        indices = chosen(indices)
         return replace(
             self,
             images=Tensor(self.images.array[indices]),
@@ -205,7 +207,7 @@ def _read_idx(path: Path) -> Array:
     if len(data) < 4 or data[:3] != b"\0\0\x08":
         raise DataError(f"{path.name} is not an IDX file of bytes")
     start = 4 + 4 * data[3]
-    shape = np.frombuffer(data[4:start], ">u4").tolist()
-    if len(shape) != data[3] or len(data) - start != np.prod(shape):
+    shape = np.frombuffer(data[4:start].ljust(start - 4, b"\0"), ">u4").tolist()
+    if len(data) - start != math.prod(shape):
         raise DataError(f"{path.name}: size and shape do not agree", got=str(tuple(shape)))
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)

@@ -15,6 +15,7 @@ import numpy as np
 from tinynet.arrays import Array
 from tinynet.data.archives import RATED_TEXTS, SONNETS
 from tinynet.data.fetching import fetch
+from tinynet.data.sets import chosen
 from tinynet.errors import ArgumentError
 from tinynet.random import Generator
 from tinynet.tensor import Tensor
@@ -39,8 +40,8 @@ occur in several versions ("Yay!", "YAY!!!"), which `split` keeps together.""" +
 
 ABOUT_SONNETS = """\
 The Sonnets of William Shakespeare (1609), all 154: 95,728 characters, 62 of them different, in
-2,155 lines of verse. The text is in the public domain; the file, with spelling made modern, is the
-one of the package shakespeare 0.6, where it is said to come from Project Gutenberg."""
+2,155 lines of verse, in modern spelling. Source: the package shakespeare 0.6, which names Project
+Gutenberg. The text is in the public domain; the package puts what is its own under CC BY 2.5."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ class RatedTexts:
         return f"RatedTexts({len(self)} texts, {int(self.labels.array.sum())} above 0)"
 
     def take(self, indices: Any) -> RatedTexts:
-        """The texts with these numbers."""
-        indices = np.asarray(indices, dtype=int)
+        """The texts with these numbers, or where a mask is true."""
+        indices = chosen(indices)
         return replace(
             self,
             texts=tuple(self.texts[i] for i in indices),
@@ -82,7 +83,7 @@ class RatedTexts:
         >>> t.clear().texts
         ('great', 'bad')
         """
-        return self.take(np.flatnonzero(np.abs(self.ratings.array) > margin))
+        return self.take(np.abs(self.ratings.array) > margin)
 
     def split(
         self, shares: Sequence[float] = (0.8, 0.1, 0.1), *, seed: int = 0
