@@ -145,7 +145,7 @@ class LanguageSystem(System):
 
     document = "D 4.3"
     Settings = SonnetSettings
-    quick: ClassVar[dict[str, Any]] = {"epochs": 2, "rows": 320}
+    quick: ClassVar[dict[str, Any]] = {"epochs": 2, "rows": 640, "batch_size": 8}
 
     def network(self, settings: Any, size: int) -> Any:
         """A new network for so many tokens."""
@@ -364,7 +364,12 @@ class GPTSystem(LanguageSystem):
     document = "D 4.2, 4.3"
     about = "the sonnets by a Transformer, which looks back at all characters"
     Settings = GPTSettings
-    quick: ClassVar[dict[str, Any]] = {"epochs": 2, "rows": 320, "layers": 2, "width": 64}
+    quick: ClassVar[dict[str, Any]] = {
+        **LanguageSystem.quick,
+        "rows": 480,
+        "layers": 2,
+        "width": 64,
+    }
     Network = GPT
 
     def network(self, settings: Any, size: int) -> Any:
