@@ -182,8 +182,7 @@ def _evaluate(args: Any) -> int:
 
 def _generate(args: Any) -> int:
     system, _, model, folder = _open(args)
-    print(args.prompt, end="", flush=True)
-    for piece in system.generate(
+    pieces = system.generate(
         model,
         folder,
         args.prompt,
@@ -192,7 +191,9 @@ def _generate(args: Any) -> int:
         top_k=args.top_k,
         top_p=args.top_p,
         seed=args.seed,
-    ):
+    )  # a prompt that cannot be read is an error before anything is printed
+    print(args.prompt, end="", flush=True)
+    for piece in pieces:
         print(piece, end="", flush=True)
     print()
     return 0

@@ -19,6 +19,7 @@ from tinynet.data.augmentation import (
     Standardize,
 )
 from tinynet.data.batching import default_collate
+from tinynet.data.byte_pairs import BytePairTokenizer
 from tinynet.data.fetching import Member, Source, cache_folder, fetch, is_cached
 from tinynet.data.handwriting import Digits, load_digits
 from tinynet.data.images import Images, load_faces, load_mnist, load_mnist_5k
@@ -47,10 +48,13 @@ from tinynet.data.texts import (
     load_sonnets,
     load_tweets,
 )
+from tinynet.data.tokenizers import CharacterTokenizer, Tokenizer, WordTokenizer
 
 __all__ = [
     "Augmented",
     "BatchSampler",
+    "BytePairTokenizer",
+    "CharacterTokenizer",
     "Compose",
     "ConcatDataset",
     "DataLoader",
@@ -74,7 +78,9 @@ __all__ = [
     "Subset",
     "SubsetRandomSampler",
     "TensorDataset",
+    "Tokenizer",
     "WeightedRandomSampler",
+    "WordTokenizer",
     "cache_folder",
     "default_collate",
     "fetch",

@@ -249,6 +249,7 @@ class Run:
                 epochs=len(history),
                 factor=lambda i: recipe.factor(i, steps),
                 clip=recipe.clip or None,
+                validation=options.get("validation") if options.get("restore_best") else None,
             )
             trained.twin_seconds = time.perf_counter() - start
         return trained

@@ -16,6 +16,13 @@ from tinynet.models.system import System
 
 NAMES = {  # what is typed -> the file, and the class in it
     "digits-mlp": ("digits", "DigitsMLP"),
+    "sentiment": ("sentiment", "Sentiment"),
+    "bigram": ("sonnets", "BigramSystem"),
+    "mlp-lm": ("sonnets", "MLPSystem"),
+    "rnn-lm": ("sonnets", "RNNSystem"),
+    "lstm-lm": ("sonnets", "LSTMSystem"),
+    "gru-lm": ("sonnets", "GRUSystem"),
+    "gpt": ("sonnets", "GPTSystem"),
 }
 
 
