@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import itertools
 import json
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -29,14 +30,15 @@ _BEGIN, _END = "### BEGIN SOLUTION", "### END SOLUTION"
 _HOW = """\
 # {title}: assignment
 
-Write your answers into the cells that say `...` or hold a mistake to be found. The cell below each answer checks it at
-once; `tn.exercise("…").hint()` gives a hint, three times. Keep the names of the functions. You may add cells.
+Write your answers into the cells that say `...` or hold a mistake to be found. The cell below each
+answer checks it at once; `tn.exercise("…").hint()` gives a hint, three times. Keep the names of the
+functions. You may add cells.
 
-The grade comes from the same properties at other arguments, {points} points in all. Before you hand in: *Restart the
-kernel and run all cells*."""
+The grade comes from the same properties at other arguments, {points} points in all. Before you hand
+in: *Restart the kernel and run all cells*."""
 
 _NBGRADER = '''\
-"""Configuration of nbgrader for these assignments: `nbgrader generate_assignment NAME`, and so on."""
+"""Configuration of nbgrader for these assignments: `nbgrader generate_assignment NAME` …"""
 
 c = get_config()  # noqa: F821
 c.CourseDirectory.course_id = "tinynet"
@@ -56,8 +58,8 @@ def release(
     nbgrader    lay the folder out as a course of nbgrader: source/NAME/NAME.ipynb, with a
                 configuration
 
-    The same chapters give the same bytes. Raises `ArgumentError` for a chapter that is not there, or
-    has no exercises.
+    The same chapters give the same bytes. Raises `ArgumentError` for a chapter that is not there,
+    or has no exercises.
     """
     folder, made = Path(to), {}
     for chapter in chapters:
@@ -104,7 +106,7 @@ def _assignment(path: Path, nbgrader: bool) -> tuple[list[dict[str, Any]], list[
     title = cells[0].text.splitlines()[0].removeprefix("# ")
     tasks: list[dict[str, Any]] = []
     asked: list[dict[str, Any]] = []
-    for before, cell in zip(cells, cells[1:], strict=False):
+    for before, cell in itertools.pairwise(cells):
         if "exercise" not in cell.tags:
             continue
         name, answer = answer_of(cell.text)

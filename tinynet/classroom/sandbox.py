@@ -158,7 +158,7 @@ def _restrict_files(libc: Any, folder: str, readable: Sequence[str]) -> bool:
         os.close(descriptor)
         if done < 0:
             return False
-    restricted = libc.syscall(_LANDLOCK + 2, rules, 0) == 0
+    restricted = bool(libc.syscall(_LANDLOCK + 2, rules, 0) == 0)
     os.close(rules)
     return restricted
 
@@ -204,6 +204,7 @@ def _program(column: int, machine: int) -> list[tuple[int, int, int, int]]:
         (give, 0, 0, refuse | errno.EPERM),
     ]
     for numbers in _CALLS.values():
-        if numbers[column] is not None:
-            code += [(equal, 0, 1, numbers[column]), (give, 0, 0, refuse | errno.EPERM)]
+        refused = numbers[column]
+        if refused is not None:
+            code += [(equal, 0, 1, refused), (give, 0, 0, refuse | errno.EPERM)]
     return [*code, (give, 0, 0, allow)]

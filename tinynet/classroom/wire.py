@@ -104,7 +104,8 @@ def _value(tree: Any, body: memoryview, at: int, depth: int) -> tuple[Any, int]:
             named[name], at = _value(part, body, at, depth + 1)
         return named, at
     if "array" in tree:
-        return _array(*tree["array"], body, at)
+        dtype, shape = tree["array"]
+        return _array(dtype, shape, body, at)
     return Unknown(str(tree["other"])[:80]), at
 
 

@@ -42,7 +42,8 @@ def serve(source: int, sink: int) -> None:
     limits = {"seconds": set_up["seconds"], "mebibytes": set_up["mebibytes"]}
     write({"held": enclose(set_up["folder"], set_up["readable"], **limits)})
     names: dict[str, Any] = {"__name__": "__main__"}
-    write({"errors": [_run(cell, number, names) for number, cell in enumerate(set_up["cells"], 1)]})
+    for number, cell in enumerate(set_up["cells"], 1):
+        write({"error": _run(cell, number, names)})
     while True:
         write(_answer(read_frame(read), names))
 
