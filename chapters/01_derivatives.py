@@ -25,7 +25,8 @@
 # check); W. Squire and G. Trapp, *Using complex variables to estimate derivatives of real functions*, 1998.
 #
 # Notation: $h$ is a small step, of a number or of a vector. $o(h)$ stands for anything that is small *against* $h$:
-# $o(h)/h \to 0$ as $h \to 0$. For vectors read $\|h\|$ in its place. $\varepsilon = 2^{-52}$ is the rounding unit of float64.
+# $o(h)/h \to 0$ as $h \to 0$. For vectors read $\|h\|$ in its place. $\varepsilon = 2^{-52}$ is the rounding unit of
+# float64.
 
 # %%
 import inspect
@@ -39,13 +40,14 @@ from tinynet.check import check_backward, complex_step, numeric, numeric_vjp
 
 np.set_printoptions(precision=4, suppress=True)
 rng = np.random.default_rng(1)
-BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 
 # %% [markdown]
 # ## 1. The slope of the best line
 #
-# Take $f(x) = x^2$ at $x = 3$, where it is 9. Step to 3.1, and $f$ is 9.61: it rose by 0.61 over a step of 0.1, so 6.1 for
-# each unit. Step to 3.01, and it is 6.01 for each unit. **Before you go on:** what will 3.001 give, and what is the pattern?
+# Take $f(x) = x^2$ at $x = 3$, where it is 9. Step to 3.1, and $f$ is 9.61: it rose by 0.61 over a step of 0.1, so 6.1
+# for each unit. Step to 3.01, and it is 6.01 for each unit. **Before you go on:** what will 3.001 give, and what is the
+# pattern?
 #
 # $$ \frac{(3 + h)^2 - 9}{h} = \frac{6h + h^2}{h} = 6 + h . $$
 #
@@ -66,16 +68,17 @@ plt.show()
 
 # %% [markdown]
 # On the right you can no longer tell the curve from the blue line. The orange line stays as far away as it was, however
-# far you zoom. This is what a derivative is. **The derivative $f'(x)$ is the slope of the line that zooming cannot tell from
-# the curve:**
+# far you zoom. This is what a derivative is. **The derivative $f'(x)$ is the slope of the line that zooming cannot tell
+# from the curve:**
 #
 # $$ f(x + h) = f(x) + f'(x)\, h + o(h) . $$
 #
-# Only one slope can do this. If $s$ and $t$ both did, subtract the two lines of the formula: $(s - t)\, h = o(h)$. Divide
-# by $h$, and $s - t \to 0$. A line with a wrong slope is off by a fixed share of the step.
+# Only one slope can do this. Suppose that $s$ and $t$ both did. Write the formula with each, and subtract:
+# $(s - t)\, h = o(h)$. Divide by $h$: $s - t \to 0$, so $s = t$. A line with a wrong slope is off by a fixed share of
+# the step.
 #
-# For the square: $(x + h)^2 = x^2 + 2x\,h + h^2$, and $h^2$ is small against $h$. So $f'(x) = 2x$. If you drop the limit and
-# just take a small step, you get a *forward difference*:
+# For the square: $(x + h)^2 = x^2 + 2x\,h + h^2$, and $h^2$ is small against $h$. So $f'(x) = 2x$. If you drop the
+# limit and just take a small step, you get a *forward difference*:
 
 
 # %%
@@ -101,16 +104,18 @@ for h in (1e-2, 1e-4, 1e-6):  # what is left over, as a share of the step
 #
 # **Product.** Multiply out. Every term with two small factors goes into $o(h)$:
 #
-# $$ \big(f + f'h + o(h)\big)\big(k + k'h + o(h)\big) = f k + (f' k + f k')\, h + o(h)
-#    \quad\Longrightarrow\quad (f k)' = f' k + f k' . $$
+# $$ \big(f + f'h + o(h)\big)\big(k + k'h + o(h)\big) = f k + (f' k + f k')\, h + o(h) . $$
 #
-# **Chain.** Let $y = f(u)$ and $u = q(x)$. A step $h$ in $x$ moves $u$ by $\Delta = q'(x)\, h + o(h)$. That is a step for $f$:
+# What stands before $h$ is the slope: $(f k)' = f' k + f k'$.
 #
-# $$ f(u + \Delta) = f(u) + f'(u)\, \Delta + o(\Delta) = f(u) + f'(u)\, q'(x)\, h + o(h)
-#    \quad\Longrightarrow\quad \frac{dy}{dx} = f'(u)\, q'(x) . $$
+# **Chain.** Let $y = f(u)$ and $u = q(x)$. A step $h$ in $x$ moves $u$ by $\Delta = q'(x)\, h + o(h)$. That is a step
+# for $f$:
 #
-# ($o(\Delta)$ is $o(h)$, too, because $\Delta$ is at most a constant times $h$.) In words: **slopes along a chain multiply.** Mind
-# where they are taken: $f'$ at $u$, the value *inside*, not at $x$ and not at $y$.
+# $$ f(u + \Delta) = f(u) + f'(u)\, \Delta + o(\Delta) = f(u) + f'(u)\, q'(x)\, h + o(h) . $$
+#
+# So $dy/dx = f'(u)\, q'(x)$. ($o(\Delta)$ is $o(h)$, too, because $\Delta$ is at most a constant times $h$.) In words:
+# **slopes along a chain multiply.** Mind where they are taken: $f'$ at $u$, the value *inside*, not at $x$ and not at
+# $y$.
 #
 # To begin with we need the slopes of a few functions. $1/x$: the difference is
 # $\frac{1}{x+h} - \frac1x = \frac{-h}{x(x+h)}$, so the slope is $-1/x^2$. $e^x$: the number $e$ is chosen so that
@@ -118,8 +123,8 @@ for h in (1e-2, 1e-4, 1e-6):  # what is left over, as a share of the step
 # $e^{\log x} = x$. By the chain rule $x \cdot (\log x)' = 1$, so the slope is $1/x$.
 #
 # **By hand.** A favourite of today's networks is $f(x) = x\, \sigma(x)$, called *SiLU*, with the sigmoid
-# $\sigma(x) = 1/(1 + e^{-x})$. All three rules are in it. First the sigmoid, from the inside: $u = 1 + e^{-x}$ has slope
-# $-e^{-x}$ (sum, chain). Then $\sigma = 1/u$ has slope $-1/u^2$ times that:
+# $\sigma(x) = 1/(1 + e^{-x})$. All three rules are in it. First the sigmoid, from the inside: $u = 1 + e^{-x}$ has
+# slope $-e^{-x}$ (sum, chain). Then $\sigma = 1/u$ has slope $-1/u^2$ times that:
 #
 # $$ \sigma'(x) = \frac{e^{-x}}{(1 + e^{-x})^2} = \frac{1}{1 + e^{-x}} \cdot \frac{e^{-x}}{1 + e^{-x}}
 #    = \sigma(x)\,\big(1 - \sigma(x)\big) . $$
@@ -169,30 +174,34 @@ for f, slope in (
 # %% [markdown]
 # ## 3. Many numbers
 #
-# A layer takes a vector $x\ (n)$ and gives a vector $y = f(x)\ (m)$. Its best line is a matrix, the *Jacobian* $J\ (m, n)$,
-# with $J_{ij} = \partial y_i/\partial x_j$, the slope of output $i$ while only $x_j$ moves:
+# A layer takes a vector $x\ (n)$ and gives a vector $y = f(x)\ (m)$. Its best line is a matrix, the *Jacobian*
+# $J\ (m, n)$, with $J_{ij} = \partial y_i/\partial x_j$, the slope of output $i$ while only $x_j$ moves:
 #
 # $$ f(x + h) = f(x) + J h + o(h), \qquad h\ (n). $$
 #
-# For a layer with 1000 inputs and 1000 outputs $J$ has a million entries, and one for each sample of the batch. Nobody wants
-# them. What training wants is *one* number, the loss, and its slope by each $x_j$. Let $g\ (m)$ say how much the loss
-# cares for each output, $g_i = \partial L/\partial y_i$. A small step moves the loss by
+# For a layer with 1000 inputs and 1000 outputs $J$ has a million entries, and one for each sample of the batch. Nobody
+# wants them. What training wants is *one* number, the loss, and its slope by each $x_j$. Let $g\ (m)$ say how much the
+# loss cares for each output, $g_i = \partial L/\partial y_i$. A small step moves the loss by
 #
 # $$ \langle g,\ f(x + h) - f(x) \rangle \approx \langle g, J h \rangle = \sum_i \sum_j g_i J_{ij} h_j
-#    = \sum_j \Big( \sum_i g_i J_{ij} \Big) h_j = \langle \bar x, h \rangle,
-#    \qquad \bar x = J^\top g . $$
+#    = \sum_j \Big( \sum_i g_i J_{ij} \Big) h_j = \langle \bar x, h \rangle . $$
 #
-# So there is a vector $\bar x$ of the shape of $x$ that says how much the loss cares for each *input*. We call $g$ and $\bar x$
-# *cotangents*. The map from $g$ to $\bar x$ is the *backward pass* of $f$. It needs no matrix, only a formula, and this book derives
-# such formulas, one for each layer. If $f$ gives one number and $g = 1$, then $\bar x$ is its *gradient*.
+# The bracket is $\bar x_j$. As a product of matrices it is
+#
+# $$ \bar x = J^\top g, \qquad (n) = (n, m) (m) . $$
+#
+# So there is a vector $\bar x$ of the shape of $x$ that says how much the loss cares for each *input*. We call $g$ and
+# $\bar x$ *cotangents*. The map from $g$ to $\bar x$ is the *backward pass* of $f$. It needs no matrix, only a formula,
+# and this book derives such formulas, one for each layer. If $f$ gives one number and $g = 1$, then $\bar x$ is its
+# *gradient*.
 #
 # **By hand.** Let $f(x) = (x_1 x_2,\ x_1 + 3x_2)$. At $x = (2, 5)$ it is $(10, 17)$, and with $g = (1, -1)$
 #
 # $$ J = \begin{pmatrix} x_2 & x_1 \\ 1 & 3 \end{pmatrix} = \begin{pmatrix} 5 & 2 \\ 1 & 3 \end{pmatrix}, \qquad
 #    \bar x = \begin{pmatrix} 5 - 1 \\ 2 - 3 \end{pmatrix} = \begin{pmatrix} 4 \\ -1 \end{pmatrix} . $$
 #
-# Step by $h = (0.1, 0.2)$. We predict $4 \cdot 0.1 - 1 \cdot 0.2 = 0.2$. Work out what really happens, $\langle g, f(x + h) - f(x)\rangle$,
-# with a pencil. How large is the miss, and where does it come from?
+# Step by $h = (0.1, 0.2)$. We predict $4 \cdot 0.1 - 1 \cdot 0.2 = 0.2$. Work out what really happens,
+# $\langle g, f(x + h) - f(x)\rangle$, with a pencil. How large is the miss, and where does it come from?
 
 
 # %%
@@ -234,37 +243,41 @@ for _ in range(3):
 # %% [markdown]
 # ## 4. How small is "a little"?
 #
-# A difference needs no calculus, so it can judge those who use calculus. But $h$ cannot go to 0 in a computer. How wrong is
-# a difference with a finite $h$? Two errors pull in opposite directions.
+# A difference needs no calculus, so it can judge those who use calculus. But $h$ cannot go to 0 in a computer. How
+# wrong is a difference with a finite $h$? Two errors pull in opposite directions.
 #
-# **The curve bends.** Taylor's formula goes on where the best line ends:
+# **The curve bends.** Where the best line ends, Taylor's formula goes on: the best parabola, the best cubic. Each term
+# is made so that its own derivative at $h = 0$ is right: $h^2/2$ differentiated twice is 1, $h^3/6$ three times.
 #
 # $$ f(x \pm h) = f \pm h f' + \frac{h^2}{2} f'' \pm \frac{h^3}{6} f''' + \dots $$
 #
-# All derivatives are taken at $x$. Put it into the forward difference, and a half step times the bend remains. Now take the
-# difference of *both* sides. What is even in $h$ cancels, and the error falls with the square of the step:
+# All derivatives are taken at $x$. Put it into the forward difference, and a half step times the bend remains. Now take
+# the difference of *both* sides. What is even in $h$ cancels, and the error falls with the square of the step:
 #
 # $$ \frac{f(x+h) - f(x)}{h} = f' + \frac{h}{2} f'' + \dots, \qquad
 #    \frac{f(x+h) - f(x-h)}{2h} = f' + \frac{h^2}{6} f''' + \dots $$
 #
 # This is the *truncation error*, because a series was cut off. The second formula is the *central difference*.
 #
-# **Numbers are rounded.** A computed $f$ is off by up to $\tfrac12 \varepsilon |f|$ (chapter 00). The difference of two such values is off
-# by up to $\varepsilon |f|$, and then we divide by $h$ or by $2h$. The smaller the step, the more the *rounding error* grows. Together:
+# **Numbers are rounded.** A computed $f$ is off by up to $\tfrac12 \varepsilon |f|$ (chapter 00). The difference of two
+# such values is off by up to $\varepsilon |f|$, and then we divide by $h$ or by $2h$. The smaller the step, the more
+# the *rounding error* grows. Together:
 #
 # $$ E_{\text{forward}}(h) = \frac{h}{2}\,|f''| + \frac{\varepsilon |f|}{h}, \qquad
 #    E_{\text{central}}(h) = \frac{h^2}{6}\,|f'''| + \frac{\varepsilon |f|}{2h} . $$
 #
 # One part rises with $h$, the other falls. At the best step the slope of $E$ is zero, and section 2 tells us the slope:
 #
-# $$ \frac{|f''|}{2} - \frac{\varepsilon |f|}{h^2} = 0 \ \Longrightarrow\ h = \sqrt{2 \varepsilon\, |f/f''|}, \qquad
-#    \frac{h |f'''|}{3} - \frac{\varepsilon |f|}{2h^2} = 0 \ \Longrightarrow\ h = \sqrt[3]{\tfrac32\, \varepsilon\, |f/f'''|} . $$
+# $$ \frac{|f''|}{2} - \frac{\varepsilon |f|}{h^2} = 0 \ \Longrightarrow\ h = \sqrt{2 \varepsilon\, |f/f''|}, $$
 #
-# **Before you go on:** for $f = e^x$ all derivatives equal $f$. How many of the 16 digits of float64 can each formula get
-# right? Put the best $h$ back into $E$.
+# $$ \frac{h |f'''|}{3} - \frac{\varepsilon |f|}{2h^2} = 0 \ \Longrightarrow\ h = \sqrt[3]{\tfrac32\, \varepsilon\, |f/f'''|} . $$
 #
-# The forward difference: $h = \sqrt{2\varepsilon} \approx 2 \cdot 10^{-8}$, and $E = \sqrt{2\varepsilon}\,|f|$, the same again. Half of the digits. The
-# central one: $h \approx 7 \cdot 10^{-6}$ and $E = \tfrac12 h^2 |f| \approx 2 \cdot 10^{-11} |f|$. Two thirds of them.
+# **Before you go on:** for $f = e^x$ all derivatives equal $f$. How many of the 16 digits of float64 can each formula
+# get right? Put the best $h$ back into $E$.
+#
+# The forward difference: $h = \sqrt{2\varepsilon} \approx 2 \cdot 10^{-8}$, and $E = \sqrt{2\varepsilon}\,|f|$, the
+# same again. Half of the digits. The central one: $h \approx 7 \cdot 10^{-6}$ and
+# $E = \tfrac12 h^2 |f| \approx 2 \cdot 10^{-11} |f|$. Two thirds of them.
 
 
 # %%
@@ -303,14 +316,15 @@ assert np.isclose(
 #
 # ### Richardson's trick
 #
-# The central difference has an error $a h^2$ with an unknown $a$. With the double step it is $4ah^2$. So four times the one
-# minus the other is free of it. Write $D(h) = f' + a h^2 + b h^4 + \dots$ Then
+# The central difference has an error $a h^2$ with an unknown $a$. With the double step it is $4ah^2$. So four times the
+# one minus the other is free of it. Write $D(h) = f' + a h^2 + b h^4 + \dots$ Then
 #
-# $$ R(h) = \frac{4 D(h) - D(2h)}{3} = \frac{4f' - f'}{3} + \frac{4a - 4a}{3} h^2 + \frac{4b - 16b}{3} h^4 + \dots
-#    = f' - 4b\, h^4 + \dots $$
+# $$ R(h) = \frac{4 D(h) - D(2h)}{3} = \frac{4 - 1}{3} f' + \frac{4a - 4a}{3} h^2 + \frac{4b - 16b}{3} h^4 + \dots $$
 #
-# The next term of Taylor's formula gives $b = f^{(5)}/120$. So $R$ is off by $h^4 f^{(5)}/30$ only, and can afford a larger step,
-# which suffers less from rounding.
+# The middle term is 0, and what is left is $f' - 4b\,h^4 + \dots$
+#
+# The next term of Taylor's formula gives $b = f^{(5)}/120$. So $R$ is off by $h^4 f^{(5)}/30$ only, and can afford a
+# larger step, which suffers less from rounding.
 
 
 # %%
@@ -329,9 +343,9 @@ for h in (2.0**-3, 2.0**-4):
 assert abs(richardson(np.exp, 1.0, 2.0**-10) - math.e) < 2e-12
 
 # %% [markdown]
-# The package draws the whole story for any function of Tensors: dots are measured, dashed lines are the two formulas for
-# $E$, and a star marks the best step. We add Richardson's. **Before you look:** from which side does each error climb, and
-# how steep are the lines on the right, where both axes are logarithmic?
+# The package draws the whole story for any function of Tensors: dots are measured, dashed lines are the two formulas
+# for $E$, and a star marks the best step. We add Richardson's. **Before you look:** from which side does each error
+# climb, and how steep are the lines on the right, where both axes are logarithmic?
 
 # %% tags=["picture"]
 ax = tn.plot.finite_differences(tn.exp, 1.0)
@@ -350,8 +364,8 @@ plt.show()
 
 # %% [markdown]
 # Slopes 1, 2 and 4 on the right: powers of $h$. Slope −1 on the left, for all three: rounding. It is the same noise for
-# everybody; a better formula only reaches it later. There is no step that is right for all functions: it depends on $|f|$ and on how fast the
-# function bends.
+# everybody; a better formula only reaches it later. There is no step that is right for all functions: it depends on
+# $|f|$ and on how fast the function bends.
 #
 # ## 5. The complex step: no difference, no rounding
 #
@@ -360,12 +374,13 @@ plt.show()
 #
 # $$ f(x + ih) = f + ih f' - \frac{h^2}{2} f'' - i\frac{h^3}{6} f''' + \dots $$
 #
-# What we know already, $f$, is real. What we want is imaginary. The computer keeps the two apart, so we need not subtract:
+# What we know already, $f$, is real. What we want is imaginary. The computer keeps the two apart, so we need not
+# subtract:
 #
 # $$ \frac{\operatorname{Im} f(x + ih)}{h} = f' - \frac{h^2}{6} f''' + \dots $$
 #
-# The truncation is $h^2$, and nothing grows as $h$ shrinks. So take $h = 10^{-30}$: then $h^2$ is $10^{-60}$, and what is left is the rounding of
-# $f$ itself.
+# The truncation is $h^2$, and nothing grows as $h$ shrinks. So take $h = 10^{-30}$: then $h^2$ is $10^{-60}$, and what
+# is left is the rounding of $f$ itself.
 #
 # **By hand.** $f(x) = x^3$ at 2. $(2 + ih)^3 = 8 + 12ih - 6h^2 - ih^3$. The imaginary part over $h$ is $12 - h^2$.
 
@@ -386,8 +401,8 @@ assert np.allclose(
 )
 
 # %% [markdown]
-# All digits, from one evaluation. It has a price. $f$ must be *analytic*, made of functions with such a series, and the code
-# must let complex numbers through. What breaks this says nothing. Guess each of these slopes at $x = -2$ first:
+# All digits, from one evaluation. It has a price. $f$ must be *analytic*, made of functions with such a series, and the
+# code must let complex numbers through. What breaks this says nothing. Guess each of these slopes at $x = -2$ first:
 
 # %% tags=["wrong"]
 for name, f in (
@@ -403,36 +418,50 @@ for name, f in (
     )
 
 # %% [markdown]
-# $|x|$ of a complex number is $\sqrt{a^2 + b^2}$. It is real, so the claimed slope is 0. `conj` turns the sign of the imaginary
-# part, so the two halves of the product rule cancel. (Norms and scalar products are full of both: write `np.sum(x * x)`, and not `np.linalg.norm(x)` or `np.vdot(x, x)`.)
-# $\sqrt{x^2}$ is analytic away from 0 and comes out right. So does the maximum: NumPy compares complex numbers by their
-# real parts first. At a tie it would look at the imaginary step, and answer for the right side alone. **Use the complex step where you know the function, differences where you do not.**
-#
+# $|x|$ of a complex number is $\sqrt{a^2 + b^2}$. It is real, so the claimed slope is 0. `conj` turns the sign of the
+# imaginary part, so the two halves of the product rule cancel. (Norms and scalar products are full of both: write
+# `np.sum(x * x)`, and not `np.linalg.norm(x)` or `np.vdot(x, x)`.) $\sqrt{x^2}$ is analytic away from 0 and comes out
+# right. So does the maximum: NumPy compares complex numbers by their real parts first. At a tie it looks at the
+# imaginary step, and answers for the right side alone. **Use the complex step where you know the function, differences
+# where you do not.**
+
+# %% tags=["check"]
+for f in (np.abs, lambda x: np.sqrt(x * np.conj(x))):
+    assert complex_slope(f, -2.0) == 0
+    assert np.isclose(central_difference(f, -2.0, 1e-5), -1)
+assert np.isclose(complex_slope(lambda x: np.sqrt(x * x), -2.0), -1)
+assert (
+    complex_slope(lambda x: np.maximum(x, 0), 0.0) == 1
+)  # and on the left it is 0
+
+# %% [markdown]
 # ### How the package does it
 #
-# Both ways, and first the difference. Read the code: `line.at(h)` is $f$ at a step $h$ along a line, and `contract` takes $\langle g, \cdot\rangle$.
+# Both ways, and first the difference. Read the code: `line.at(h)` is $f$ at a step $h$ along a line, and `contract`
+# takes $\langle g, \cdot\rangle$.
 
 # %%
 print(inspect.getsource(numeric.quick_slope))
 print(inspect.getsource(numeric.complex_slope))
 
 # %% [markdown]
-# `narrow` is $D(h)$, `wide` is $D(2h)$, `value` is Richardson's combination. How far Richardson moved $D$, together with the rounding over
-# $2h$, is the `error` it admits. `gap` is the slope on the right minus the slope on the left. At a smooth point it is $h f''$, and doubles with the step; at a kink
-# it stays (section 8). If anything looks odd the function returns `None`, and a ladder of steps from large to tiny is climbed down.
-# `complex_slope` is ours, with a step relative to $x$. The page "Gradient checking" of the documentation tells the
-# whole story, and what each verdict means.
+# `narrow` is $D(h)$, `wide` is $D(2h)$, `value` is Richardson's combination. How far Richardson moved $D$, together
+# with the rounding over $2h$, is the `error` it admits. `gap` is the slope on the right minus the slope on the left. At
+# a smooth point it is $h f''$, and doubles with the step; at a kink it stays (section 8). If anything looks odd the
+# function returns `None`, and a ladder of steps from large to tiny is climbed down. `complex_slope` is ours, with a
+# step relative to $x$. (Two lines are for functions in steps: where nothing moves at all, `_flat` looks further away.)
+# The page "Gradient checking" of the documentation tells the whole story, and what each verdict means.
 #
 # ## 6. A million slopes, one number
 #
 # Entry by entry, a gradient of $n$ entries costs $2n$ evaluations. For a million weights nobody waits. But the
-# definition of section 3 speaks of *any* step, not only of steps along an axis. Choose a random direction $v$, of the shape
-# of $x$. Along the line $t \mapsto x + tv$ there is one slope to be had, by two evaluations:
+# definition of section 3 speaks of *any* step, not only of steps along an axis. Choose a random direction $v$, of the
+# shape of $x$. Along the line $t \mapsto x + tv$ there is one slope to be had, by two evaluations:
 #
 # $$ \frac{d}{dt} \langle g, f(x + tv) \rangle \Big|_{t=0} = \langle g, J v \rangle = \langle \bar x, v \rangle . $$
 #
-# Somebody claims the cotangent $\bar x + e$, with an error $e$. The claim predicts $\langle \bar x + e, v\rangle$ for this slope. What we see is the gap
-# $\langle e, v\rangle$.
+# Somebody claims the cotangent $\bar x + e$, with an error $e$. The claim predicts $\langle \bar x + e, v\rangle$ for
+# this slope. What we see is the gap $\langle e, v\rangle$.
 
 
 # %%
@@ -453,23 +482,27 @@ e = np.array([0.3, -0.2])  # an error that we plant
 assert np.isclose(gap(pair, lambda g, x: pair_backward(g, x) + e, g, x, v), e @ v)
 
 # %% [markdown]
-# This is a gradient checker in four lines. Can a wrong gradient slip through? Let the entries of $v$ be independent, normal, with mean 0
-# and variance 1. Then the gap has mean 0, and in its square the mixed terms vanish, because $\mathbb E[v_i v_j] = 0$ for $i \ne j$:
+# This is a gradient checker in four lines. (Its step is near the best one of section 4, for numbers of ordinary size.)
+# Can a wrong gradient slip through? Let the entries of $v$ be independent, normal, with mean 0 and variance 1. Then the
+# gap has mean 0, and in its square the mixed terms vanish, because $\mathbb E[v_i v_j] = 0$ for $i \ne j$:
 #
 # $$ \mathbb E\, \langle e, v\rangle^2 = \sum_i \sum_j e_i e_j\, \mathbb E[v_i v_j] = \sum_i e_i^2 = \|e\|^2 . $$
 #
-# A sum of normal numbers is normal. So the gap is normal with width $\|e\|$. It is *exactly* zero with probability zero: **one
-# random number sees every mistake.** But "exactly" is a big word. Below a tolerance $\tau$ we call a gap rounding.
-# The bell curve has height $1/\sqrt{2\pi}\,\|e\|$ in the middle, over a width of $2\tau$:
+# A sum of normal numbers is normal. So the gap is normal with width $\|e\|$. It is *exactly* zero with probability
+# zero: **one random number sees every mistake.** But "exactly" is a big word. Below a tolerance $\tau$ we call a gap
+# rounding. In the middle the bell curve has the height $1/(\sqrt{2\pi}\,\|e\|)$, and we need its area over a width of
+# $2\tau$:
 #
 # $$ P\big(|\langle e, v\rangle| < \tau\big) \approx \sqrt{\frac2\pi}\, \frac{\tau}{\|e\|} \qquad (\tau \ll \|e\|), $$
 #
-# and for $k$ independent directions the $k$-th power of this. What is lost is *power*: one wrong entry among a million is
-# compared with the noise of all of them. Let all entries of $\bar x$ be equal and one of them wrong by 1 %. Then
-# $\|e\| / \|\bar x\|$ is 0.01 for one entry, and $0.01/\sqrt n$ for $n$. **Before you go on:** how small is that for a million, and would float32 see it?
+# and for $k$ independent directions the $k$-th power of this. What is lost is *power*: one wrong entry among a million
+# is compared with the noise of all of them. Let all entries of $\bar x$ be equal and one of them wrong by 1 %. Then
+# $\|e\| / \|\bar x\|$ is 0.01 for one entry, and $0.01/\sqrt n$ for $n$. **Before you go on:** how small is that for a
+# million, and would float32 see it?
 #
-# It is $10^{-5}$. The best central difference in float64 is off by $2 \cdot 10^{-11} |f|$ and sees it easily. In float32, with
-# $\varepsilon = 2^{-23}$ in the formula of section 4, it is off by $2 \cdot 10^{-5} |f|$, and the mistake is gone.
+# It is $10^{-5}$. The best central difference in float64 is off by $2 \cdot 10^{-11} |f|$ and sees it easily. In
+# float32, with $\varepsilon = 2^{-23}$ in the formula of section 4, it is off by $2 \cdot 10^{-5} |f|$. If $|f|$ is
+# about as large as $\|\bar x\|$, the mistake is gone.
 
 # %% tags=["check"]
 e = rng.normal(size=20)
@@ -488,7 +521,8 @@ assert np.isclose(np.mean((signs @ np.array([1.0, 1.0])) ** 2), 2, rtol=0.05)
 assert np.isclose(np.mean(signs @ np.array([1.0, 1.0]) == 0), 0.5, atol=0.02)
 
 # %% [markdown]
-# (The last two lines: directions of signs ±1 have the same variance, and miss the error $e = (1, 1)$ half of the time. Normal numbers do not.)
+# (The last two lines: directions of signs ±1 have the same variance, and miss the error $e = (1, 1)$ half of the time.
+# Normal numbers do not.)
 
 # %% tags=["picture"]
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.3), layout="constrained")
@@ -500,15 +534,15 @@ for n, colour in ((1, ORANGE), (1000, GREEN), (1_000_000, BLUE)):
 for kind, style in (("float64", ":"), ("float32", "--")):
     known = np.cbrt(1.5 * np.finfo(kind).eps) ** 2 / 2  # section 4
     left.axvline(known, color="black", linestyle=style)
-    left.text(known * 1.3, 2050, f"error of\n{kind}", fontsize=8)
+    left.text(known * 1.4, 3000, f"error in\n{kind}", fontsize=8)
 left.set(
     xscale="log",
-    ylim=(0, 2400),
+    ylim=(0, 3600),
     xlabel="size of the gap, against ‖x̄‖",
     ylabel="how often, of 20,000",
     title="one of n entries wrong by 1 %",
 )
-left.legend(frameon=False, fontsize=8, loc="center left")
+left.legend(frameon=False, fontsize=8, loc=(0.2, 0.4))
 ratio = np.logspace(-4, 1, 200)
 miss = np.array([math.erf(r / math.sqrt(2)) for r in ratio])
 for k, colour in ((1, BLUE), (2, ORANGE), (4, GREEN)):
@@ -525,19 +559,20 @@ plt.show()
 # %% [markdown]
 # ## 7. Why `.sum()` is a blind check
 #
-# The direction was random. What about $g$? Many checks write `f(x).sum()` and differentiate that. It means $g = 1$, all ones. Then
-# only $\bar x = J^\top 1$ is looked at, the sums of the columns of $J$. An error $E$ in the Jacobian, with $1^\top E = 0$, cannot be seen.
-# Is that far-fetched? Not where outputs *compete*.
+# The direction was random. What about $g$? Many checks write `f(x).sum()` and differentiate that. It means $g = 1$, all
+# ones. Then only $\bar x = J^\top 1$ is looked at, the sums of the columns of $J$. An error $E$ in the Jacobian, with
+# $1^\top E = 0$, cannot be seen. Is that far-fetched? Not where outputs *compete*.
 #
-# Let $n$ people own $x_i > 0$ each. Their *shares* are $y_i = x_i / s$ with $s = \sum_k x_k$. Differentiate by $x_j$: the numerator counts
-# for $i = j$ only, which we write $\delta_{ij}$ (1 if $i = j$, else 0). The denominator counts for everybody:
+# Let $n$ people own $x_i > 0$ each. Their *shares* are $y_i = x_i / s$ with $s = \sum_k x_k$. Differentiate by $x_j$:
+# the numerator counts for $i = j$ only, which we write $\delta_{ij}$ (1 if $i = j$, else 0). The denominator counts for
+# everybody:
 #
 # $$ \frac{\partial y_i}{\partial x_j} = \frac{\delta_{ij}}{s} - \frac{x_i}{s^2}, \qquad
 #    \bar x_j = \sum_i g_i \Big( \frac{\delta_{ij}}{s} - \frac{x_i}{s^2} \Big) = \frac{1}{s} \big( g_j - \langle g, y \rangle \big) . $$
 #
 # **By hand.** $x = (1, 2, 1)$, so $s = 4$ and $y = (\tfrac14, \tfrac12, \tfrac14)$. With $g = (1, 0, 0)$ it is
-# $\bar x = \tfrac14 (1 - \tfrac14,\ -\tfrac14,\ -\tfrac14)$: what makes me richer raises my share, what makes others richer lowers it. Now
-# take $g = (1, 1, 1)$. What is $\bar x$? Guess before you compute: what is the sum of all shares?
+# $\bar x = \tfrac14 (1 - \tfrac14,\ -\tfrac14,\ -\tfrac14)$: what makes me richer raises my share, what makes others
+# richer lowers it. Now take $g = (1, 1, 1)$. What is $\bar x$? Guess before you compute: what is the sum of all shares?
 
 
 # %%
@@ -566,8 +601,8 @@ assert np.isclose(np.sum(shares(x)), 1)
 assert check_backward(shares, shares_backward, x)
 
 # %% [markdown]
-# Zero. The sum of all shares is 1, whatever happens, and a constant has no slope. So under $g = 1$ a backward pass that returns
-# zeros passes:
+# Zero. The sum of all shares is 1, whatever happens, and a constant has no slope. So under $g = 1$ a backward pass that
+# returns zeros passes:
 
 # %% tags=["wrong"]
 wrong = {
@@ -582,10 +617,11 @@ for name, backward in wrong.items():
     print(f"{name}  gap with g = 1: {ones:.0e}   with a random g: {random:.0e}")
 
 # %% [markdown]
-# The same happens wherever something is conserved. A softmax has $\sum y_i = 1$, a centred vector $x - \text{mean}(x)$ has $\sum y_i = 0$. A vector
-# $x/\|x\|$ has $\sum y_i^2 = 1$, so there the *squared* loss is blind: with $g = 2y$ the true answer is 0. A batch or layer norm is blind
-# to both. **With a random $g$ and a random $v$ no such accident has a chance: one number,
-# $\langle g, Jv \rangle = \langle \bar x, v\rangle$, weighs every entry of $J$ by a product $g_i v_j$ of its own.**
+# The same happens wherever something is conserved. A softmax has $\sum y_i = 1$, a centred vector $x - \text{mean}(x)$
+# has $\sum y_i = 0$. A vector $x/\|x\|$ has $\sum y_i^2 = 1$, so there the *squared* loss is blind: with $g = 2y$ the
+# true answer is 0. A batch or layer norm has both. **With a random $g$ and a random $v$ no such accident has a chance:
+# one number, $\langle g, Jv \rangle = \langle \bar x, v\rangle$, weighs every entry of $J$ by a product $g_i v_j$ of
+# its own.**
 
 # %% tags=["check"]
 x = rng.normal(size=5)
@@ -602,13 +638,14 @@ for f, g in (
 # %% [markdown]
 # ## 8. Kinks
 #
-# The ReLU, $\max(x, 0)$, has slope 0 on the left of 0 and slope 1 on the right. At 0 itself no line is the best: zoom in, and the
-# corner stays a corner. **What does a central difference say at exactly 0? And at $x = 10^{-6}$, with a step of $10^{-5}$?** Suppose
-# $|x| < h$. Then $x + h$ is positive and $x - h$ negative, and
+# The ReLU, $\max(x, 0)$, has slope 0 on the left of 0 and slope 1 on the right. At 0 itself no line is the best: zoom
+# in, and the corner stays a corner. **What does a central difference say at exactly 0? And at $x = 10^{-6}$, with a
+# step of $10^{-5}$?** Suppose $|x| < h$. Then $x + h$ is positive and $x - h$ negative, and
 #
 # $$ \frac{\max(x + h, 0) - \max(x - h, 0)}{2h} = \frac{x + h}{2h} \qquad (|x| < h) . $$
 #
-# At 0 it is $\tfrac12$, for every $h$. It is a slope that the function has nowhere. Around the kink the difference slides from 0 to 1.
+# At 0 it is $\tfrac12$, for every $h$. It is a slope that the function has nowhere. Around the kink the difference
+# slides from 0 to 1.
 
 # %% tags=["check"]
 for h in (0.5, 1e-2, 1e-5):
@@ -626,50 +663,57 @@ left.plot(x, np.maximum(x, 0), color="black", linewidth=2)
 for slope in (0, 0.25, 0.5, 0.75, 1):
     left.plot(x, slope * x, color=BLUE, linewidth=0.8, alpha=0.8)
 left.set(
-    xlabel="x", ylabel="max(x, 0)", title="lines below the corner", ylim=(-0.6, 1)
+    xlabel="x",
+    ylabel="max(x, 0)",
+    title="lines below the corner",
+    ylim=(-0.6, 1),
+    xticks=[-1, -0.5, 0, 0.5, 1],
 )
 right.plot(x, x > 0, color="black", linewidth=2.5, label="the slope")
 for h, colour in ((0.5, ORANGE), (0.2, BLUE), (0.05, GREEN)):
     seen = central_difference(lambda x: np.maximum(x, 0), x, h)
     right.plot(x, seen, color=colour, label=f"seen with h = {h}")
-right.set(xlabel="x", ylabel="slope", title="what differences see")
+right.set(
+    xlabel="x",
+    ylabel="slope",
+    title="what differences see",
+    xticks=[-1, -0.5, 0, 0.5, 1],
+)
 right.legend(frameon=False, fontsize=8)
 plt.show()
 
 # %% [markdown]
-# Two lessons. *A convention is needed.* Every line with a slope between 0 and 1 stays below the corner. Such a slope is called a *subgradient*,
-# and any of them will do for training. PyTorch and this package take 0 for ReLU and for $|x|$ at 0. *A check must
-# stay away from kinks.* A layer with $10^5$ ReLUs, its inputs spread over $[-1, 1]$, has about $10^5 h$ of them within $h$ of the kink. With
-# $h = 10^{-3}$ these are a hundred, and a right backward pass looks wrong. With $h = 10^{-5}$ it is one. The package sees the two
-# slopes, and says so:
+# Two lessons. *A convention is needed.* Every line with a slope between 0 and 1 stays below the corner. Such a slope is
+# called a *subgradient*, and any of them will do for training. PyTorch and this package take 0 for ReLU and for $|x|$
+# at 0. *A check must stay away from kinks.* A layer with $10^5$ ReLUs, its inputs spread over $[-1, 1]$, has about
+# $10^5 h$ of them within $h$ of the kink. With $h = 10^{-3}$ these are a hundred, and a right backward pass looks
+# wrong. With $h = 10^{-5}$ it is one. The package sees the two slopes, and says so:
 
 # %%
-print(
-    check_backward(
-        lambda x: np.maximum(x, 0),
-        lambda g, x: g * (x > 0),
-        np.array([-1.0, 0.0, 2.0]),
-    )
+check_backward(
+    lambda x: np.maximum(x, 0), lambda g, x: g * (x > 0), np.array([-1.0, 0.0, 2.0])
 )
 
 # %% tags=["check"]
 z = rng.uniform(-1, 1, size=100_000)
 assert 60 < np.sum(np.abs(z) < 1e-3) < 140
-kink = tn.tensor(np.zeros(1), requires_grad=True)
-tn.relu(kink).backward(tn.ones(1, dtype=tn.float64))
-assert kink.grad.item() == 0
+for f in (tn.relu, tn.abs):
+    kink = tn.tensor(np.zeros(()), requires_grad=True)
+    f(kink).backward()
+    assert kink.grad.item() == 0
 
 # %% [markdown]
 # ## 9. Near enough?
 #
-# Two numbers, one claimed and one by differences: $a$ and $b$. They never agree to the last digit. When do they agree? The
-# *relative error* $|a - b| / |b|$ has the right units. But it takes 0.1 for 0.0001 where $b$ ought to be 0 and is
+# Two numbers, one claimed and one by differences: $a$ and $b$. They never agree to the last digit. When do they agree?
+# The *relative error* $|a - b| / |b|$ has the right units. But it takes 0.1 for 0.0001 where $b$ ought to be 0 and is
 # $10^{-11}$ of noise: $a = 0$ is then "wrong by 100 %". So every sensible test has two parts:
 #
 # $$ |a - b| \le \text{atol} + \text{rtol} \cdot |b| . $$
 #
 # `rtol` stands for the digits you ask for. `atol` is the noise, and section 4 says how much noise there is: about
-# $h^2 |f'''|/6 + \varepsilon |f|/2h$. It depends on $|f|$, and *not* on the slope. A loss of $10^6$ with a slope of 1 is a bad case:
+# $h^2 |f'''|/6 + \varepsilon |f|/2h$. It depends on $|f|$, and *not* on the slope. A loss of $10^6$ with a slope of 1
+# is a bad case:
 
 # %%
 for level in (0.0, 1e3, 1e6):
@@ -677,11 +721,12 @@ for level in (0.0, 1e3, 1e6):
     print(f"{level:9.0f} + sin x: error {abs(seen - np.cos(1.0)):.0e}")
 
 # %% [markdown]
-# The constant changes no slope, and it costs four digits or more. **No single tolerance is right for all functions.** Too strict, and
-# it cries wolf until nobody listens. Too loose, and it passes a mistake: at `rtol=0.1` you do not see that
-# somebody divided by $n$ in place of $n - 1$ for $n = 11$ or more. So the package estimates the error of each difference, as you have read in section 5, and tolerates
-# four times that. (`tn.check.relative_error` compares against the *largest* entry, which is right for vectors: a tiny
-# entry is not asked for digits that it does not have.)
+# The constant changes no slope, and every factor of a thousand costs three digits. **No single tolerance is right for
+# all functions.** Too strict, and it cries wolf until nobody listens. Too loose, and it passes a mistake: at `rtol=0.1`
+# you do not see that somebody divided by $n$ in place of $n - 1$ for $n = 11$ or more. So the package estimates the
+# error of each difference, as you have read in section 5, and tolerates four times that. (`tn.check.relative_error`
+# compares against the *largest* entry, which is right for vectors: a tiny entry is not asked for digits that it does
+# not have.)
 
 # %% tags=["check"]
 for level in (1e3, 1e6):
@@ -694,10 +739,10 @@ assert abs(1e-11 / right[1]) > 1  # entry by entry: "wrong by 1000 %"
 # %% [markdown]
 # ## 10. Real data: repair a pixel
 #
-# Now use a gradient that we have checked. Each of the 1,797 digits that ship with the package has a broken pixel in the middle. Can it
-# be guessed from its eight neighbours? Say it is a weighted sum of them, plus a constant. Row $i$ of $X\ (n, 9)$ holds the neighbours of
-# picture $i$ and a 1. $y\ (n)$ holds the true pixels, $w\ (9)$ the weights. **Guess:** the eight weights form a
-# ring. Which are the largest? Can one be negative?
+# Now use a gradient that we have checked. Suppose that in each of the 1,797 digits that ship with the package a pixel
+# in the middle is broken. Can it be guessed from its eight neighbours? Say it is a weighted sum of them, plus a
+# constant. Row $i$ of $X\ (n, 9)$ holds the neighbours of picture $i$ and a 1. $y\ (n)$ holds the true pixels, $w\ (9)$
+# the weights. **Guess:** the eight weights form a ring. Which are the largest? Can one be negative?
 #
 # The loss is half the mean square of the residuals $r = Xw - y$:
 #
@@ -705,11 +750,15 @@ assert abs(1e-11 / right[1]) > 1  # entry by entry: "wrong by 1000 %"
 #
 # Its gradient comes straight from the definition. A step $h\ (9)$ turns $r$ into $r + Xh$. Open the square:
 #
-# $$ L(w + h) = \frac{1}{2n} \|r + Xh\|^2 = L(w) + \frac1n \langle r, Xh \rangle + \frac{1}{2n} \|Xh\|^2 ,
-#    \qquad \frac1n \langle r, Xh\rangle = \Big\langle \frac1n X^\top r,\ h \Big\rangle . $$
+# $$ L(w + h) = \frac{1}{2n} \|r + Xh\|^2 = L(w) + \frac1n \langle r, Xh \rangle + \frac{1}{2n} \|Xh\|^2 . $$
 #
-# The last square is $o(h)$. What stands before $h$ is the gradient: $\bar w = X^\top r / n$. And we get a present. Where
-# $\bar w = 0$ the formula reads $L(w + h) = L(w) + \|Xh\|^2/2n$, never below $L(w)$. So such a $w^*$ is the best there is:
+# The last square is $o(h)$. And $\langle r, Xh\rangle = \langle X^\top r, h\rangle$, as in section 3. So the gradient
+# is
+#
+# $$ \bar w = \frac1n X^\top r, \qquad (9) = (9, n) (n) . $$
+#
+# We get a present, too. Where $\bar w = 0$ the formula reads $L(w + h) = L(w) + \|Xh\|^2/2n$, never below $L(w)$. So
+# such a $w^*$ is the best there is:
 #
 # $$ X^\top X\, w^* = X^\top y . $$
 
@@ -739,18 +788,20 @@ assert all(
 )
 
 # %% [markdown]
-# (A loss that is quadratic has $f''' = 0$: its central difference has no truncation error at all. The check above takes the step $h = 1$.)
+# (A loss that is quadratic has $f''' = 0$: its central difference has no truncation error at all. The check above takes
+# the step $h = 1$.)
 #
 # ### Downhill
 #
-# Nine equations can be solved at once. A network's cannot. So let us see whether small steps against the gradient get there, too:
-# $w \leftarrow w - \eta\, \bar w$. By the definition each step lowers $L$ by about $\eta \|\bar w\|^2$, if $\eta$ is small. How small? Here
-# we can say exactly. With $H = X^\top X/n\ (9, 9)$ the gradient is $\bar w = Hw - X^\top y/n = H (w - w^*)$. So
+# Nine linear equations can be solved at once. Those of a network cannot. So let us see whether small steps against the
+# gradient get there, too: $w \leftarrow w - \eta\, \bar w$. By the definition each step lowers $L$ by about
+# $\eta \|\bar w\|^2$, if $\eta$ is small. How small? Here we can say exactly. With $H = X^\top X/n\ (9, 9)$ the
+# gradient is $\bar w = Hw - X^\top y/n = H (w - w^*)$. So
 #
 # $$ w_{t+1} - w^* = (I - \eta H)(w_t - w^*) . $$
 #
-# Along an eigenvector of $H$ with the eigenvalue $\lambda$, every step multiplies the distance by $1 - \eta\lambda$. It shrinks if
-# $\eta\lambda < 2$. The largest $\lambda$ sets the limit for $\eta$, and the smallest one sets the pace.
+# Along an eigenvector of $H$ with the eigenvalue $\lambda$, every step multiplies the distance by $1 - \eta\lambda$. It
+# shrinks if $\eta\lambda < 2$. The largest $\lambda$ sets the limit for $\eta$, and the smallest one sets the pace.
 
 
 # %%
@@ -765,7 +816,7 @@ def descend(w, X, y, rate, steps):
 H = X.T @ X / len(y)
 values, vectors = np.linalg.eigh(H)
 path = descend(w, X, y, 0.3, 5)
-for t in range(6):  # along the eigenvectors: five powers of 1 − ηλ
+for t in range(6):  # along the eigenvectors: powers of 1 − ηλ
     along_them = (1 - 0.3 * values) ** t * (vectors.T @ (w - best))
     assert np.allclose(vectors.T @ (path[t] - best), along_them)
 
@@ -814,7 +865,8 @@ ring = np.insert(paths[0.5][-1][:8], 4, np.nan).reshape(3, 3)
 right.imshow(ring, cmap="PuOr", vmin=-0.6, vmax=0.6)
 for i, j in np.ndindex(3, 3):
     text = "?" if (i, j) == (1, 1) else f"{ring[i, j]:+.2f}"
-    right.text(j, i, text, ha="center", va="center")
+    ink = "white" if abs(ring[i, j]) > 0.35 else "black"
+    right.text(j, i, text, ha="center", va="center", color=ink)
 right.set(title="weights of the neighbours", xticks=[], yticks=[])
 plt.show()
 X_test, y_test = neighbours(test)
@@ -827,9 +879,10 @@ for name, guess in (
     print(f"{name} off by {error:.1f} of 16 shades on new digits")
 
 # %% [markdown]
-# Gradient descent finds the exact solution to all the digits that there are. A step size of 0.6 is 1 % beyond the limit, and it explodes. (The flat end of the green
-# line is rounding. It cannot get nearer.) And the weights? Neighbours that touch the pixel count *for* it, the corners *against* it.
-# Where the corners are dark and the sides are not, a stroke passes beside. Nobody told it: it is in the data.
+# With a step size of 0.5, gradient descent finds the exact solution to all the digits that there are. (The flat end of
+# the green line is rounding.) A step size of 0.6 is 1 % beyond the limit, and it explodes. And the weights? The four
+# neighbours that share a side count *for* the pixel. The upper two corners count *against* it: where a corner is dark
+# and the sides are not, the stroke passes beside. Nobody said so; it is in the data.
 #
 # ## 11. What goes wrong
 #
@@ -843,10 +896,10 @@ for h in (1e-5, 1e-10, 1e-15, 1e-17):
     print(f"h = {h:.0e}: slope {seen:.10f}, true {math.e:.10f}")
 
 # %% [markdown]
-# At $10^{-15}$ one digit is left. At $10^{-17}$ the number $1 + h$ *is* 1, and the slope is 0.
+# At $10^{-15}$ not even two digits are right. At $10^{-17}$ the number $1 + h$ *is* 1, and the slope is 0.
 #
-# **In float32.** The same curve, with $\varepsilon = 2^{-23}$. The step that was best in float64 is useless here. PyTorch's default is float32. A
-# check wants float64, whatever the training uses.
+# **In float32.** The same curve, with $\varepsilon = 2^{-23}$. The step that was best in float64 is useless here.
+# PyTorch's default is float32. A check wants float64, whatever the training uses.
 
 # %% tags=["wrong"]
 figure, ax = plt.subplots(figsize=(6.5, 3.4), layout="constrained")
@@ -866,8 +919,9 @@ plt.show()
 # %% [markdown]
 # The flat line on the left is an error of 100 %: nothing moved at all.
 #
-# **At a symmetric point.** It is tempting to check at $x = 1$ or with weights of all ones, since one can follow the numbers. But
-# $1 = 1^2 = 1^3$, and a matrix of ones is its own transpose. Here are two wrong backward passes, at ones and at random numbers:
+# **At a symmetric point.** It is tempting to check at $x = 1$ or with weights of all ones, since one can follow the
+# numbers. But $1 = 1^2 = 1^3$, and a matrix of ones is its own transpose. Here are two wrong backward passes, at ones
+# and at random numbers:
 
 
 # %% tags=["wrong"]
@@ -884,12 +938,13 @@ for name, A, x in (
     # of A @ W by W, with a transpose missing
     two = gap(lambda W, A=A: A @ W, lambda g, W, A=A: A @ g, g, x, v)
     print(f"at {name} numbers the two are off by {abs(one):.0e} and {abs(two):.0e}")
-print(check_backward(lambda x: x**3, cube_backward, np.ones(3)))
+check_backward(lambda x: x**3, cube_backward, np.ones(3))
 
 # %% [markdown]
-# The package also looks at a second point, a few percent away. So the cube does not fool it even at ones. The transpose would:
-# a symmetric matrix is moved to another symmetric one, because there are functions for symmetric matrices only. **Give it random
-# numbers, and a different size for each axis.** With $A\ (4, 3)$ the missing transpose does not even run.
+# The package also looks at a second point, a few percent away. So the cube does not fool it even at ones. The transpose
+# would: a symmetric matrix is moved to another symmetric one, because there are functions for symmetric matrices only.
+# **Give it random numbers, and a different size for each axis.** With $A\ (4, 3)$ the missing transpose does not even
+# run.
 
 # %% tags=["check"]
 by_ones = np.ones((3, 3)), np.ones((3, 3))
@@ -899,8 +954,9 @@ for args, fooled in ((by_ones, True), (by_chance, False)):
     assert bool(report) == fooled
 
 # %% [markdown]
-# **Something was written into.** A forward pass that saves memory by overwriting its argument looks harmless. But the backward
-# pass needs that argument, too, and finds the output in its place. The formula is right, and the gradient is not:
+# **Something was written into.** A forward pass that saves memory by overwriting its argument looks harmless. But the
+# backward pass needs that argument, too, and finds the output in its place. The formula is right, and the gradient is
+# not:
 
 
 # %% tags=["wrong"]
@@ -916,11 +972,11 @@ x = np.array([0.0, 1.0])
 y = exp_in_place(x)
 print("slopes by the backward pass", exp_backward(np.ones(2), x))
 print("true slopes                ", np.exp([0.0, 1.0]))
-print(check_backward(exp_in_place, exp_backward, np.array([0.0, 1.0])))
+check_backward(exp_in_place, exp_backward, np.array([0.0, 1.0]))
 
 # %% [markdown]
-# The package hands a copy to every call, finds that the *formula* is right, and adds a note. Take the note seriously. A checker
-# that moves `x` in place has the same illness: exercise 6 has such a one.
+# The package hands a copy to every call, finds that the *formula* is right, and adds a note. Take the note seriously. A
+# checker that moves `x` in place has the same illness: exercise 6 has such a one.
 #
 # **And a mistake with its diagnosis.** The typical one for shares is to forget that the denominator moves, too:
 
@@ -930,11 +986,11 @@ def careless_backward(g, x):
     return g / np.sum(x)
 
 
-print(check_backward(shares, careless_backward, rng.uniform(1, 3, size=4)))
+check_backward(shares, careless_backward, rng.uniform(1, 3, size=4))
 
 # %% [markdown]
-# The report names the missing path. When it cannot name anything, the table of entries below is still true: which entry, by how
-# much, and what it should be.
+# The report names the missing path. When it cannot name anything, the table of entries below is still true: which
+# entry, by how much, and what it should be.
 #
 # ## 12. Exercises
 #
@@ -947,8 +1003,8 @@ your_number = float("nan")
 tn.exercise("01.by_hand").check(your_number)
 
 # %% [markdown]
-# **2. The bend.** Find a difference for $f''(x)$ from the three values $f(x - h)$, $f(x)$, $f(x + h)$. It must be exact for every
-# polynomial of degree 3. Add Taylor's formulas for $+h$ and $-h$ and see what is left.
+# **2. The bend.** Find a difference for $f''(x)$ from the three values $f(x - h)$, $f(x)$, $f(x + h)$. It must be exact
+# for every polynomial of degree 3. Add Taylor's formulas for $+h$ and $-h$ and see what is left.
 
 
 # %% tags=["exercise"]
@@ -958,9 +1014,9 @@ def my_second_difference(f, x, h): ...
 tn.exercise("01.second_difference").check(my_second_difference)
 
 # %% [markdown]
-# **3. Derivation.** Which step is best for it? You need the first term of its truncation error, with the fourth derivative,
-# and its rounding error: it adds up four values ($f(x)$ counts twice), and each is off by $\tfrac12\varepsilon|f|$. Give the
-# step for $f = e^x$ in float64, to two digits.
+# **3. Derivation.** Which step is best for it? You need the first term of its truncation error, with the fourth
+# derivative, and its rounding error: it adds up four values ($f(x)$ counts twice), and each is off by
+# $\tfrac12\varepsilon|f|$. Give the step for $f = e^x$ in float64, to two digits.
 
 # %% tags=["exercise"]
 your_step = float("nan")
@@ -978,8 +1034,8 @@ def my_slope_along(f, x, v): ...
 tn.exercise("01.slope_along").check(my_slope_along)
 
 # %% [markdown]
-# **5. Backward.** $y = x/\|x\|$ for each row of $x\ (n, d)$. Derive its backward pass as we did for the shares. Then try
-# $g = 2y$ and see what section 7 said.
+# **5. Backward.** $y = x/\|x\|$ for each row of $x\ (n, d)$. Derive its backward pass as we did for the shares. Then
+# try $g = 2y$ and see what section 7 said.
 
 
 # %% tags=["exercise"]
@@ -989,8 +1045,8 @@ def my_normalise_backward(g, x): ...
 tn.exercise("01.normalise_backward").check(my_normalise_backward)
 
 # %% [markdown]
-# **6. Find the mistake.** A colleague's gradient checker says that every gradient ought to be 0. One mistake does it, and
-# another one shows only for whole numbers, `x = np.array([1, 2])`. Make it right for vectors of either kind.
+# **6. Find the mistake.** A colleague's gradient checker says that every gradient ought to be 0. One mistake does it,
+# and another one shows only for whole numbers, `x = np.array([1, 2])`. Make it right for vectors of either kind.
 
 
 # %% tags=["exercise"]
@@ -1007,8 +1063,9 @@ def my_numeric_gradient(f, x, h):
 tn.exercise("01.planted_bug").check(my_numeric_gradient)
 
 # %% [markdown]
-# **7. For a quiet hour** (paper only). Combine $D(h)$, $D(2h)$ and $D(4h)$ so that the terms in $h^2$ and in $h^4$ both vanish. Which power of
-# $\varepsilon$ is the best step now, and how many of the 16 digits can you hope for? Where does it end if you go on like this?
+# **7. For a quiet hour** (paper only). Combine $D(h)$, $D(2h)$ and $D(4h)$ so that the terms in $h^2$ and in $h^4$ both
+# vanish. Which power of $\varepsilon$ is the best step now, and how many of the 16 digits can you hope for? Where does
+# it end if you go on like this?
 #
 # ## Words
 #
