@@ -222,7 +222,8 @@ print(
 # %% [markdown]
 # The miss is $h_1 h_2 = 0.02$, a product of two small numbers. It is the $o(h)$.
 #
-# Whoever has a backward pass can ask the package about it. Here is the whole conversation:
+# Whoever has a backward pass can ask the package about it. Here is the whole conversation. (It draws a $g$ of its own,
+# so its numbers are not 4 and −1. Section 7 says why it does that.)
 
 # %%
 check_backward(pair, pair_backward, x)
@@ -367,7 +368,7 @@ plt.show()
 # everybody; a better formula only reaches it later. There is no step that is right for all functions: it depends on
 # $|f|$ and on how fast the function bends.
 #
-# ## 5. The complex step: no difference, no rounding
+# ## 5. The complex step: nothing is subtracted
 #
 # The rounding came from subtracting two nearly equal numbers. Can we do without? Step into another direction: along the
 # imaginary axis, $i^2 = -1$. Taylor's formula with the step $ih$ reads
@@ -502,7 +503,7 @@ assert np.isclose(gap(pair, lambda g, x: pair_backward(g, x) + e, g, x, v), e @ 
 #
 # It is $10^{-5}$. The best central difference in float64 is off by $2 \cdot 10^{-11} |f|$ and sees it easily. In
 # float32, with $\varepsilon = 2^{-23}$ in the formula of section 4, it is off by $2 \cdot 10^{-5} |f|$. If $|f|$ is
-# about as large as $\|\bar x\|$, the mistake is gone.
+# about as large as $\|\bar x\|$, the mistake drowns.
 
 # %% tags=["check"]
 e = rng.normal(size=20)
@@ -523,6 +524,9 @@ assert np.isclose(np.mean(signs @ np.array([1.0, 1.0]) == 0), 0.5, atol=0.02)
 # %% [markdown]
 # (The last two lines: directions of signs ±1 have the same variance, and miss the error $e = (1, 1)$ half of the time.
 # Normal numbers do not.)
+#
+# In the picture, left: the gap that one wrong entry among $n$ leaves, and what the best central difference can resolve
+# where $|f| = \|\bar x\|$. Right: how likely $k$ directions all miss.
 
 # %% tags=["picture"]
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.3), layout="constrained")
@@ -602,7 +606,7 @@ assert check_backward(shares, shares_backward, x)
 
 # %% [markdown]
 # Zero. The sum of all shares is 1, whatever happens, and a constant has no slope. So under $g = 1$ a backward pass that
-# returns zeros passes:
+# returns zeros passes, and so do two others:
 
 # %% tags=["wrong"]
 wrong = {
@@ -687,7 +691,7 @@ plt.show()
 # called a *subgradient*, and any of them will do for training. PyTorch and this package take 0 for ReLU and for $|x|$
 # at 0. *A check must stay away from kinks.* A layer with $10^5$ ReLUs, its inputs spread over $[-1, 1]$, has about
 # $10^5 h$ of them within $h$ of the kink. With $h = 10^{-3}$ these are a hundred, and a right backward pass looks
-# wrong. With $h = 10^{-5}$ it is one. The package sees the two slopes, and says so:
+# wrong. With $h = 10^{-5}$ it is one. The package sees the two slopes (times its own $g$), and says so:
 
 # %%
 check_backward(
@@ -758,7 +762,7 @@ assert abs(1e-11 / right[1]) > 1  # entry by entry: "wrong by 1000 %"
 # $$ \bar w = \frac1n X^\top r, \qquad (9) = (9, n) (n) . $$
 #
 # We get a present, too. Where $\bar w = 0$ the formula reads $L(w + h) = L(w) + \|Xh\|^2/2n$, never below $L(w)$. So
-# such a $w^*$ is the best there is:
+# such a $w^*$ is the best there is. Written out, $\bar w = 0$ is a system of nine equations:
 #
 # $$ X^\top X\, w^* = X^\top y . $$
 
@@ -909,7 +913,7 @@ for kind, colour in (("float64", BLUE), ("float32", ORANGE)):
     seen = central_difference(np.exp, one, h)
     ax.loglog(steps, np.abs(seen - math.e), ".", color=colour, label=kind)
 ax.axvline(7e-6, color="grey", linewidth=0.8, linestyle=":")
-ax.text(8e-6, 3, "best in float64", fontsize=9)
+ax.text(9e-6, 0.6, "best in float64", fontsize=9)
 ax.set(
     xlabel="step h", ylabel="error of the slope", title="central difference of exp"
 )
@@ -937,7 +941,7 @@ for name, A, x in (
     one = gap(lambda x: x**3, cube_backward, g, x, v)
     # of A @ W by W, with a transpose missing
     two = gap(lambda W, A=A: A @ W, lambda g, W, A=A: A @ g, g, x, v)
-    print(f"at {name} numbers the two are off by {abs(one):.0e} and {abs(two):.0e}")
+    print(f"at {name} numbers the two are off by {abs(one):.1g} and {abs(two):.1g}")
 check_backward(lambda x: x**3, cube_backward, np.ones(3))
 
 # %% [markdown]
