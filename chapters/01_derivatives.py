@@ -255,8 +255,9 @@ for _ in range(3):
 # All derivatives are taken at $x$. Put it into the forward difference, and a half step times the bend remains. Now take
 # the difference of *both* sides. What is even in $h$ cancels, and the error falls with the square of the step:
 #
-# $$ \frac{f(x+h) - f(x)}{h} = f' + \frac{h}{2} f'' + \dots, \qquad
-#    \frac{f(x+h) - f(x-h)}{2h} = f' + \frac{h^2}{6} f''' + \dots $$
+# $$ \frac{f(x+h) - f(x)}{h} = f' + \frac{h}{2} f'' + \dots $$
+#
+# $$ \frac{f(x+h) - f(x-h)}{2h} = f' + \frac{h^2}{6} f''' + \dots $$
 #
 # This is the *truncation error*, because a series was cut off. The second formula is the *central difference*.
 #
@@ -264,8 +265,9 @@ for _ in range(3):
 # such values is off by up to $\varepsilon |f|$, and then we divide by $h$ or by $2h$. The smaller the step, the more
 # the *rounding error* grows. Together:
 #
-# $$ E_{\text{forward}}(h) = \frac{h}{2}\,|f''| + \frac{\varepsilon |f|}{h}, \qquad
-#    E_{\text{central}}(h) = \frac{h^2}{6}\,|f'''| + \frac{\varepsilon |f|}{2h} . $$
+# $$ E_{\text{forward}}(h) = \frac{h}{2}\,|f''| + \frac{\varepsilon |f|}{h} $$
+#
+# $$ E_{\text{central}}(h) = \frac{h^2}{6}\,|f'''| + \frac{\varepsilon |f|}{2h} . $$
 #
 # One part rises with $h$, the other falls. At the best step the slope of $E$ is zero, and section 2 tells us the slope:
 #
@@ -571,8 +573,11 @@ plt.show()
 # the numerator counts for $i = j$ only, which we write $\delta_{ij}$ (1 if $i = j$, else 0). The denominator counts for
 # everybody:
 #
-# $$ \frac{\partial y_i}{\partial x_j} = \frac{\delta_{ij}}{s} - \frac{x_i}{s^2}, \qquad
-#    \bar x_j = \sum_i g_i \Big( \frac{\delta_{ij}}{s} - \frac{x_i}{s^2} \Big) = \frac{1}{s} \big( g_j - \langle g, y \rangle \big) . $$
+# $$ \frac{\partial y_i}{\partial x_j} = \frac{\delta_{ij}}{s} - \frac{x_i}{s^2} . $$
+#
+# Everybody's share counts, each with its own $g_i$:
+#
+# $$ \bar x_j = \sum_i g_i \Big( \frac{\delta_{ij}}{s} - \frac{x_i}{s^2} \Big) = \frac{1}{s} \big( g_j - \langle g, y \rangle \big) . $$
 #
 # **By hand.** $x = (1, 2, 1)$, so $s = 4$ and $y = (\tfrac14, \tfrac12, \tfrac14)$. With $g = (1, 0, 0)$ it is
 # $\bar x = \tfrac14 (1 - \tfrac14,\ -\tfrac14,\ -\tfrac14)$: what makes me richer raises my share, what makes others
