@@ -160,6 +160,8 @@ def _against(answer: Function, oracle: Function, args: tuple[Any, ...]) -> str:
     for place, (one, two) in enumerate(zip(given, args, strict=True), 1):
         if isinstance(two, np.ndarray) and not np.array_equal(one, two, equal_nan=True):
             return f"argument {place} was written into: the caller still needs it"
+    if np.iscomplexobj(found):
+        return "real numbers are asked for, and complex ones came"
     try:
         found = np.asarray(found, dtype=float)
     except (TypeError, ValueError):
