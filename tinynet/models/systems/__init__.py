@@ -15,6 +15,7 @@ from tinynet.errors import ArgumentError
 from tinynet.models.system import System
 
 NAMES = {  # what is typed -> the file, and the class in it
+    "digits-cnn": ("digits", "DigitsCNN"),
     "digits-mlp": ("digits", "DigitsMLP"),
 }
 
