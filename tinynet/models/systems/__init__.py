@@ -17,6 +17,9 @@ from tinynet.models.system import System
 NAMES = {  # what is typed -> the file, and the class in it
     "digits-cnn": ("digits", "DigitsCNN"),
     "digits-mlp": ("digits", "DigitsMLP"),
+    "door-lock": ("door", "DoorLock"),
+    "mnist-cnn": ("mnist", "MnistCNN"),
+    "verification": ("verification", "Verification"),
 }
 
 
