@@ -82,7 +82,7 @@ class Measured:
     thresholds: list[float]
 
     def report(self) -> dict[str, Any]:
-        """The numbers that C 4.3.5 asks for, over all rounds, each with the threshold of its own."""
+        """What C 4.3.5 asks for, over all rounds, each with the threshold of its own."""
         y = np.concatenate(self.labels)
         opened = np.concatenate(
             [p >= t for p, t in zip(self.scores, self.thresholds, strict=True)]
@@ -199,7 +199,10 @@ class DoorLock(System):
         images = 1 - np.concatenate([part.images.array for part in tests])[worst]  # dark is dark
         answers = [NAMES[int(p[i] >= limits[i])] for i in worst]
         truth = [NAMES[int(y[i])] for i in worst]
-        run.picture("hardest", plot.images(images, truth, answers))
+        panels = plot.images(images, truth, answers)
+        for ax in panels:
+            ax.title.set_fontsize(7)
+        run.picture("hardest", panels)
         first = self._rounds(run.settings)[0]
         view = View(first.train, run.settings.side)
         run.picture("saliency", self._saliency(kept.model.eval(), first.test, view))

@@ -68,12 +68,12 @@ class MnistCNN(System):
         train, test = split(settings)
         standardize = Standardize.fit(train.images)
         held_out = _samples(test, standardize)
-        moves = [RandomShift(settings.shift), RandomRotation(settings.rotation), standardize]
+        moved = Compose([RandomShift(settings.shift), RandomRotation(settings.rotation)])
         trained = run.fit(
             CNN(CNNConfig(side=28, channels=1, outputs=10, dropout=settings.dropout)),
             TensorDataset(train.images[:, None], train.labels),
             lambda F, scores, y: F.cross_entropy(scores, y),
-            loader=augmented(Compose(moves)),
+            loader=augmented(Compose([moved, standardize])),
             validation=held_out,
             metrics=[accuracy],
         )

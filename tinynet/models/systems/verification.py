@@ -143,7 +143,7 @@ def one_by_one(data: Any, batch_size: int, generator: Any) -> DataLoader:
 
 
 class Verification(System):
-    """25 × 25 pixels → a unit vector; the same person where the cosine is at least the threshold."""
+    """25 × 25 pixels → a unit vector; the same person where the cosine reaches the threshold."""
 
     name = "verification"
     document = "C 4.3.1"
