@@ -9,7 +9,7 @@ import numpy as np
 
 from tinynet.autograd import grad
 from tinynet.errors import ArgumentError, GraphError, ShapeError
-from tinynet.plot.style import OKABE_ITO, Array, AxesArray, axes_in, new_figure, plain
+from tinynet.plot.style import OKABE_ITO, Array, AxesArray, axes_in, literal, new_figure, plain
 from tinynet.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def attention(
             got=str(values.shape),
             hint="weights[0, 2] is head 2 of the first sequence",
         )
-    rows = [str(t) for t in tokens]
-    columns = rows if keys is None else [str(t) for t in keys]
+    rows = [literal(t) for t in tokens]
+    columns = rows if keys is None else [literal(t) for t in keys]
     if (len(rows), len(columns)) != values.shape:
         raise ShapeError(
             f"{len(rows)} and {len(columns)} names for weights of shape {values.shape}"
