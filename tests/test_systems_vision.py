@@ -206,7 +206,8 @@ def test_pairs_by_loops() -> None:
 
 
 def test_a_meeting_shows_each_person_twice() -> None:
-    people = np.linspace(0, 0.9, 7, dtype="f4")[:, None, None] * np.ones((7, 25, 25), "f4")
+    patches = np.random.default_rng(0).uniform(0.3, 0.7, (7, 5, 5)).astype("f4")
+    people = patches.repeat(5, axis=1).repeat(5, axis=2)
     meetings = verification.Meetings(people, persons=4, count=3)
     assert len(meetings) == 3
     with Stream(0, 0):
@@ -216,6 +217,10 @@ def test_a_meeting_shows_each_person_twice() -> None:
     assert np.array_equal(x.numpy(), again.numpy())
     assert x.shape == (8, 1, 25, 25)
     assert y.numpy().tolist() == [0, 1, 2, 3] * 2
+    several = [meetings[i] for i in range(20)]
+    pixels = verification._centred(np.concatenate([x.numpy() for x, _ in several]))
+    alike = verification.found_again(pixels, np.concatenate([y.numpy() for _, y in several]))
+    assert alike > 0.6  # 0.25 by chance
     assert len(verification.Meetings(people, persons=40, count=1)[0][1]) == 14  # there are 7
 
 
