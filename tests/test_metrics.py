@@ -144,6 +144,8 @@ def test_no_threshold_has_a_smaller_error(found: list[tuple[int, bool]]) -> None
 def test_the_least_error_keeps_away_from_both_sides() -> None:
     curve = threshold_curve([0.0, 0.1, 0.5, 0.9, 1.0], [0, 0, 1, 1, 1])
     assert curve.least_error() == pytest.approx(0.3)
+    two = threshold_curve([0.0, 0.1, 0.2, 0.9], [0, 1, 0, 1])  # one error in either gap
+    assert two.least_error() == pytest.approx(0.55)
     assert threshold_curve([1.0, 0.0], [0, 1]).least_error() == 0.0  # let all in, or none
     with pytest.raises(OutOfRangeError):
         curve.at_most(1.5)
