@@ -45,6 +45,6 @@ def convolution(run: Run, model: Any, image: Tensor, label: Tensor) -> None:
     with no_grad():
         maps = model.conv1(image).relu()
     run.picture("feature_maps", plot.feature_maps(maps))
-    run.picture(
-        "saliency", plot.saliency(lambda x: F.cross_entropy(model(x[None]), label), image[0])
-    )
+    # The score of its class, not the loss: where the network is sure, the loss has no slope left.
+    score = lambda x: model(x[None])[0, label.item()]  # noqa: E731
+    run.picture("saliency", plot.saliency(score, image[0]))
