@@ -17,6 +17,7 @@ from tinynet.metrics import (
     precision,
     recall,
     roc_auc,
+    threshold_curve,
     top_k_accuracy,
 )
 from tinynet.ops.creation import tensor
@@ -91,6 +92,65 @@ def test_roc_auc_counts_pairs(found: list[tuple[int, int]]) -> None:
     assert roc_auc(scores, labels) == pytest.approx(wins / (len(positive) * len(negative)))
 
 
+SCORED = st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=20).filter(
+    lambda found: len({label for _, label in found}) == 2
+)
+
+
+def rates(found: list[tuple[int, bool]], threshold: float) -> tuple[float, float]:
+    """(false accepts, false rejects), counted."""
+    wrong = [score >= threshold for score, right in found if not right]
+    kept_out = [score < threshold for score, right in found if right]
+    return sum(wrong) / len(wrong), sum(kept_out) / len(kept_out)
+
+
+@given(SCORED)
+def test_a_threshold_curve_is_what_is_counted(found: list[tuple[int, bool]]) -> None:
+    scores, labels = (np.array(column) for column in zip(*found, strict=True))
+    curve = threshold_curve(scores, labels)
+    assert list(curve.thresholds) == [*sorted(set(scores.tolist())), np.inf]
+    for threshold, *both in zip(*curve, strict=True):
+        assert both == pytest.approx(rates(found, threshold))
+    assert (np.diff(curve.false_accepts) <= 0).all()
+    assert (np.diff(curve.false_rejects) >= 0).all()
+    x, y = curve.false_accepts[::-1], 1 - curve.false_rejects[::-1]
+    assert np.trapezoid(y, x) == pytest.approx(roc_auc(scores, labels))
+
+
+@given(SCORED)
+def test_the_equal_error_rate_lies_on_the_curve(found: list[tuple[int, bool]]) -> None:
+    curve = threshold_curve(*zip(*found, strict=True))
+    rate = curve.equal_error_rate()
+    # On the line through the points (false rejects, false accepts), where both are the same.
+    line = np.interp(rate, curve.false_rejects, curve.false_accepts)
+    steps = curve.false_accepts[np.isclose(curve.false_rejects, rate)]
+    among = len(steps) and steps.min() - 1e-9 <= rate <= steps.max() + 1e-9
+    assert among or line == pytest.approx(rate)
+    mirrored = threshold_curve([-s for s, _ in found], [not y for _, y in found])
+    assert mirrored.equal_error_rate() == pytest.approx(rate)
+
+
+@given(SCORED)
+def test_no_threshold_has_a_smaller_error(found: list[tuple[int, bool]]) -> None:
+    curve = threshold_curve(*zip(*found, strict=True))
+    least = sum(rates(found, curve.least_error()))
+    assert least == pytest.approx(min(sum(rates(found, t / 2)) for t in range(-8, 9)))
+    for share in (0.0, 0.3, 1.0):
+        assert rates(found, curve.at_most(share))[0] <= share
+        lower = [t for t in curve.thresholds if t < curve.at_most(share)]
+        assert all(rates(found, t)[0] > share for t in lower)
+
+
+def test_the_least_error_keeps_away_from_both_sides() -> None:
+    curve = threshold_curve([0.0, 0.1, 0.5, 0.9, 1.0], [0, 0, 1, 1, 1])
+    assert curve.least_error() == pytest.approx(0.3)
+    two = threshold_curve([0.0, 0.1, 0.2, 0.9], [0, 1, 0, 1])  # one error in either gap
+    assert two.least_error() == pytest.approx(0.55)
+    assert threshold_curve([1.0, 0.0], [0, 1]).least_error() == 0.0  # let all in, or none
+    with pytest.raises(OutOfRangeError):
+        curve.at_most(1.5)
+
+
 def test_tensors_that_require_gradients_can_be_scored() -> None:
     scores = tensor([[0.1, 0.9], [0.8, 0.2]], requires_grad=True)
     assert accuracy(scores, tensor([1, 1])) == 0.5
@@ -114,6 +174,10 @@ def test_tensors_that_require_gradients_can_be_scored() -> None:
         (lambda: roc_auc([0.1], [0, 1]), ShapeError),
         (lambda: roc_auc([0.1, float("nan")], [0, 1]), OutOfRangeError),
         (lambda: roc_auc([0.1, 0.2], [0, 2]), OutOfRangeError),
+        (lambda: threshold_curve([0.1], [0, 1]), ShapeError),
+        (lambda: threshold_curve([0.1, 0.2], [1, 1]), OutOfRangeError),
+        (lambda: threshold_curve([0.1, float("nan")], [0, 1]), OutOfRangeError),
+        (lambda: threshold_curve([0.1, float("inf")], [0, 1]), OutOfRangeError),
     ],
 )
 def test_what_cannot_be_scored(call: Any, error: type[Exception]) -> None:

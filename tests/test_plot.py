@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from tinynet import plot
 from tinynet.errors import ArgumentError, GraphError, ShapeError
-from tinynet.metrics import confusion_matrix
+from tinynet.metrics import confusion_matrix, threshold_curve
 from tinynet.ops.creation import ones, tensor
 from tinynet.train import History
 
@@ -224,3 +224,37 @@ def test_where_pyplot_is_loaded_it_shows_the_picture() -> None:
     ax = plot.confusion_matrix(np.eye(2))
     assert plt.gcf() is ax.figure
     plt.close("all")
+
+
+def test_the_rates_of_a_threshold_are_drawn_where_it_lies() -> None:
+    curve = threshold_curve([0.2, 0.4, 0.6, 0.8], [0, 1, 0, 1])
+    ax = plot.thresholds(curve, chosen=0.5)
+    drawn = [patch.get_data() for patch in ax.patches]
+    for rates, stairs in zip(curve[1:], drawn, strict=True):
+        np.testing.assert_allclose(stairs.values, 100 * rates)
+        np.testing.assert_allclose(stairs.edges[1:-1], curve.thresholds[:-1])
+    assert list(ax.lines[-1].get_xdata()) == [0.5, 0.5]
+    assert len(plot.thresholds(([1.0, np.inf], [1, 0], [0, 1])).lines) == 2  # one score
+
+
+def test_two_rocs_in_one_picture() -> None:
+    scores, labels = np.array([0.2, 0.4, 0.6, 0.8]), np.array([0, 1, 0, 1])
+    ax = plot.roc(threshold_curve(scores, labels), "rising")
+    assert plot.roc(threshold_curve(-scores, labels), "falling", ax=ax) is ax
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts == ["rising: area 0.7500", "falling: area 0.2500"]
+    chance, first, second = ax.lines
+    assert chance.get_linestyle() == ":"
+    assert list(first.get_xdata()) == [0, 0, 50, 50, 100]
+    assert list(first.get_ydata()) == [0, 50, 50, 100, 100]
+    assert first.get_color() != second.get_color()
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [([0.1], [1], [0]), ([0.1, 0.2], [1, 0]), ([0.1, 0.2], [1, 0], [0]), np.ones((3, 2, 2))],
+)
+def test_what_is_no_threshold_curve(curve: Any) -> None:
+    for draw in (plot.thresholds, plot.roc):
+        with pytest.raises(ShapeError):
+            draw(curve)

@@ -13,6 +13,7 @@ import tinynet as tn
 from tinynet import plot
 from tinynet.bench.roofline import Point, Roof
 from tinynet.check import check_backward
+from tinynet.metrics import threshold_curve
 from tinynet.plot.style import LINES, OKABE_ITO, ink_on, luminance, point_style
 from tinynet.train import LearningRates
 
@@ -38,6 +39,8 @@ def report() -> Any:
 
 ROOF = Roof(179e9, 113e9, 30e9, 2, [Point("naive", 2e9, 3e8, 1.5), Point("matmul", 2e9, 3e7, 0.02)])
 
+CURVE = threshold_curve(RNG.uniform(size=40), np.arange(40) % 2)
+
 PICTURES: dict[str, Callable[[], Any]] = {
     "activation": lambda: plot.activation(tn.tanh),
     "attention": lambda: plot.attention(np.eye(5) / 2 + 0.1, ["the", "cat", "sat", "on", "mats"]),
@@ -61,9 +64,11 @@ PICTURES: dict[str, Callable[[], Any]] = {
     "loss_landscape": lambda: plot.loss_landscape(
         lambda x, y: x**2 + 4 * y**2, STEPS, start=(-1.5, 1.5), steps=20
     ),
+    "roc": lambda: plot.roc(CURVE, "noise"),
     "roofline": lambda: plot.roofline(ROOF),
     "saliency": lambda: plot.saliency(lambda x: (x**2).sum(), RNG.normal(size=(5, 5))),
     "tape": lambda: plot.tape(neuron()),
+    "thresholds": lambda: plot.thresholds(CURVE, chosen=0.5),
     "weights": lambda: plot.weights(RNG.normal(size=(12, 16)), titles=[f"{i}" for i in range(12)]),
 }
 

@@ -6,11 +6,16 @@ one class called positive, with TP, FP, FN, TN the counts of true and false posi
     precision = TP / (TP + FP)      of those called positive, how many are
     recall    = TP / (TP + FN)      of those that are positive, how many were called so
     F1        = 2 · precision · recall / (precision + recall) = 2 TP / (2 TP + FP + FN)
+
+With scores and a threshold t, those with a score of at least t are called positive (accepted):
+
+    false accept rate = FP / (FP + TN)      of those to be kept out, how many come in
+    false reject rate = FN / (FN + TP)      of those to be let in, how many stay outside
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -219,16 +224,98 @@ def roc_auc(scores: Any, labels: Any) -> float:
     >>> roc_auc([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
     0.75
     """
-    scores, labels = _plain(scores), _classes(labels, "labels")
-    if scores.shape != labels.shape:
-        raise ShapeError("one score for each label", got=f"{describe(scores)}, {describe(labels)}")
-    if not np.isin(labels, (0, 1)).all() or len(np.unique(labels)) < 2:
-        raise OutOfRangeError("roc_auc needs both labels 0 and 1, and no other")
-    if np.isnan(scores).any():
-        raise OutOfRangeError("a score is NaN: it has no rank")
+    scores, labels = _scored(scores, labels, "roc_auc")
     _, which, ties = np.unique(scores, return_inverse=True, return_counts=True)
     ends = np.cumsum(ties)
     ranks = (ends - (ties - 1) / 2)[which]  # equal scores share the mean of their ranks
     p = int(labels.sum())
     n = len(labels) - p
     return float((ranks[labels == 1].sum() - p * (p + 1) / 2) / (p * n))
+
+
+def _scored(scores: Any, labels: Any, what: str) -> tuple[Array, Array]:
+    """One score for each label, both labels among them."""
+    scores, labels = _plain(scores), _classes(labels, "labels")
+    if scores.shape != labels.shape:
+        raise ShapeError("one score for each label", got=f"{describe(scores)}, {describe(labels)}")
+    if not np.isin(labels, (0, 1)).all() or len(np.unique(labels)) < 2:
+        raise OutOfRangeError(f"{what} needs both labels 0 and 1, and no other")
+    if np.isnan(scores).any():
+        raise OutOfRangeError("a score is NaN: it has no rank")
+    return scores, labels
+
+
+class ThresholdCurve(NamedTuple):
+    """What each threshold gets wrong; `threshold_curve` makes it. A row for each way to divide the
+    scores, from "all are accepted" to "none is".
+
+    thresholds      (k + 1,), rising: the k scores that occur, then inf
+    false_accepts   (k + 1,), falling from 1 to 0
+    false_rejects   (k + 1,), rising from 0 to 1
+    """
+
+    thresholds: Array
+    false_accepts: Array
+    false_rejects: Array
+
+    def equal_error_rate(self) -> float:
+        """The rate at which both errors are the same: on the straight line between the last
+        threshold with more false accepts and the next.
+
+        >>> threshold_curve([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1]).equal_error_rate()
+        0.5
+        """
+        more = self.false_accepts - self.false_rejects  # falls from 1 to -1
+        i = int(np.argmax(more <= 0))
+        share = more[i - 1] / (more[i - 1] - more[i])
+        return float((1 - share) * self.false_accepts[i - 1] + share * self.false_accepts[i])
+
+    def least_error(self) -> float:
+        """A threshold with the least sum of both rates: the middle between two scores; of several
+        such gaps, the widest.
+
+        >>> threshold_curve([0.0, 0.2, 0.8, 1.0], [0, 0, 1, 1]).least_error()
+        0.5
+        """
+        errors = self.false_accepts + self.false_rejects
+        low, high = self.thresholds[:-2], self.thresholds[1:-1]
+        inner = errors[1:-1]
+        if not len(inner) or inner.min() > errors[[0, -1]].min():
+            return float(self.thresholds[errors.argmin()])  # all, or none
+        best = np.flatnonzero(inner <= inner.min() + 1e-12)  # equal, but for rounding
+        gap = best[(high - low)[best].argmax()]
+        return float((low[gap] + high[gap]) / 2)
+
+    def at_most(self, false_accepts: float) -> float:
+        """The lowest threshold with no more than this share of false accepts.
+
+        >>> threshold_curve([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1]).at_most(0.0)
+        0.8
+        """
+        if not 0 <= false_accepts <= 1:
+            raise OutOfRangeError("false_accepts is a share", got=str(false_accepts))
+        return float(self.thresholds[np.argmax(self.false_accepts <= false_accepts)])
+
+
+def threshold_curve(scores: Any, labels: Any) -> ThresholdCurve:
+    """False accepts and false rejects by threshold: who scores at least t is accepted.
+
+    scores   (n,), finite
+    labels   (n,): 1 for those to be let in, 0 for those to be kept out; both occur
+
+    >>> curve = threshold_curve([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
+    >>> for row in zip(*curve): print("%.2f: %.1f %.1f" % row)
+    0.10: 1.0 0.0
+    0.35: 0.5 0.0
+    0.40: 0.5 0.5
+    0.80: 0.0 0.5
+    inf: 0.0 1.0
+    """
+    scores, labels = _scored(scores, labels, "threshold_curve")
+    if np.isinf(scores).any():
+        raise OutOfRangeError("a score is infinite: no threshold lies above it")
+    scores = scores.astype(np.float64)
+    thresholds = np.append(np.unique(scores), np.inf)
+    below = [np.searchsorted(np.sort(scores[labels == c]), thresholds) for c in (0, 1)]
+    out, inside = (count / count[-1] for count in below)  # all lie below inf
+    return ThresholdCurve(thresholds, 1 - out, inside)

@@ -1,6 +1,6 @@
 """The systems that the documents build, small and whole, trained on real data.
 
-    mlp …            networks: a config and Modules, in the words that tinynet and PyTorch share
+    mlp, cnn …       networks: a config and Modules, in the words that tinynet and PyTorch share
     pretrained.py    a network into a folder and out of it
     systems/         a network with its data, its recipe, its scores and its pictures
     system.py        what a system is, and a run of it
@@ -16,6 +16,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tinynet.models.cnn import CNN, CNNConfig
+from tinynet.models.embedder import Embedder, EmbedderConfig
 from tinynet.models.gpt import GPT, GPTConfig
 from tinynet.models.language import (
     Bigram,
@@ -33,6 +35,7 @@ from tinynet.models.system import Recipe, Result, Run, System, adjusted, run_sys
 from tinynet.models.systems import NAMES, find
 
 __all__ = [
+    "CNN",
     "GPT",
     "MLP",
     "NAMES",
@@ -40,6 +43,9 @@ __all__ = [
     "BagOfWordsConfig",
     "Bigram",
     "BigramConfig",
+    "CNNConfig",
+    "Embedder",
+    "EmbedderConfig",
     "GPTConfig",
     "LanguageModel",
     "MLPConfig",

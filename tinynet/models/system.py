@@ -28,8 +28,9 @@ import numpy as np
 
 from tinynet import files, optim
 from tinynet.bench.report import machine, versions
-from tinynet.data import DataLoader
+from tinynet.data import Augmented, DataLoader
 from tinynet.errors import ArgumentError, DataError
+from tinynet.grad_mode import no_grad
 from tinynet.models import beside as pytorch
 from tinynet.nn import functional
 from tinynet.random import Generator, manual_seed
@@ -159,6 +160,18 @@ class Trained:
                 found["torch"] |= {"loss": loss(torch.nn.functional, *values).item()}
         return found
 
+    def predictions(self, data: Any, batch_size: int = 256) -> dict[str, tuple[Any, Any]]:
+        """{"tinynet": (what the network answers, labels)}, and the same of "torch", as arrays."""
+        loader = as_batches(data, batch_size)
+        self.model.eval()
+        with no_grad():
+            pairs = [(pytorch.call(self.model, x).array, np.asarray(y)) for x, y in loader]
+        predictions, labels = map(np.concatenate, zip(*pairs, strict=True))
+        found = {"tinynet": (predictions, labels)}
+        if self.twin is not None:
+            found["torch"] = pytorch.predict(self.twin, loader)
+        return found
+
 
 class Loader(Protocol):
     """(data, batch_size, generator) -> batches, in an order drawn from the generator."""
@@ -169,6 +182,13 @@ class Loader(Protocol):
 def shuffled(data: Any, batch_size: int, generator: Any) -> Any:
     """Every sample once in each epoch, in a new order."""
     return DataLoader(data, batch_size=batch_size, shuffle=True, generator=generator)
+
+
+def augmented(transform: Callable[[Any], Any]) -> Loader:
+    """As `shuffled`, each image changed at random whenever it is asked for."""
+    return lambda data, batch_size, generator: shuffled(
+        Augmented(data, transform), batch_size, generator
+    )
 
 
 def as_batches(data: Any, batch_size: int) -> Any:

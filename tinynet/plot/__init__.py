@@ -12,6 +12,7 @@ flows through a network, `landscape.py` about steps, `speed.py` about what a com
 `style.py` holds the colours.
 """
 
+from tinynet.plot.acceptance import roc, thresholds
 from tinynet.plot.classes import confusion_matrix, decision_boundary, embedding
 from tinynet.plot.curves import activation, finite_differences, learning_curves, learning_rates
 from tinynet.plot.graphs import tape
@@ -38,8 +39,10 @@ __all__ = [
     "learning_curves",
     "learning_rates",
     "loss_landscape",
+    "roc",
     "roofline",
     "saliency",
     "tape",
+    "thresholds",
     "weights",
 ]

@@ -15,6 +15,7 @@ from tinynet.errors import ArgumentError
 from tinynet.models.system import System
 
 NAMES = {  # what is typed -> the file, and the class in it
+    "digits-cnn": ("digits", "DigitsCNN"),
     "digits-mlp": ("digits", "DigitsMLP"),
     "sentiment": ("sentiment", "Sentiment"),
     "bigram": ("sonnets", "BigramSystem"),
@@ -23,6 +24,9 @@ NAMES = {  # what is typed -> the file, and the class in it
     "lstm-lm": ("sonnets", "LSTMSystem"),
     "gru-lm": ("sonnets", "GRUSystem"),
     "gpt": ("sonnets", "GPTSystem"),
+    "door-lock": ("door", "DoorLock"),
+    "mnist-cnn": ("mnist", "MnistCNN"),
+    "verification": ("verification", "Verification"),
 }
 
 
