@@ -133,6 +133,7 @@ def package_stub() -> str:
                     name = alias.asname or alias.name
                     lines.append(f"from {node.module} import {alias.name} as {name}")
     lines += [f"from tinynet import {room} as {room}" for room in sorted(tn._ROOMS)]
+    lines += [f"from tinynet.{room} import {x} as {x}" for x, room in sorted(tn._DOORS.items())]
     lines += [
         "",
         "half = float16",

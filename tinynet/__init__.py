@@ -16,7 +16,8 @@ The map, in reading order. Each room holds one kind of thing.
     data/ train/                  sets and loaders; the loop
     models/                       the systems of the documents, trained on real data
     check/ plot/                  is it right? what does it look like?
-    bench/ tour cli               what a sceptic and a visitor type
+    exercises/                    tasks that answer
+    bench/ tour cli/              what a sceptic and a visitor type
     cuda/                         GPUs: which one, how much memory, how long
     utils/                        doors to PyTorch's paths; so are accelerator and backends
 
@@ -27,6 +28,7 @@ The map, in reading order. Each room holds one kind of thing.
 tensor([2., 4.])
 """
 
+import importlib
 from math import e, inf, nan, pi
 from typing import Any
 
@@ -84,6 +86,7 @@ _ROOMS = (
     "cli",
     "cuda",
     "data",
+    "exercises",
     "explanation",
     "func",
     "kernels",
@@ -97,22 +100,19 @@ _ROOMS = (
     "train",
     "utils",
 )
+_DOORS = {"exercise": "exercises", "explain": "explanation"}  # a name, and the room it stands in
 
 
 def __getattr__(name: str) -> Any:
     """Rooms that are opened when first used: importing tinynet loads the engine only."""
     if name in _ROOMS:
-        import importlib
-
         return importlib.import_module(f"tinynet.{name}")
-    if name == "explain":
-        from tinynet.explanation import explain
-
-        return explain
+    if name in _DOORS:
+        return getattr(importlib.import_module(f"tinynet.{_DOORS[name]}"), name)
     if name == "bfloat16":
         raise AttributeError("NumPy has no bfloat16: float16 with tn.amp.GradScaler, or float32")
     raise AttributeError(f"module 'tinynet' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ROOMS})
+    return sorted({*globals(), *_ROOMS, *_DOORS})

@@ -58,6 +58,7 @@ from tinynet import check as check
 from tinynet import cli as cli
 from tinynet import cuda as cuda
 from tinynet import data as data
+from tinynet import exercises as exercises
 from tinynet import explanation as explanation
 from tinynet import func as func
 from tinynet import kernels as kernels
@@ -70,6 +71,8 @@ from tinynet import recompute as recompute
 from tinynet import tour as tour
 from tinynet import train as train
 from tinynet import utils as utils
+from tinynet.exercises import exercise as exercise
+from tinynet.explanation import explain as explain
 
 half = float16
 float = float32

@@ -102,6 +102,10 @@ class DataError(TinynetError, ValueError):
     """A data set or a batch is not usable as it is."""
 
 
+class FetchError(TinynetError, OSError):
+    """The file of a data set cannot be had, or not be kept."""
+
+
 foreseen = (TinynetError, ValueError, TypeError, IndexError)  # what at_op turns into words
 
 

@@ -241,7 +241,7 @@ class _Claim:
             return ""
         with quiet():
             found, expected = self._value(_copies(args)), self.reference(*_copies(args))
-        text = _difference(found, np.asarray(expected))
+        text = difference(found, np.asarray(expected))
         return text and f"The value is not that of the reference: {text}."
 
     def _other_in_memory(self, args: tuple[Any, ...]) -> str:
@@ -252,7 +252,7 @@ class _Claim:
         where = "forward"
         try:
             with quiet():
-                text = _difference(self._value(args), self._value(_copies(args)))
+                text = difference(self._value(args), self._value(_copies(args)))
                 if not text and self.backward is not None:
                     where, g = "backward", np.ones_like(self._value(_copies(args)), dtype=float)
                     found = self.backward(g.copy(), *args)
@@ -297,12 +297,12 @@ def _differences(found: Any, expected: Any) -> str:
     if not isinstance(found, tuple | list):
         found, expected = [found], [expected]
     for one, two in zip(found, expected, strict=True):
-        if one is not None and (text := _difference(np.asarray(one), np.asarray(two))):
+        if one is not None and (text := difference(np.asarray(one), np.asarray(two))):
             return text
     return ""
 
 
-def _difference(found: Array, expected: Array) -> str:
+def difference(found: Array, expected: Array) -> str:
     """Where two arrays differ first; empty where they do not."""
     if found.shape != expected.shape:
         return f"shape {found.shape}, not {expected.shape}"
@@ -338,14 +338,14 @@ class Counterexample(GradientError):
         if self.report is None:
             self.report = self.explain()
         lines = [self.reason]
-        lines += [_shown(n, x) for n, x in zip(self.names, self.at, strict=True)]
+        lines += [shown(n, x) for n, x in zip(self.names, self.at, strict=True)]
         lines.append(str(self.report))
         if getattr(self.report, "verdict", "") == "nan":
             lines.append("  try: draw where it is defined: arrays(low=..., away_from=...)")
         return "\n".join(lines)
 
 
-def _shown(name: str, x: Any) -> str:
+def shown(name: str, x: Any) -> str:
     """An argument as one would type it, and its shape."""
     if not isinstance(x, np.ndarray):
         return f"  {name} = {x!r}"

@@ -1,14 +1,18 @@
 """Data sets and what brings them to a model in batches.
 
-In: the handwritten digits that ship with the package (`load_digits`), and PyTorch's tools for any
-data: `Dataset`, `TensorDataset`, `Subset`, `random_split`, `DataLoader`. `tinynet.utils.data`
-offers those under PyTorch's path. Not in: scores (`metrics.py`) and the training loop (`train/`).
+In: the handwritten digits that ship with the package (`load_digits`); images and texts that are
+fetched once and kept (`load_mnist`, `load_sonnets` ...); PyTorch's tools for any data: `Dataset`,
+`TensorDataset`, `Subset`, `random_split`, `DataLoader`, which `tinynet.utils.data` offers under
+PyTorch's path. Not in: scores (`metrics.py`) and the training loop (`train/`).
 
-Start with `sets.py`, then `loading.py`; `handwriting.py` is the digits.
+Start with `sets.py`, then `loading.py`. `handwriting.py`, `images.py` and `texts.py` are the data;
+`fetching.py` is the one way in which a file comes from elsewhere.
 """
 
 from tinynet.data.batching import default_collate
+from tinynet.data.fetching import Member, Source, cache_folder, fetch, is_cached
 from tinynet.data.handwriting import Digits, load_digits
+from tinynet.data.images import Images, load_faces, load_mnist, load_mnist_5k
 from tinynet.data.loading import (
     BatchSampler,
     DataLoader,
@@ -26,6 +30,13 @@ from tinynet.data.sets import (
     TensorDataset,
     random_split,
 )
+from tinynet.data.texts import (
+    RatedTexts,
+    Sonnets,
+    load_movie_snippets,
+    load_sonnets,
+    load_tweets,
+)
 
 __all__ = [
     "BatchSampler",
@@ -33,15 +44,29 @@ __all__ = [
     "DataLoader",
     "Dataset",
     "Digits",
+    "Images",
     "IterableDataset",
+    "Member",
     "RandomSampler",
+    "RatedTexts",
     "Sampler",
     "SequentialSampler",
+    "Sonnets",
+    "Source",
     "Subset",
     "SubsetRandomSampler",
     "TensorDataset",
     "WeightedRandomSampler",
+    "cache_folder",
     "default_collate",
+    "fetch",
+    "is_cached",
     "load_digits",
+    "load_faces",
+    "load_mnist",
+    "load_mnist_5k",
+    "load_movie_snippets",
+    "load_sonnets",
+    "load_tweets",
     "random_split",
 ]

@@ -7,12 +7,10 @@ from __future__ import annotations
 import gzip
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
 
 import numpy as np
 
-from tinynet.errors import ArgumentError
-from tinynet.random import Generator
+from tinynet.data.images import Images
 from tinynet.tensor import Tensor
 
 _DESCRIPTION = """\
@@ -25,81 +23,15 @@ the model, and measures how it reads known hands; holding out the end of the fil
 hands that it hardly saw."""
 
 
-@dataclass(frozen=True)
-class Digits:
-    """Images with their labels.
+@dataclass(frozen=True, repr=False)
+class Digits(Images):
+    """Images of digits with their labels.
 
     images   (n, 8, 8) float32
     labels   (n,) int64
     """
 
-    images: Tensor
-    labels: Tensor
     description: str = _DESCRIPTION
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __repr__(self) -> str:
-        return f"Digits({len(self)} images of {self.images.shape[1]} × {self.images.shape[2]})"
-
-    def take(self, indices: Any) -> Digits:
-        """The digits with these numbers."""
-        indices = np.asarray(indices)
-        return Digits(
-            Tensor(self.images.array[indices]), Tensor(self.labels.array[indices]), self.description
-        )
-
-    def only(self, *digits: int) -> Digits:
-        """Those whose label is one of `digits`.
-
-        >>> len(load_digits().only(0, 1))
-        360
-        """
-        return self.take(np.flatnonzero(np.isin(self.labels.array, digits)))
-
-    def split(
-        self, test: float = 0.2, *, seed: int = 0, stratify: bool = False
-    ) -> tuple[Digits, Digits]:
-        """(train, test) at random. With `stratify`, each digit has the same share in both, up to
-        rounding.
-
-        >>> train, test = load_digits().split(0.2, seed=0)
-        >>> len(train), len(test)
-        (1438, 359)
-        """
-        if not 0 < test < 1:
-            raise ArgumentError(
-                "test is the share that is held out", expected="0 < test < 1", got=str(test)
-            )
-        order = Generator().manual_seed(seed).permutation(len(self))
-        if stratify:
-            labels = self.labels.array[order]
-            held = np.concatenate(
-                [
-                    (found := np.flatnonzero(labels == digit))[: round(test * len(found))]
-                    for digit in np.unique(labels)
-                ]
-            )
-        else:
-            held = np.arange(round(test * len(self)))
-        kept = np.setdiff1d(np.arange(len(self)), held)
-        return self.take(order[kept]), self.take(order[np.sort(held)])
-
-    def split_in_file_order(self, test: float = 0.2) -> tuple[Digits, Digits]:
-        """(train, test), the test set being the end of the file: mostly other writers than those
-        trained on.
-
-        >>> train, test = load_digits().split_in_file_order()
-        >>> test.labels[:5]
-        tensor([3, 4, 5, 6, 7])
-        """
-        if not 0 < test < 1:
-            raise ArgumentError(
-                "test is the share that is held out", expected="0 < test < 1", got=str(test)
-            )
-        first = len(self) - round(test * len(self))
-        return self.take(np.arange(first)), self.take(np.arange(first, len(self)))
 
 
 def load_digits(*, scaled: bool = False) -> Digits:

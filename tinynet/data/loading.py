@@ -13,7 +13,7 @@ from tinynet.data.batching import default_collate, gather, pinned
 from tinynet.data.sets import IterableDataset
 from tinynet.errors import ArgumentError, DataError
 from tinynet.ops.creation import as_tensor, multinomial
-from tinynet.random import Generator, default_generator
+from tinynet.random import Generator, Stream, default_generator
 
 
 class Sampler:
@@ -160,6 +160,11 @@ class DataLoader:
                    non_blocking=True)` copies while Python goes on; without a GPU it does nothing
     drop_last      leave out a last batch that is not full
 
+    Random numbers: when a pass begins, one number is drawn, from `generator` or the default one.
+    The order, and each batch, have streams of their own that begin there. So a data set that
+    draws (augmentation) gives the same batches whatever num_workers is, and whatever else is drawn
+    meanwhile.
+
     An `IterableDataset` comes in its own order, without numbers: no shuffle, no sampler, no length.
 
     `timeout`, `worker_init_fn` and `persistent_workers` are accepted so that programs for PyTorch
@@ -236,11 +241,34 @@ class DataLoader:
         return len(order)
 
     def __iter__(self) -> Iterator[Any]:
-        order: Iterable[Any] = self.sampler if self.batch_sampler is None else self.batch_sampler
+        return self.batches()
+
+    def batches(self, skip: int = 0) -> Iterator[Any]:
+        """One pass, without its first `skip` batches: these are passed over, not fetched."""
+        seed = int((self.generator or default_generator()).integers(0, 2**62, (1,))[0])
+        jobs = islice(enumerate(self._order(seed)), skip, None)
         fetch = self._pinned if self.pin_memory and gpus() else self._fetch
+
+        def make(number: int, indices: Any) -> Any:
+            with Stream(seed, number + 1):
+                return fetch(indices)
+
         if self.num_workers == 0:
-            return (fetch(indices) for indices in order)
-        return self._ahead(iter(order), fetch)
+            return (make(*job) for job in jobs)
+        return self._ahead(jobs, make)
+
+    def _order(self, seed: int) -> Iterator[Any]:
+        """What the sampler says, drawn from a stream of its own."""
+        order: Iterable[Any] = self.sampler if self.batch_sampler is None else self.batch_sampler
+        stream, end = Stream(seed, 0), object()
+        with stream:
+            rest = iter(order)
+        while True:
+            with stream:
+                indices = next(rest, end)
+            if indices is end:
+                return
+            yield indices
 
     def _pinned(self, indices: Any) -> Any:
         """The same as `_fetch`, in page-locked memory."""
@@ -260,13 +288,15 @@ class DataLoader:
             return gather(self.dataset, indices)
         return self.collate_fn([self.dataset[i] for i in indices])
 
-    def _ahead(self, order: Iterator[Any], fetch: Callable[[Any], Any]) -> Iterator[Any]:
+    def _ahead(
+        self, jobs: Iterator[tuple[int, Any]], make: Callable[[int, Any], Any]
+    ) -> Iterator[Any]:
         """Batches in order, num_workers · prefetch_factor of them under way in threads."""
         waiting: deque[Future[Any]] = deque()
         pool = ThreadPoolExecutor(self.num_workers, thread_name_prefix="DataLoader")
         try:
-            for indices in order:
-                waiting.append(pool.submit(fetch, indices))
+            for job in jobs:
+                waiting.append(pool.submit(make, *job))
                 if len(waiting) >= self.num_workers * self.prefetch_factor:
                     yield waiting.popleft().result()
             while waiting:

@@ -1,0 +1,129 @@
+"""Losses and likelihood."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinynet.check import complex_step
+from tinynet.exercises.properties import at, gradient, number, right, values
+from tinynet.exercises.task import Exercise
+
+softmax = right("softmax")
+per_sample = right("cross_entropy", reduction="none")
+mean_cross_entropy = right("cross_entropy")
+bce = right("bce", reduction="none")
+
+
+def _scores() -> dict[str, Any]:
+    from tinynet.check.strategies import arrays
+
+    return {"x": arrays("n k", low=-3, high=3)}
+
+
+def _scores_and_classes() -> dict[str, Any]:
+    from tinynet.check.strategies import labels
+
+    return {**_scores(), "t": labels("n", "k")}
+
+
+def _scores_and_answers() -> dict[str, Any]:
+    from tinynet.check.strategies import arrays, labels
+
+    return {"z": arrays("n"), "y": labels("n", 2).map(lambda y: y.astype(float))}
+
+
+def _jacobian(x: Any) -> Any:
+    """∂y_i/∂x_j of softmax at one vector, by complex steps: row i is the gradient of y_i."""
+    return np.stack([complex_step(softmax, [x], 0, unit) for unit in np.eye(len(x))])
+
+
+def _one_vector() -> dict[str, Any]:
+    from tinynet.check.strategies import arrays
+
+    return {"x": arrays("k")}
+
+
+def _surprise() -> float:
+    return -math.log(float(softmax(np.array([1.0, 2.0, 3.0]))[1]))
+
+
+_FAR = np.array([[1000.0, 0.0, -1000.0]])
+
+EXERCISES = (
+    Exercise(
+        "04.cross_entropy",
+        "By hand: the scores are 1, 2, 3 and the true class is the second. What does it cost?",
+        "a number, to three digits",
+        (number(_surprise, name="is −log of the probability of the second class"),),
+        (
+            "The cost is −log p, with p the probability that softmax gives to the true class.",
+            "Softmax of (1, 2, 3) stands in section 4. Which of its three entries is meant?",
+            "It is −log of the middle one; equally, log(e + e² + e³) − 2.",
+        ),
+    ),
+    Exercise(
+        "04.softmax",
+        "Write softmax over the last axis, for scores of any size.",
+        "softmax(x) -> y, x and y of shape (n, k)",
+        (
+            values(softmax, _scores),
+            at(softmax, (_FAR,), (-_FAR,), (np.full((2, 2), -1e4),)),
+        ),
+        (
+            "Each row by itself: exponentials over their sum. Which axis is the sum over?",
+            "A sum that keeps its axis (keepdims=True) divides each row by its own number.",
+            "exp(1000) is inf. Subtracting one number from all scores of a row changes nothing: "
+            "which number makes every exponent at most 0?",
+        ),
+    ),
+    Exercise(
+        "04.jacobian",
+        "Derive: the matrix of all slopes ∂y_i/∂x_j for one vector of scores, by its formula.",
+        "jacobian(x) -> J, x of shape (k,), J of shape (k, k), J[i, j] = ∂y_i/∂x_j",
+        (values(_jacobian, _one_vector, name="is the matrix of slopes"),),
+        (
+            "log y_i = x_i − log Σ_k exp(x_k). Differentiate both sides by x_j.",
+            "The left side gives (∂y_i/∂x_j) / y_i, the right side δ_ij − y_j.",
+            "One term stands on the diagonal only. The other is a product of two entries of y. "
+            "Which NumPy function makes a table of all products?",
+        ),
+    ),
+    Exercise(
+        "04.softmax_backward",
+        "Write the backward pass of softmax: g is ∂L/∂y. Do not build the k × k matrix.",
+        "softmax_backward(g, x) -> dx, all of shape (n, k)",
+        (gradient(softmax, _scores),),
+        (
+            "dx_j = Σ_i g_i ∂y_i/∂x_j: put the Jacobian in and sum over i.",
+            "The δ leaves one term, g_j y_j. In the other, y_j does not depend on i: take it out "
+            "of the sum.",
+            "What is left in the sum is one number for each row, Σ_i g_i y_i. keepdims again.",
+        ),
+    ),
+    Exercise(
+        "04.cross_entropy_backward",
+        "Write the gradient of the mean cross-entropy of scores x and classes t.",
+        "cross_entropy_backward(g, x, t) -> dx, g a number, x (n, k), t (n,) whole numbers",
+        (gradient(mean_cross_entropy, _scores_and_classes, wrt=["x"]),),
+        (
+            "Begin with one sample: ℓ = log Σ_k exp(x_k) − x_t. What does each term give?",
+            "p_c − 1 where c is the true class, and p_c elsewhere.",
+            "Then the mean over n samples, and the g that arrives from above.",
+        ),
+    ),
+    Exercise(
+        "04.planted_bug",
+        "The function `bce_backward` of the chapter's last section trains, and its answers are too "
+        "timid. Find the mistake and write it right.",
+        "bce_backward(g, z, y) -> dz, all of shape (n,): the loss of each sample from its score z",
+        (gradient(bce, _scores_and_answers, wrt=["z"]),),
+        (
+            "Check it against differences: at which of y = 0 and y = 1 is it wrong?",
+            "Its author started from ŷ = σ(z) and went down the chain. One link was used twice.",
+            "The collapse: for the full loss, dz = g (ŷ − y), and no σ′ is left.",
+        ),
+    ),
+)

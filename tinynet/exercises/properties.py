@@ -1,0 +1,181 @@
+"""What may be asked of an answer: values, gradients, calm at extremes, manners.
+
+What is right is asked of a registered op, run on arrays; arguments are drawn by Hypothesis, and of
+those at which an answer fails the simplest is shown. The draws are the same each time.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinynet.check.properties import Counterexample, difference, property_check, shown
+from tinynet.check.subject import quiet
+from tinynet.errors import ArgumentError
+from tinynet.exercises.task import Failure, Property
+from tinynet.op import registry
+
+Function = Callable[..., Any]
+Strategies = Callable[[], dict[str, Any]]  # drawn late: Hypothesis is loaded when first needed
+
+
+def right(name: str, **options: Any) -> Function:
+    """The registered op of that name as a function of arrays: what is right.
+
+    >>> right("softmax")(np.array([0.0, 0.0]))
+    array([0.5, 0.5])
+    """
+    import tinynet.derivations  # noqa: F401  (fills the registry)
+
+    op = registry[name]
+
+    def compute(*arrays: Any) -> Any:
+        return op.run([np.asarray(x) for x in arrays], options)[0]
+
+    return compute
+
+
+def values(oracle: Function, draw: Strategies, *, name: str = "gives the right values") -> Property:
+    """The answer gives what the oracle gives, at drawn arguments, and leaves them as they were."""
+
+    def test(answer: Any) -> None:
+        _callable(answer)
+        strategies = draw()
+
+        def compare(**arguments: Any) -> None:
+            args = tuple(arguments[k] for k in strategies)
+            text = _against(answer, oracle, args)
+            if text:
+                raise Counterexample(_title(answer), list(strategies), args, lambda: text)
+
+        _search(compare, strategies)
+
+    return Property(name, test)
+
+
+def gradient(
+    forward: Function,
+    draw: Strategies,
+    *,
+    wrt: Sequence[str] | None = None,
+    name: str = "is the derivative, at drawn arguments",
+) -> Property:
+    """The answer, (g, *arguments) -> gradients, is the derivative of `forward`."""
+
+    def test(answer: Any) -> None:
+        _callable(answer)
+        strategies = draw()
+        named = _with_names(forward, list(strategies), _title(answer))
+        property_check(named, answer, wrt=wrt, settings=_calm(), **strategies)()
+
+    return Property(name, test)
+
+
+def at(
+    oracle: Function,
+    *cases: tuple[Any, ...],
+    name: str = "stays finite and right at extremes",
+) -> Property:
+    """The answer gives what the oracle gives at these arguments."""
+
+    def test(answer: Any) -> None:
+        _callable(answer)
+        for case in cases:
+            args = tuple(np.asarray(x) for x in case)
+            if text := _against(answer, oracle, args):
+                given = "\n".join(shown(f"argument {i}", x) for i, x in enumerate(args, 1))
+                raise Failure(f"{given}\n{text}")
+
+    return Property(name, test)
+
+
+def number(
+    compute: Callable[[], float], *, name: str = "is the number", digits: int = 3
+) -> Property:
+    """The answer is a number, right to as many significant digits as one has on paper."""
+
+    def test(answer: Any) -> None:
+        try:
+            found = float(answer)
+        except (TypeError, ValueError):
+            raise Failure(f"a number is asked for, and {answer!r} came") from None
+        true = compute()
+        if not math.isclose(found, true, rel_tol=0.5 * 10.0 ** (1 - digits), abs_tol=1e-12):
+            way = "too large" if found > true else "too small"
+            raise Failure(f"{found:g} is {way}" if math.isfinite(found) else f"{found:g}")
+
+    return Property(name, test)
+
+
+# -- the work --------------------------------------------------------------------------------------
+
+
+def _callable(answer: Any) -> None:
+    if not callable(answer):
+        raise Failure(f"a function is asked for, and {type(answer).__name__} {answer!r:.60} came")
+
+
+def _title(answer: Any) -> str:
+    return str(getattr(answer, "__name__", "the answer"))
+
+
+def _against(answer: Function, oracle: Function, args: tuple[Any, ...]) -> str:
+    """How the answer differs from the oracle at these arguments; empty where it does not."""
+    given = [np.array(x) if isinstance(x, np.ndarray) else x for x in args]
+    with quiet():
+        found = answer(*given)
+        expected = np.asarray(oracle(*args))
+    if found is None or found is ...:
+        return "nothing is returned: not written yet, or is the return missing?"
+    for place, (one, two) in enumerate(zip(given, args, strict=True), 1):
+        if isinstance(two, np.ndarray) and not np.array_equal(one, two, equal_nan=True):
+            return f"argument {place} was written into: the caller still needs it"
+    try:
+        found = np.asarray(found, dtype=float)
+    except (TypeError, ValueError):
+        return f"numbers are asked for, and {type(found).__name__} came"
+    text = difference(found, expected)
+    return text and f"the value is not right: {text}"
+
+
+def _with_names(function: Function, names: Sequence[str], title: str) -> Function:
+    """A function whose parameters have these names, in which the diagnosis will speak."""
+
+    def named(*args: Any) -> Any:
+        return function(*args)
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter(name, kind) for name in names]
+    vars(named)["__signature__"] = inspect.Signature(parameters)
+    named.__name__ = title
+    return named
+
+
+def _search(compare: Function, strategies: dict[str, Any]) -> None:
+    import hypothesis
+
+    _calm()(hypothesis.given(**strategies)(compare))()
+
+
+def _calm() -> Any:
+    """The same draws each time, nothing written to disk, no clock."""
+    try:
+        import hypothesis
+    except ImportError as missing:
+        raise ArgumentError(
+            "exercises are checked with Hypothesis, which is not here",
+            hint='pip install "tinynet[check]"',
+        ) from missing
+    phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate, hypothesis.Phase.shrink)
+    return hypothesis.settings(
+        derandomize=True,
+        database=None,
+        deadline=None,
+        max_examples=40,
+        phases=phases,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
