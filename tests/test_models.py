@@ -82,7 +82,7 @@ def test_a_twin_learns_the_same(tmp_path: Path) -> None:
     """Without dropout: the same weights after the same batches, to rounding."""
     pytest.importorskip("torch")
     system = Line()
-    settings = adjusted(system, False, {"epochs": 3})
+    settings = adjusted(system, False, {"epochs": 3, "clip": 0.5, "schedule": "cosine"})
     result = run_system(system, settings, tmp_path / "run", beside=True, progress=False)
     trained = system.trained
     np.testing.assert_allclose(trained.history["loss"], trained.twin_loss, rtol=1e-4)

@@ -229,8 +229,11 @@ class Run:
             loss=lambda prediction, y: loss(functional, prediction, y),
             optimizer=optimizer,
             epochs=recipe.epochs,
+            scheduler=optim.lr_scheduler.LambdaLR(optimizer, lambda i: recipe.factor(i, steps)),
+            clip=recipe.clip or None,
+            checkpoint=self._checkpoint(label),
             seed=recipe.seed,
-            progress=self.progress,
+            progress="lines" if self.progress else False,
             **options,
         )
         trained = Trained(model, history, time.perf_counter() - start, twin)
