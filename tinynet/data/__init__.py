@@ -9,10 +9,20 @@ Start with `sets.py`, then `loading.py`. `handwriting.py`, `images.py` and `text
 `fetching.py` is the one way in which a file comes from elsewhere.
 """
 
+from tinynet.data.augmentation import (
+    Augmented,
+    Compose,
+    RandomErasing,
+    RandomHorizontalFlip,
+    RandomRotation,
+    RandomShift,
+    Standardize,
+)
 from tinynet.data.batching import default_collate
 from tinynet.data.fetching import Member, Source, cache_folder, fetch, is_cached
 from tinynet.data.handwriting import Digits, load_digits
 from tinynet.data.images import Images, load_faces, load_mnist, load_mnist_5k
+from tinynet.data.lengths import LengthBuckets, pad_batch
 from tinynet.data.loading import (
     BatchSampler,
     DataLoader,
@@ -39,20 +49,28 @@ from tinynet.data.texts import (
 )
 
 __all__ = [
+    "Augmented",
     "BatchSampler",
+    "Compose",
     "ConcatDataset",
     "DataLoader",
     "Dataset",
     "Digits",
     "Images",
     "IterableDataset",
+    "LengthBuckets",
     "Member",
+    "RandomErasing",
+    "RandomHorizontalFlip",
+    "RandomRotation",
     "RandomSampler",
+    "RandomShift",
     "RatedTexts",
     "Sampler",
     "SequentialSampler",
     "Sonnets",
     "Source",
+    "Standardize",
     "Subset",
     "SubsetRandomSampler",
     "TensorDataset",
@@ -68,5 +86,6 @@ __all__ = [
     "load_movie_snippets",
     "load_sonnets",
     "load_tweets",
+    "pad_batch",
     "random_split",
 ]
