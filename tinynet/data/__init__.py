@@ -32,6 +32,7 @@ from tinynet.data.loading import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
+from tinynet.data.masking import mask_tokens
 from tinynet.data.sets import (
     ConcatDataset,
     Dataset,
@@ -47,6 +48,7 @@ from tinynet.data.texts import (
     load_sonnets,
     load_tweets,
 )
+from tinynet.data.wordpiece import WordPieceTokenizer
 
 __all__ = [
     "Augmented",
@@ -75,6 +77,7 @@ __all__ = [
     "SubsetRandomSampler",
     "TensorDataset",
     "WeightedRandomSampler",
+    "WordPieceTokenizer",
     "cache_folder",
     "default_collate",
     "fetch",
@@ -86,6 +89,7 @@ __all__ = [
     "load_movie_snippets",
     "load_sonnets",
     "load_tweets",
+    "mask_tokens",
     "pad_batch",
     "random_split",
 ]

@@ -6,9 +6,9 @@ token drawn from the whole vocabulary, 10 % as what they are; the network is ask
 Why not always [MASK]? Let q(w) be the probability of a word w at a place, given the words around
 it, and V the size of the vocabulary. The network is asked for a place and sees there
 
-    [MASK]      with probability 0.8: nothing but the words around it can help. The best answer is q.
-    a word s    which is the right one with 0.1 · q(s), a wrong one by accident with 0.1 · 1/V.
-                By Bayes' rule the best answer is a mixture,
+    [MASK]      with probability 0.8: only the words around it can help, and the best answer is q.
+    a word s    as likely kept, when it is s with probability q(s), as drawn, then with 1/V. By
+                Bayes' rule the best answer is a mixture,
 
                     P(w | s) = (q(w)/V + q(s) [w = s]) / (1/V + q(s)),
 
@@ -59,7 +59,7 @@ def mask_tokens(
     Shapes: shown (n, t), gaps (m,) places i · t + j, hidden (m,).
 
     >>> ids = np.array([[2, 7, 8, 9, 3]])
-    >>> draw = Generator().manual_seed(4)
+    >>> draw = Generator().manual_seed(5)
     >>> mask_tokens(ids, ids > 4, masked=4, vocabulary=10, share=0.4, generator=draw)
     (array([[2, 7, 4, 9, 3]]), array([2]), array([8]))
     """

@@ -5,9 +5,9 @@
 1. Every character is looked up alone. Control characters go; white space becomes a space;
    punctuation and Chinese characters get spaces around them; accents go (É is E and an accent, of
    which the accent is left out); the rest becomes lower case. Then the text is split at spaces.
-2. Each word is cut from the left: the longest piece that the vocabulary has, again and again. Pieces
-   that do not begin a word are written with ##. A word that cannot be cut to its end is [UNK] as a
-   whole, as is one of more than 100 characters.
+2. Each word is cut from the left: the longest piece that the vocabulary has, again and again.
+   Pieces that do not begin a word are written with ##. A word that cannot be cut to its end is
+   [UNK] as a whole, as is one of more than 100 characters.
 3. [CLS] text [SEP], or [CLS] text [SEP] pair [SEP], is what BERT reads.
 
 Source: document D, 5.2; Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers for
@@ -20,12 +20,14 @@ from __future__ import annotations
 import re
 import string
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinynet.data.lengths import pad_batch
 from tinynet.errors import ArgumentError, OutOfRangeError
 from tinynet.tensor import Tensor
 
@@ -174,13 +176,11 @@ class WordPieceTokenizer:
         if len(seconds) != len(texts):
             raise ArgumentError(f"{len(texts)} texts with {len(seconds)} pairs")
         rows = [self._join(a, b, max_length) for a, b in zip(texts, seconds, strict=True)]
-        shape = (len(rows), max((len(ids) for ids, _ in rows), default=0))
-        ids, kinds = np.full(shape, self.pad, np.int64), np.zeros(shape, np.int64)
-        mask = np.zeros(shape, bool)
-        for i, (numbers, split) in enumerate(rows):
-            n = len(numbers)
-            ids[i, :n], mask[i, :n], kinds[i, split:n] = numbers, True, 1
-        return Batch(Tensor(ids), Tensor(mask), Tensor(kinds))
+        ids, lengths = pad_batch([numbers for numbers, _ in rows], self.pad)
+        place = np.arange(ids.shape[1])
+        mask = place < lengths.array[:, None]
+        kinds = mask & (place >= np.array([split for _, split in rows])[:, None])
+        return Batch(ids, Tensor(mask), Tensor(kinds.astype(np.int64)))
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of numbers, without special tokens. Capitals, accents and the spaces around
@@ -196,6 +196,21 @@ class WordPieceTokenizer:
         pieces = [self.pieces[i] for i in numbers]
         words = [piece for piece in pieces if piece not in SPECIAL]
         return " ".join(words).replace(" ##", "")
+
+    def trimmed(self, texts: Iterable[str], size: int) -> WordPieceTokenizer:
+        """A tokenizer of at most `size` pieces: the special ones, the single characters that these
+        texts have, then the pieces that they use most. Other words are cut finer.
+
+        >>> tokenizer = WordPieceTokenizer([*SPECIAL, "a", "b", "##b", "ab", "ba", "abb"])
+        >>> tokenizer.trimmed(["ab abb abb"], 9).pieces[5:]
+        ['a', 'b', '##b', 'abb']
+        """
+        used = Counter(piece for text in texts for piece in self.tokenize(text))
+        letters = {c for piece in used for c in piece.removeprefix("##")}
+        single = [p for p in self.pieces if p.removeprefix("##") in letters]
+        common = [piece for piece, _ in used.most_common()]
+        chosen = list(dict.fromkeys([*SPECIAL, *single, *common]))[:size]
+        return WordPieceTokenizer(chosen, lowercase=self.lowercase)
 
     def to_dict(self) -> dict[str, Any]:
         """What JSON can hold and `from_dict` reads."""

@@ -142,7 +142,7 @@ class Bert(nn.Module, Pretrained):
         mask: tn.Tensor | None = None,
         kinds: tn.Tensor | None = None,
     ) -> tn.Tensor:
-        """One vector of length 1 for each text, so that products of them are cosines: (n, width)."""
+        """A vector of length 1 for each text, (n, width): products of two are their cosine."""
         return F.normalize(mean(self(ids, mask, kinds), mask), dim=1)
 
     def attention_weights(

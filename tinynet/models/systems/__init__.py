@@ -16,6 +16,9 @@ from tinynet.models.system import System
 
 NAMES = {  # what is typed -> the file, and the class in it
     "digits-mlp": ("digits", "DigitsMLP"),
+    "minilm": ("minilm", "MiniLM"),
+    "bert-mlm": ("bert", "BertMLM"),
+    "bert-sentiment": ("bert", "BertSentiment"),
 }
 
 
