@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -19,12 +20,24 @@ version = release = installed_version("tinynet")
 
 extensions = ["myst_nb", "op_reference", "proof_map", "source_rows"]
 myst_enable_extensions = ["amsmath", "dollarmath"]
-nb_execution_mode = "off"
-exclude_patterns = ["_ext"]
+# Every cell of every page and chapter runs, and an error in one ends the build.
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120
+nb_merge_streams = True
+nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
+exclude_patterns = ["_ext", "conf.py"]
 
 html_theme = "furo"
 html_title = f"tinynet {version}"
 html_static_path = []
+
+# The chapters are pages, too; Sphinx reads only what lies below its own folder.
+PAGES = HERE / "chapters"
+shutil.rmtree(PAGES, ignore_errors=True)
+PAGES.mkdir()
+for script in sorted((HERE.parent / "chapters").glob("[0-9][0-9]_*.py")):
+    shutil.copy(script, PAGES)
 
 # Formulas without a network: MathJax is fetched once, checked, and copied beside the pages. It is
 # version 3, because version 4 loads its fonts from elsewhere. Where that fails the pages load it

@@ -35,6 +35,12 @@ def _gpu() -> bool:
         return False
 
 
+def _fetched(sources: Any) -> bool:
+    from tinynet.data import is_cached
+
+    return os.environ.get("TINYNET_NETWORK") == "1" or all(map(is_cached, sources))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that need what this machine has not are skipped, with the reason."""
     missing = {}
@@ -46,6 +52,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, reason in missing.items():
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+        data = item.get_closest_marker("network")
+        if data and not _fetched(data.args):
+            names = " ".join(source.name for source in data.args)
+            item.add_marker(pytest.mark.skip(reason=f"not fetched: {names}; TINYNET_NETWORK=1"))
 
 
 @pytest.fixture(params=["double", pytest.param("real", marks=pytest.mark.gpu)])

@@ -241,6 +241,32 @@ model(
 
 model(
     "softmax",
+    lambda n, r: (n(2, 3),),
+    """
+    def forward(x):
+        e = np.exp(x - np.max(x, axis=-1, keepdims=True))
+        return e / np.sum(e, axis=-1, keepdims=True)
+
+    def backward(g, x):
+        y = forward(x)
+        return (y * (g - np.sum(g * y, axis=-1, keepdims=True)),)
+    """,
+    slip(
+        "softmax-plain-mean",
+        "g is averaged over the classes, where it is weighted by the softmax",
+        "mean & weighted",
+        ("np.sum(g * y, axis=-1, keepdims=True)", "np.mean(g, axis=-1, keepdims=True)"),
+    ),
+    slip(
+        "softmax-plain-sum",
+        "g is summed over the classes, where it is weighted by the softmax",
+        "sum & weighted",
+        ("np.sum(g * y, axis=-1, keepdims=True)", "np.sum(g, axis=-1, keepdims=True)"),
+    ),
+)
+
+model(
+    "softmax",
     lambda n, r: (n(5, 3), 1.7),
     """
     def forward(z, T):

@@ -124,8 +124,8 @@ class RandomRotation(_Random):
         i, s = _between(row + 1, h)
         j, t = _between(column + 1, w)
         s, t = s.astype(x.dtype)[:, None], t.astype(x.dtype)[:, None]
-        pixels = padded.reshape(n, c, -1)
-        first = (i * (w + 2) + j).reshape(n, 1, -1)
+        pixels = padded.reshape(n, c, (h + 2) * (w + 2))
+        first = (i * (w + 2) + j).reshape(n, 1, h * w)
 
         def at(step: int) -> Array:
             return np.take_along_axis(pixels, first + step, axis=2).reshape(x.shape)

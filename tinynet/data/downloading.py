@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NoReturn
-from urllib.error import HTTPError, URLError
+from urllib.error import URLError
 
 from tinynet.data.fetching import BLOCK, Source, explained, fault, no_room
 from tinynet.data.indexes import TROUBLE, Indexes, why
@@ -59,11 +59,7 @@ def _receive(indexes: Indexes, address: str, part: Path, source: Source) -> None
         try:
             if _size(part) != source.size:
                 _append(indexes, address, part, source)
-        except HTTPError as error:
-            if error.code != 416 or not part.exists():  # 416: it has no bytes where ours end
-                raise
-            part.unlink()
-        except (FetchError, URLError):
+        except (FetchError, URLError):  # the disk; a server that refuses, or is not there
             raise
         except (OSError, HTTPException) as error:
             ended = f": {why(error)}"
@@ -90,7 +86,7 @@ def _append(indexes: Indexes, address: str, part: Path, source: Source) -> None:
                 f"it holds {have + int(announced):,} bytes instead of {source.size:,}: another file"
             )
         with _written(part, "ab" if have else "wb") as write, _bar(source, have) as bar:
-            while have <= source.size and (block := answer.read(BLOCK)):
+            while have <= source.size and (block := answer.read1(BLOCK)):
                 write(block)
                 bar.update(len(block))
                 have += len(block)

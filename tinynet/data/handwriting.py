@@ -13,7 +13,7 @@ import numpy as np
 from tinynet.data.images import Images
 from tinynet.tensor import Tensor
 
-_DESCRIPTION = """\
+ABOUT_DIGITS = """\
 Handwritten digits: 1797 images of 8 × 8 pixels, each from 0 (white) to 16 (black), with the digit
 0 … 9 as label. Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI
 Machine Learning Repository, 1998, https://doi.org/10.24432/C50P49 (CC BY 4.0); here the test part,
@@ -31,7 +31,7 @@ class Digits(Images):
     labels   (n,) int64
     """
 
-    description: str = _DESCRIPTION
+    description: str = ABOUT_DIGITS
 
 
 def load_digits(*, scaled: bool = False) -> Digits:

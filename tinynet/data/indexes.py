@@ -52,8 +52,10 @@ class Indexes:
         """Where the file of this name lies: one address for each index that has it. What the other
         indexes answered is added to `tried`.
         """
-        for page in self._npm_pages(package, tried) if kind == "npm" else self._pip_pages(package):
+        for place in self._npm_pages(package, tried) if kind == "npm" else self._pip_pages(package):
+            page = "an address in the configuration"  # shown without the password that it may hold
             try:
+                page = self._without_password(_as_address(place))
                 found = self._tarball(page, version) if kind == "npm" else self._link(page, file)
             except TROUBLE as error:
                 tried.append(f"{page}: {why(error)}")
@@ -84,7 +86,7 @@ class Indexes:
             indexes += settings.get("extra-index-url", "").split()
             name = re.sub(r"[-_.]+", "-", package).lower()
             pages += [f"{index.rstrip('/')}/{name}/" for index in indexes if index]
-        return [self._without_password(_as_address(page)) for page in pages]
+        return pages
 
     def _link(self, page: str, file: str) -> str:
         """The address of the file, from a page of links or a folder."""
@@ -111,7 +113,7 @@ class Indexes:
         except (OSError, subprocess.SubprocessError) as error:
             tried.append(f"npm, which knows its registry, cannot be asked: {error}")
             return []
-        return [self._without_password(f"{registry.rstrip('/')}/{quote(package, safe='@')}")]
+        return [f"{registry.rstrip('/')}/{quote(package, safe='@')}"]
 
     def _tarball(self, page: str, version: str) -> str:
         with self.open(page, {"Accept": "application/json"}) as answer:

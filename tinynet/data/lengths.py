@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinynet.arrays import Array
 from tinynet.data.loading import Sampler
 from tinynet.errors import ArgumentError, DataError, DTypeError, ShapeError, describe
 from tinynet.random import Generator, default_generator
@@ -23,22 +24,30 @@ def pad_batch(sequences: Sequence[Any], padding_value: int = 0) -> tuple[Tensor,
     """
     if len(sequences) == 0:
         raise DataError("a batch needs at least one sequence")
-    rows = [np.asarray(s.array if isinstance(s, Tensor) else s) for s in sequences]
-    for i, row in enumerate(rows):
-        if row.ndim != 1:
-            raise ShapeError(
-                f"sequence {i} is not a row of numbers", expected="(t,)", got=str(row.shape)
-            )
-        if row.size and row.dtype.kind not in "iu":
-            raise DTypeError(
-                f"sequence {i} holds no whole numbers",
-                got=str(row.dtype),
-                hint="nn.utils.rnn.pad_sequence pads tensors of every kind",
-            )
+    rows = [_row(s, i) for i, s in enumerate(sequences)]
     lengths = np.array([row.size for row in rows])
     ids = np.full((len(rows), lengths.max()), padding_value, np.int64)
     ids[np.arange(lengths.max()) < lengths[:, None]] = np.concatenate(rows)
     return Tensor(ids), Tensor(lengths)
+
+
+def _row(sequence: Any, i: int) -> Array:
+    """Sequence i as an array of whole numbers."""
+    try:
+        row = np.asarray(sequence.array if isinstance(sequence, Tensor) else sequence)
+    except ValueError:  # entries of different lengths
+        row = np.empty((0, 0))
+    if row.ndim != 1:
+        raise ShapeError(
+            f"sequence {i} is not a row of numbers", expected="(t,)", got=describe(sequence)
+        )
+    if row.size and row.dtype.kind not in "iu":
+        raise DTypeError(
+            f"sequence {i} holds no whole numbers",
+            got=str(row.dtype),
+            hint="nn.utils.rnn.pad_sequence pads tensors of every kind",
+        )
+    return row.astype(np.int64)
 
 
 class LengthBuckets(Sampler):

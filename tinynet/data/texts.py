@@ -19,28 +19,28 @@ from tinynet.errors import ArgumentError
 from tinynet.random import Generator
 from tinynet.tensor import Tensor
 
-_HUTTO = """\
-rated by people from −4 (extremely negative) to 4 (extremely positive); the
-rating is the mean of at least 20 of them. Source: C. J. Hutto and E. Gilbert, VADER: A Parsimonious
-Rule-based Model for Sentiment Analysis of Social Media Text, Proceedings of the International AAAI
-Conference on Web and Social Media, 2014; from the package vaderSentiment 3.3.2 (MIT), whose authors
-ask to be cited so."""
+_HUTTO = """
+The rating is the mean over {} people, from −4 (extremely negative) to 4 (extremely positive).
+Source: C. J. Hutto and E. Gilbert, VADER: A Parsimonious Rule-based Model for Sentiment Analysis of
+Social Media Text, Proceedings of the International AAAI Conference on Web and Social Media, 2014;
+here from the package vaderSentiment 3.3.2 (MIT), whose authors ask to be cited so."""
 
-_MOVIES = f"""\
-10,603 sentences from reviews of films, {_HUTTO}
-The sentences were collected by B. Pang and L. Lee. 4,981 are rated above 0.5, 5,060 below −0.5; the
-median length is 18 words. Of 10,605 lines in the file, 2 repeat others."""
+ABOUT_MOVIES = """\
+10,603 rated sentences from reviews of films, which B. Pang and L. Lee collected. 4,981 are rated
+above 0.5, 5,060 below −0.5; the median length is 18 words. Of 10,605 lines in the file, 2 repeat
+others.""" + _HUTTO.format("15 to 29")
 
-_TWEETS = f"""\
-4,200 short messages, {_HUTTO}
-4,000 are in the manner of messages that were posted, with names and addresses replaced; 200 were
-made up. 2,300 are rated above 0.5, 1,062 below −0.5. Some sentences occur in several versions
-("Yay!", "YAY!!!"), which `split` keeps together."""
+ABOUT_TWEETS = """\
+4,200 rated short messages: 4,000 in the manner of messages that were posted, with names and
+addresses replaced, and 200 made up. 2,300 are rated above 0.5, 1,062 below −0.5. Some sentences
+occur in several versions ("Yay!", "YAY!!!"), which `split` keeps together.""" + _HUTTO.format(
+    "20 to 99"
+)
 
-_SONNETS = """\
+ABOUT_SONNETS = """\
 The Sonnets of William Shakespeare (1609), all 154: 95,728 characters, 62 of them different, in
-2,155 lines of verse. The text is in the public domain; the file, with spelling made modern, is the
-one of the package shakespeare 0.6, where it is said to come from Project Gutenberg."""
+2,155 lines of verse, in modern spelling. Source: the package shakespeare 0.6, which names Project
+Gutenberg. The text is in the public domain; the package puts what is its own under CC BY 2.5."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def load_movie_snippets() -> RatedTexts:
     0; `clear()` leaves them out, and 10,041 remain (4,981 above, 5,060 below). Needs the network at
     its first use (2.5 MB, shared with `load_tweets`).
     """
-    return _rated("movieReviewSnippets_GroundTruth.txt", _MOVIES)
+    return _rated("movieReviewSnippets_GroundTruth.txt", ABOUT_MOVIES)
 
 
 def load_tweets() -> RatedTexts:
@@ -168,7 +168,7 @@ def load_tweets() -> RatedTexts:
     (2,300 above, 1,062 below). Needs the network at its first use (2.5 MB, shared with
     `load_movie_snippets`).
     """
-    return _rated("tweets_GroundTruth.txt", _TWEETS)
+    return _rated("tweets_GroundTruth.txt", ABOUT_TWEETS)
 
 
 def load_sonnets() -> Sonnets:
@@ -180,7 +180,7 @@ def load_sonnets() -> Sonnets:
     text = (fetch(SONNETS) / "sonnets_gut.txt").read_text(encoding="utf-8")
     _, *parts = _HEADING.split(text)
     poems = ["\n".join(line.rstrip() for line in part.split("\n")) for part in parts[1::2]]
-    return Sonnets(text, tuple(poem.rstrip() for poem in poems), _SONNETS)
+    return Sonnets(text, tuple(poem.rstrip() for poem in poems), ABOUT_SONNETS)
 
 
 def _rated(file: str, description: str) -> RatedTexts:

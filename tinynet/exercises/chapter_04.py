@@ -40,6 +40,16 @@ def _jacobian(x: Any) -> Any:
     return np.stack([complex_step(softmax, [x], 0, unit) for unit in np.eye(len(x))])
 
 
+def _at_temperature(x: Any, tau: Any) -> Any:
+    return softmax(x / tau)
+
+
+def _scores_and_temperature() -> dict[str, Any]:
+    from hypothesis.strategies import sampled_from
+
+    return {**_scores(), "tau": sampled_from([1.0, 0.5, 2.0, 10.0])}
+
+
 def _one_vector() -> dict[str, Any]:
     from tinynet.check.strategies import arrays
 
@@ -66,14 +76,14 @@ EXERCISES = (
     ),
     Exercise(
         "04.softmax",
-        "Write softmax over the last axis, for scores of any size.",
-        "softmax(x) -> y, x and y of shape (n, k)",
+        "Write softmax(x / τ) over the last axis, for scores of any size; τ > 0 is a temperature.",
+        "softmax(x, tau) -> y, x and y of shape (n, k), tau a number",
         (
-            values(softmax, _scores),
-            at(softmax, (_FAR,), (-_FAR,), (np.full((2, 2), -1e4),)),
+            values(_at_temperature, _scores_and_temperature),
+            at(_at_temperature, (_FAR, 1.0), (-_FAR, 0.5), (np.full((2, 2), -1e4), 2.0)),
         ),
         (
-            "Each row by itself: exponentials over their sum. Which axis is the sum over?",
+            "Divide by τ, then each row by itself: exponentials over their sum. Which axis?",
             "A sum that keeps its axis (keepdims=True) divides each row by its own number.",
             "exp(1000) is inf. Subtracting one number from all scores of a row changes nothing: "
             "which number makes every exponent at most 0?",
@@ -92,15 +102,14 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        "04.softmax_backward",
-        "Write the backward pass of softmax: g is ∂L/∂y. Do not build the k × k matrix.",
-        "softmax_backward(g, x) -> dx, all of shape (n, k)",
-        (gradient(softmax, _scores),),
+        "04.log_softmax_backward",
+        "Write the backward pass of v = log softmax(x), v_i = x_i − log Σ_m exp(x_m). g is ∂L/∂v.",
+        "log_softmax_backward(g, x) -> dx, all of shape (n, k)",
+        (gradient(right("log_softmax"), _scores),),
         (
-            "dx_j = Σ_i g_i ∂y_i/∂x_j: put the Jacobian in and sum over i.",
-            "The δ leaves one term, g_j y_j. In the other, y_j does not depend on i: take it out "
-            "of the sum.",
-            "What is left in the sum is one number for each row, Σ_i g_i y_i. keepdims again.",
+            "Score x_j touches every v_i: dx_j = Σ_i g_i ∂v_i/∂x_j. What is ∂v_i/∂x_j?",
+            "It is δ_ij − p_j, with p the softmax. Put it in; which factor leaves the sum over i?",
+            "One number for each row multiplies p: the sum of its g. keepdims again.",
         ),
     ),
     Exercise(

@@ -168,6 +168,16 @@ def jacobians(forward: Forward, words: Words, found: list[Found]) -> Iterator[Hy
             ("is missing altogether, diagonal and off-diagonal", "jacobian", lambda g, s: g),
             ("has the wrong sign at sum(g * s)", "sign", lambda g, s: s * (g + total(g * s))),
             ("has sum(g * s) not multiplied by s", "jacobian", lambda g, s: s * g - total(g * s)),
+            (
+                "has the plain sum of g where it is weighted, sum(g * s)",
+                "jacobian",
+                lambda g, s: s * (g - total(g)),
+            ),
+            (
+                "has the plain mean of g where it is weighted, sum(g * s)",
+                "jacobian",
+                lambda g, s: s * (g - np.mean(g, axis=axis, keepdims=True)),
+            ),
         ]
     else:
         menu = [
