@@ -295,6 +295,10 @@ class System:
         """The scores of a network on the data that its training held out."""
         raise NotImplementedError
 
+    def pretrained(self) -> Any:
+        """The network as it comes, for systems that can be used without a run; else None."""
+        return None
+
     def generate(self, model: Any, folder: Path, prompt: str, **options: Any) -> Iterable[str]:
         """A text that goes on from the prompt, piece by piece."""
         raise ArgumentError(f"{self.name} does not write texts")

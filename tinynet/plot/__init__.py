@@ -18,7 +18,7 @@ from tinynet.plot.graphs import tape
 from tinynet.plot.grids import feature_maps, filters, images, weights
 from tinynet.plot.landscape import loss_landscape
 from tinynet.plot.layers import histograms
-from tinynet.plot.maps import attention, gradient_errors, saliency
+from tinynet.plot.maps import attention, gradient_errors, saliency, similarity
 from tinynet.plot.speed import roofline
 from tinynet.plot.style import OKABE_ITO
 
@@ -39,6 +39,7 @@ __all__ = [
     "loss_landscape",
     "roofline",
     "saliency",
+    "similarity",
     "tape",
     "weights",
 ]
