@@ -413,7 +413,7 @@ left.set(
     title="softmax of (1, $x_2$, 3)",
 )
 left.legend(frameon=False)
-image = right.imshow(np.array(columns).T, cmap="PuOr", vmin=-0.25, vmax=0.25)
+image = right.imshow(np.array(columns).T, cmap="PuOr", vmin=-0.5, vmax=0.5)
 for i in range(3):
     for j in range(3):
         right.text(j, i, f"{columns[j][i]:.3f}", ha="center", va="center")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import tracemalloc
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -89,6 +90,27 @@ def at(
             if text := _against(answer, oracle, args):
                 given = "\n".join(shown(f"argument {i}", x) for i, x in enumerate(args, 1))
                 raise Failure(f"{given}\n{text}")
+
+    return Property(name, test)
+
+
+def frugal(*args: Any, mebibytes: float, name: str = "needs little memory") -> Property:
+    """The answer takes no more memory than this, at these arguments."""
+
+    def test(answer: Any) -> None:
+        _callable(answer)
+        tracemalloc.start()
+        try:
+            with quiet():
+                answer(*(np.array(x) for x in args))
+            peak = tracemalloc.get_traced_memory()[1] / 2**20
+        finally:
+            tracemalloc.stop()
+        if peak > mebibytes:
+            shapes = ", ".join(str(np.shape(x)) for x in args)
+            raise Failure(
+                f"{peak:.1f} MiB for arguments of shapes {shapes}: {mebibytes} are enough"
+            )
 
     return Property(name, test)
 
