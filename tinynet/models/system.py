@@ -173,7 +173,9 @@ def shuffled(data: Any, batch_size: int, generator: Any) -> Any:
 
 def as_batches(data: Any, batch_size: int) -> Any:
     """Data sets in file order; what is batches already, as it is."""
-    return DataLoader(data, batch_size=batch_size) if hasattr(data, "__getitem__") else data
+    if isinstance(data, list) or not hasattr(data, "__getitem__"):
+        return data
+    return DataLoader(data, batch_size=batch_size)
 
 
 class Run:
