@@ -64,7 +64,8 @@ class SelfAttention(nn.Module):
         q, k, v = self.split(x)
         p = self.p if self.training else 0.0
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=p)
-        return self.out(y.transpose(1, 2).flatten(2))
+        joined: tn.Tensor = self.out(y.transpose(1, 2).flatten(2))
+        return joined
 
     def weights(self, x: tn.Tensor, mask: tn.Tensor | None) -> tn.Tensor:
         """How much token i takes from token j, which `forward` keeps no record of:
@@ -74,7 +75,8 @@ class SelfAttention(nn.Module):
         scores = q @ k.transpose(2, 3) / q.shape[-1] ** 0.5
         if mask is not None:
             scores = scores.masked_fill(~mask, float("-inf"))
-        return F.softmax(scores, -1)
+        P: tn.Tensor = F.softmax(scores, -1)
+        return P
 
 
 class Block(nn.Module):
@@ -91,7 +93,8 @@ class Block(nn.Module):
 
     def forward(self, x: tn.Tensor, mask: tn.Tensor | None) -> tn.Tensor:
         x = self.norm1(x + self.drop(self.attention(x, mask)))
-        return self.norm2(x + self.drop(self.down(F.gelu(self.up(x)))))
+        y: tn.Tensor = self.norm2(x + self.drop(self.down(F.gelu(self.up(x)))))
+        return y
 
 
 class Bert(nn.Module, Pretrained):
@@ -123,7 +126,8 @@ class Bert(nn.Module, Pretrained):
         """What the first block reads: (n, t, width)."""
         x = self.words(ids) + self.places.weight[: ids.shape[1]]
         x = x + (self.kinds.weight[0] if kinds is None else self.kinds(kinds))
-        return self.drop(self.norm(x))
+        states: tn.Tensor = self.drop(self.norm(x))
+        return states
 
     def forward(
         self,
@@ -143,7 +147,8 @@ class Bert(nn.Module, Pretrained):
         kinds: tn.Tensor | None = None,
     ) -> tn.Tensor:
         """A vector of length 1 for each text, (n, width): products of two are their cosine."""
-        return F.normalize(mean(self(ids, mask, kinds), mask), dim=1)
+        vectors: tn.Tensor = F.normalize(mean(self(ids, mask, kinds), mask), dim=1)
+        return vectors
 
     def attention_weights(
         self, ids: tn.Tensor, mask: tn.Tensor | None = None, kinds: tn.Tensor | None = None
@@ -179,7 +184,8 @@ class BertForMaskedLM(nn.Module, Pretrained):
     def forward(self, ids: tn.Tensor, mask: tn.Tensor, gaps: tn.Tensor) -> tn.Tensor:
         x = self.bert(ids, mask).flatten(0, 1)[gaps]  # (m, width)
         x = self.norm(F.gelu(self.dense(x)))
-        return F.linear(x, self.bert.words.weight, self.bias)
+        scores: tn.Tensor = F.linear(x, self.bert.words.weight, self.bias)
+        return scores
 
 
 class BertForClassification(nn.Module, Pretrained):
@@ -196,7 +202,8 @@ class BertForClassification(nn.Module, Pretrained):
         self.head.apply(initialise)
 
     def forward(self, ids: tn.Tensor, mask: tn.Tensor | None = None) -> tn.Tensor:
-        return self.head(self.drop(mean(self.bert(ids, mask), mask)))
+        scores: tn.Tensor = self.head(self.drop(mean(self.bert(ids, mask), mask)))
+        return scores
 
 
 def keys(mask: tn.Tensor | None) -> tn.Tensor | None:

@@ -75,14 +75,14 @@ def similarity(vectors: Any, labels: Sequence[Any], *, ax: Axes | None = None) -
     sizes = np.linalg.norm(X, axis=1, keepdims=True)
     if not (sizes > 0).all():
         raise ArgumentError("a vector of zeros points nowhere: it has no cosine")
-    cosines = (X / sizes) @ (X / sizes).T
-    ax = axes_in(ax, 0.36 * len(X) + 4.6, 0.34 * len(X) + 1.6)
+    cosines = np.round((X / sizes) @ (X / sizes).T, 2) + 0.0  # no minus before a zero
+    ax = axes_in(ax, 0.36 * len(X) + 0.085 * max(map(len, names)) + 2.0, 0.36 * len(X) + 1.0)
     image = ax.imshow(cosines, cmap="RdBu_r", vmin=-1, vmax=1)
     for i, j in np.ndindex(cosines.shape):
         text = f"{cosines[i, j]:.2f}".replace("0.", ".", 1).replace("1.00", "1.0")
         colour = ink_on(image.to_rgba(cosines[i, j]))
         ax.text(j, i, text, ha="center", va="center", color=colour, fontsize=7)
-    ax.set_xticks(range(len(X)), range(1, len(X) + 1))
+    ax.set_xticks(range(len(X)), [str(i) for i in range(1, len(X) + 1)])
     ax.set_yticks(range(len(X)), [f"{name}  {i}" for i, name in enumerate(names, 1)])
     ax.set_title("Cosines")
     ax.figure.colorbar(image, ax=ax, shrink=0.85)

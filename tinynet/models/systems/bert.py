@@ -156,8 +156,8 @@ class BertSentiment(System):
             metrics=[accuracy],
         )
         run.metrics |= trained.scores(tested, {"accuracy": accuracy}, _cross_entropy)
-        for engine, found in _step_seconds(trained, sets[0], settings).items():
-            run.metrics[engine]["seconds of a step"] = found
+        for engine, seconds in _step_seconds(trained, sets[0], settings).items():
+            run.metrics[engine]["seconds of a step"] = seconds
         run.write("tokenizer", tokenizer.to_dict())
         self._pictures(run, trained, tested, test)
         return trained.model
@@ -334,12 +334,12 @@ class BertMLM(System):
     def generate(self, model: Any, folder: Path, prompt: str, **_: Any) -> Iterable[str]:
         """The likeliest pieces for each [MASK] of the prompt."""
         tokenizer = read_tokenizer(folder)
-        ids, mask, _ = tokenizer.batch([prompt], max_length=LONGEST)
-        gaps = np.flatnonzero(ids.array == tokenizer.masked)
+        text = tokenizer.batch([prompt], max_length=LONGEST)
+        gaps = np.flatnonzero(text.ids.array == tokenizer.masked)
         if not len(gaps):
             raise ArgumentError("there is no gap to fill", hint='--prompt "a [MASK] film"')
         with no_grad():
-            scores = functional.softmax(model.eval()(ids, mask, Tensor(gaps)), -1).numpy()
+            scores = functional.softmax(model.eval()(text.ids, text.mask, Tensor(gaps)), -1).numpy()
         for row in scores:
             best = np.argsort(-row)[:8]
             yield "\n" + ", ".join(f"{tokenizer.pieces[i]} {100 * row[i]:.1f} %" for i in best)

@@ -150,7 +150,7 @@ def attention_heads(
     model: Bert, tokenizer: WordPieceTokenizer, text: str, pronoun: str, noun: str
 ) -> Any:
     """Four of the heads, each the one that does its thing most: look at the token before, at the
-    token after, at [SEP], from the pronoun at its noun.
+    token after, at [CLS], from the pronoun at its noun.
     """
     ids, _, _ = tokenizer.batch([text])
     with no_grad():
@@ -160,7 +160,7 @@ def attention_heads(
     habits = {
         "the token before": np.diagonal(weights, -1, 2, 3).mean(-1),
         "the token after": np.diagonal(weights, 1, 2, 3).mean(-1),
-        "[SEP]": weights[..., -1].mean(-1),
+        "[CLS]": weights[..., 1:, 0].mean(-1),
         f"{pronoun} → {noun}": weights[..., i, j],
     }
     panels = new_figure(12, 10.5).subplots(2, 2)
