@@ -248,8 +248,8 @@ class MaskedSettings(Recipe):
     are trained on, 0 for all.
     """
 
-    epochs: int = 40
-    batch_size: int = 32
+    epochs: int = 20
+    batch_size: int = 64
     optimizer: str = "AdamW"
     lr: float = 1e-3
     weight_decay: float = 0.01
@@ -271,7 +271,8 @@ class BertMLM(System):
     about = "a small BERT taught to fill gaps in sentences about films"
     Settings = MaskedSettings
     quick: ClassVar[dict[str, Any]] = {
-        "epochs": 5,
+        "epochs": 12,
+        "batch_size": 16,
         "snippets": 1500,
         "pieces": 1000,
         "width": 64,
