@@ -29,7 +29,7 @@ def test_without_a_command_help_with_an_example_of_each(capsys: Any) -> None:
     listed = re.search(r"commands:\n  COMMAND\n(.*?)\n\n", out, re.DOTALL)
     assert listed
     names = re.findall(r"^    (\w+)", listed[1], re.MULTILINE)
-    assert names == ["tour", "where", "check", *SYSTEMS, "bench", "info"]
+    assert names == ["tour", "where", "check", "data", *SYSTEMS, "bench", "info"]
     for name in names:
         assert f"python -m tinynet {name}" in out
 

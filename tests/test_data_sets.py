@@ -5,6 +5,7 @@ that is told about them.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,16 @@ def test_folds_that_cannot_be() -> None:
             load_digits().folds(count)
 
 
+def test_some_of_the_images() -> None:
+    digits = load_digits()
+    assert len(digits.take([])) == 0
+    fives = digits.take(digits.labels.array == 5)
+    assert set(fives.labels.array) == {5}
+    np.testing.assert_array_equal(fives.images.array, digits.only(5).images.array)
+    with pytest.raises(IndexError):
+        digits.take([1797])
+
+
 # -- texts -----------------------------------------------------------------------------------------
 
 
@@ -118,6 +129,15 @@ def test_texts_are_split_whole_and_with_their_versions(
     assert sum(map(len, keys)) == len(set().union(*keys))
     assert all(part.description == "told" for part in parts)
     assert [p.texts for p in data.split(shares, seed=seed)] == [p.texts for p in parts]
+
+
+def test_some_of_the_texts() -> None:
+    data = RatedTexts(("a", "b", "c"), Tensor(np.float32([1, 0.5, -0.6])), "")
+    assert data.take([2, 0]).texts == ("c", "a")
+    assert data.take([False, True, True]).ratings.array.tolist() == [0.5, np.float32(-0.6)]
+    assert data.take([]).texts == ()
+    assert data.clear().texts == ("a", "c")
+    assert data.labels.array.tolist() == [1, 1, 0]
 
 
 def test_both_labels_have_their_share() -> None:
@@ -188,10 +208,10 @@ def test_faces() -> None:
 
 @pytest.mark.network(archives.RATED_TEXTS)
 @pytest.mark.parametrize(
-    ("load", "n", "above", "below", "shortest"),
-    [(load_movie_snippets, 10603, 4981, 5060, 1), (load_tweets, 4200, 2300, 1062, 1)],
+    ("load", "n", "above", "below", "median", "versions"),
+    [(load_movie_snippets, 10603, 4981, 5060, 18, 0), (load_tweets, 4200, 2300, 1062, 13, 189)],
 )
-def test_rated_texts(load: Any, n: int, above: int, below: int, shortest: int) -> None:
+def test_rated_texts(load: Any, n: int, above: int, below: int, median: int, versions: int) -> None:
     data = load()
     assert len(data) == len(set(data.texts)) == n
     r = data.ratings.array
@@ -199,7 +219,9 @@ def test_rated_texts(load: Any, n: int, above: int, below: int, shortest: int) -
     assert abs(r).max() < 4
     clear = data.clear()
     assert (len(clear), int(clear.labels.array.sum())) == (above + below, above)
-    assert min(len(t.split()) for t in data.texts) == shortest
+    assert np.median([len(t.split()) for t in data.texts]) == median
+    keys = Counter(" ".join(re.findall(r"\w+", t.casefold())) for t in data.texts)
+    assert sum(count for count in keys.values() if count > 1) == versions
     assert not any("&amp;" in t or "  " in t or t != t.strip() for t in data.texts)
     shares = [len(part) / len(clear) for part in clear.split()]
     np.testing.assert_allclose(shares, [0.8, 0.1, 0.1], atol=1e-3)

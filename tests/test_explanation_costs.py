@@ -108,6 +108,76 @@ def test_every_op_can_be_counted(name: str) -> None:
         assert len(cost.rows) == 2
 
 
+def test_convolution_as_a_product_costs_memory() -> None:
+    x, W = leaf(2, 3, 8, 8), leaf(4, 3, 3, 3)
+    direct = tn.explain.cost(F.conv2d(x, W).sum())
+    by_hand = tn.explain.cost((W.reshape(4, 27) @ F.unfold(x, 3)).sum())
+    assert by_hand.by_op()["matmul"].forward.flops == direct.by_op()["conv2d"].forward.flops
+    assert by_hand.kept == 4 * 2 * 27 * 36  # the windows, side by side
+    assert direct.kept == 0
+
+
+def test_attention() -> None:
+    q, k, v = (leaf(2, 5, n) for n in (3, 3, 4))  # two heads
+    r = row(F.scaled_dot_product_attention(q, k, v).sum(), "attention")
+    products = 2 * 2 * 5 * 5 * 3 + 2 * 2 * 5 * 5 * 4  # q k^T, and p v
+    others = r.forward.flops - products
+    assert r.forward.special >= 2 * 5 * 5  # an exp for each pair
+    assert 2 * 5 * 5 < others < 12 * 2 * 5 * 5
+
+
+def test_lstm() -> None:
+    T, B, E, H = 5, 2, 3, 4
+    lstm = nn.LSTM(E, H)
+    r = row(lstm(tn.ones(T, B, E))[0].sum(), "lstm")
+    products = 2 * T * B * 4 * H * (E + H)
+    gates = 5 * T * B * 4 * H  # the bias; what h adds; half in, half out and a half more for σ
+    states = 4 * T * B * H  # f c + i u, and o tanh c
+    once = 4 * 4 * H  # 0 + b + b for both biases, and the halves
+    assert r.forward.flops == products + gates + states + once
+    assert r.forward.special == 5 * T * B * H  # four gates, and tanh c
+
+
+def test_dropout_keeps_its_mask() -> None:
+    x = leaf(4, 5)
+    assert (
+        row(F.dropout(x, 0.5).sum(), "dropout").kept == 80 + 20
+    )  # the output; a byte for each entry
+    mask = tn.ones(4, 5)
+    assert row((x * mask).sum(), "mul").kept == 0  # somebody holds it anyway
+
+
+def test_a_view_keeps_all_of_its_memory() -> None:
+    x = leaf(4, 6).exp()
+    assert row((x[:, :2] * x[:, :2]).sum(), "mul").kept == 0  # exp keeps what it made
+    x = leaf(4, 6) + 1
+    assert row((x[:, :2] * x[:, :2]).sum(), "mul").kept == 4 * 4 * 6
+
+
+def test_checkpoints_keep_less_and_compute_more() -> None:
+    tn.manual_seed(0)
+    parts = [nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4), nn.Tanh()) for _ in "abc"]
+    model, x = nn.Sequential(*parts), tn.ones(2, 4)
+
+    def forgetful(x: Any) -> Any:
+        for part in parts:
+            x = tn.utils.checkpoint.checkpoint(part, x, use_reentrant=False)
+        return x.sum()
+
+    whole = tn.explain.cost(model(x).sum(), model)
+    less = tn.explain.cost(forgetful(x), model)
+    assert whole.kept == 6 * 4 * 8  # what each tanh made
+    assert less.kept == 2 * 4 * 8  # what went into the second and the third part
+    assert less.forward == whole.forward
+    forward = whole.forward.flops - 7  # the sum is outside
+    assert less.backward.flops == whole.backward.flops + forward
+    ours, theirs = less.by_module(), whole.by_module()
+    assert set(ours) == set(theirs)
+    for name in "012":
+        assert ours[name].forward == theirs[name].forward
+        assert ours[name].flops == theirs[name].flops + theirs[name].forward.flops
+
+
 def test_recursion() -> None:
     a = tn.tensor(1.0, requires_grad=True, name="a")
     x = a

@@ -152,6 +152,30 @@ def test_a_file_that_is_cut_on_the_server(server: DataServer) -> None:
     works()
 
 
+def test_a_page_instead_of_the_file(server: DataServer) -> None:
+    """As networks give that want a password first. Its length tells, and nothing is kept."""
+    server.files[f"/files/{LITTLE.file}"] = b"<html>Please sign in</html>"
+    with pytest.raises(FetchError, match=r"it holds 27 bytes instead of .*: another file"):
+        fetch(LITTLE)
+    assert kept() == []
+    assert server.requests(LITTLE.file) == [None]
+    server.offer(LITTLE, WHEEL)
+    works()
+
+
+def test_a_server_that_falls_silent(server: DataServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"index-url": f"{server.url}/simple", "timeout": "1"}
+    monkeypatch.setattr(indexes, "_pip_settings", lambda: settings)
+    monkeypatch.setattr(downloading, "_TRIES", 1)
+    server.slow = 3
+    with pytest.raises(FetchError, match=r"1,000 of .* bytes: timed out"):
+        fetch(LITTLE)
+    assert kept() == [PART]
+    server.slow = 0
+    works()
+    assert server.requests(LITTLE.file)[-1] == "bytes=1000-"
+
+
 def test_a_file_that_is_longer(server: DataServer) -> None:
     server.files[f"/files/{LITTLE.file}"] = WHEEL + b"more"
     for server.lengths in (True, False):

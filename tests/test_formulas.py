@@ -8,12 +8,9 @@ from __future__ import annotations
 from typing import Any
 from xml.etree import ElementTree
 
-import formulas_loops_layers
-import formulas_loops_primitives
-import formulas_loops_sequences
-import formulas_loops_windows
 import numpy as np
 import pytest
+from formulas_loops import BACKWARD
 from latex_value import value
 from oracles import ORACLES
 
@@ -25,12 +22,6 @@ from tinynet.explanation.formulas.template import backward_of
 from tinynet.explanation.mathml import mathml
 from tinynet.op import registry
 
-BACKWARD = {
-    **formulas_loops_primitives.BACKWARD,
-    **formulas_loops_layers.BACKWARD,
-    **formulas_loops_sequences.BACKWARD,
-    **formulas_loops_windows.BACKWARD,
-}
 STRUCTURED = sorted(
     op.name
     for op in registry.values()

@@ -14,6 +14,7 @@ from tinynet import plot
 from tinynet.bench.roofline import Point, Roof
 from tinynet.check import check_backward
 from tinynet.plot.style import LINES, OKABE_ITO, ink_on, luminance, point_style
+from tinynet.train import LearningRates
 
 RNG = np.random.default_rng(0)
 PLANE = RNG.normal(size=(30, 2))
@@ -53,6 +54,9 @@ PICTURES: dict[str, Callable[[], Any]] = {
     "images": lambda: plot.images(RNG.uniform(size=(12, 6, 6)), range(12), [5] * 12),
     "learning_curves": lambda: plot.learning_curves(
         {"loss": [2.0, 1.0, 0.5], "val_loss": [2.0, 1.5, 1.6], "accuracy": [0.2, 0.5, 0.8]}
+    ),
+    "learning_rates": lambda: plot.learning_rates(
+        LearningRates([0.1, 1.0, 10.0], [3.0, 1.0, 4.0], [3.0, 2.0, 3.0], 1.0)
     ),
     "loss_landscape": lambda: plot.loss_landscape(
         lambda x, y: x**2 + 4 * y**2, STEPS, start=(-1.5, 1.5), steps=20

@@ -7,7 +7,9 @@ inputs; recording with version checks; and the un-broadcasting of gradients. (Nu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -251,6 +253,42 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     lead = g.ndim - len(shape)
     repeated = [lead + i for i, n in enumerate(shape) if n == 1 and g.shape[lead + i] != 1]
     return np.reshape(np.sum(g, axis=(*range(lead), *repeated)), shape)
+
+
+# -- watching --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def watched(
+    forward: Callable[[Op, Sequence[Any], Any], None],
+    backward: Callable[[OpNode, Any, Sequence[Any]], None],
+) -> Iterator[None]:
+    """In the block, and in this thread, show every op when it has run, forward(op, inputs, y), and
+    every backward step, backward(node, g, gradients). Where nobody watches it costs nothing.
+    """
+    thread, walk = get_ident(), OpNode.gradients
+
+    def call(op: Op, *inputs: Any, **options: Any) -> Any:
+        y = apply(op, *inputs, **options)
+        if get_ident() == thread:
+            forward(op, inputs, y)
+        return y
+
+    def gradients(
+        node: OpNode, g: Any, wanted: Sequence[Edge | None], create_graph: bool
+    ) -> Sequence[Any]:
+        found = walk(node, g, wanted, create_graph)
+        if get_ident() == thread:
+            backward(node, g, found)
+        return found
+
+    setattr(Op, "__call__", call)  # noqa: B010
+    setattr(OpNode, "gradients", gradients)  # noqa: B010
+    try:
+        yield
+    finally:
+        setattr(Op, "__call__", apply)  # noqa: B010
+        setattr(OpNode, "gradients", walk)  # noqa: B010
 
 
 # -- dtypes and devices ----------------------------------------------------------------------------

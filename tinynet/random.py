@@ -202,10 +202,9 @@ def set_rng_state(state: Any) -> None:
     default_generator().set_state(state)
 
 
-def positions(devices: Iterable[str] | None = None) -> dict[str, Any]:
-    """Where the default generators of these devices stand; of all that are in use, if left out."""
-    devices = {"cpu", *_default} if devices is None else devices
-    return {device: default_generator(device).get_state() for device in sorted(devices)}
+def positions(devices: Iterable[str]) -> dict[str, Any]:
+    """Where the default generators of these devices stand."""
+    return {str(device): default_generator(device).get_state() for device in sorted(devices)}
 
 
 @contextmanager

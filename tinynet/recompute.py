@@ -22,11 +22,15 @@ class CheckpointNode(Node):
         self.function: Callable[[], Tensor] | None = function
         self.rng, self.autocast = rng, autocasting.current()
 
-    def gradients(self, g: Any, wanted: Sequence[Edge | None], create_graph: bool) -> Sequence[Any]:
+    def again(self) -> Tensor:
+        """The stretch, computed once more with the same random numbers, and recorded."""
         assert self.function is not None
-        oldest = next(clock)
         with enable_grad(), random.replay(self.rng), autocasting.as_before(self.autocast):
-            y = self.function()
+            return self.function()
+
+    def gradients(self, g: Any, wanted: Sequence[Edge | None], create_graph: bool) -> Sequence[Any]:
+        oldest = next(clock)
+        y = self.again()
         ends = [e for e in wanted if e is not None]
         found = propagate(
             [y], [g], targets=ends, create_graph=create_graph, keep=create_graph, oldest=oldest

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from tinynet.arrays import Array
-from tinynet.data.batching import gather
 from tinynet.data.sets import Dataset
 from tinynet.errors import ArgumentError, DataError, DeviceError, DTypeError, ShapeError, describe
 from tinynet.random import Generator, default_generator
@@ -245,16 +244,16 @@ class Augmented(Dataset):
         return len(self.dataset)
 
     def __getitem__(self, index: Any) -> Any:
-        image, *rest = self._pair(self.dataset[index])
+        image, *rest = self._parts(self.dataset[index])
         return (self.transform(image[None])[0], *rest)
 
-    def batch(self, indices: Sequence[int]) -> Any:
-        """The samples with these numbers, collated; their images changed all at once."""
-        images, *rest = self._pair(gather(self.dataset, indices))
+    def changed(self, batch: Any) -> Any:
+        """A batch of the data set with its images changed, all at once."""
+        images, *rest = self._parts(batch)
         return (self.transform(images), *rest)
 
     @staticmethod
-    def _pair(sample: Any) -> Any:
+    def _parts(sample: Any) -> Any:
         if not isinstance(sample, tuple | list) or not sample:
             raise DataError(
                 "a sample to be augmented is a tuple that begins with an image",

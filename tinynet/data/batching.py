@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinynet import arrays
+from tinynet.data.augmentation import Augmented
 from tinynet.data.sets import Subset, TensorDataset
 from tinynet.errors import DataError
 from tinynet.ops.creation import tensor
@@ -99,14 +100,14 @@ def _stacked(batch: list[Any], path: str) -> Tensor:
 
 def gather(dataset: Any, indices: Sequence[int]) -> Any:
     """The batch of these samples. Tensors are indexed once for the whole batch, which gives the
-    same, faster. A data set that has `batch(indices)` makes its batches itself.
+    same, faster; augmented images are changed once for the whole batch.
     """
     if type(dataset) is Subset:
         return gather(dataset.dataset, [int(dataset.indices[i]) for i in indices])
     if type(dataset) is TensorDataset and indices:
         return dataset[np.asarray(indices)]
-    if hasattr(dataset, "batch"):
-        return dataset.batch(indices)
+    if type(dataset) is Augmented:
+        return dataset.changed(gather(dataset.dataset, indices))
     return default_collate([dataset[i] for i in indices])
 
 

@@ -94,8 +94,8 @@ def cache_folder() -> Path:
     The folder need not exist yet. Raises `FetchError` where the name belongs to a file.
     """
     chosen = os.environ.get("TINYNET_DATA")
-    folder = Path(chosen).expanduser().absolute() if chosen else _user_caches() / "tinynet"
-    if folder.exists() and not folder.is_dir():
+    folder = (Path(os.path.expanduser(chosen)) if chosen else _user_caches() / "tinynet").absolute()
+    if os.path.exists(folder) and not folder.is_dir():
         named = "TINYNET_DATA names" if chosen else "the cache would be"
         raise FetchError(
             f"{named} a file",
@@ -107,11 +107,12 @@ def cache_folder() -> Path:
 
 
 def _user_caches() -> Path:
+    home = Path(os.path.expanduser("~"))
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return home / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
 
 
 def is_cached(source: Source) -> bool:

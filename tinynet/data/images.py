@@ -12,6 +12,7 @@ import numpy as np
 from tinynet.arrays import Array
 from tinynet.data.archives import FACES, MNIST, MNIST_5K
 from tinynet.data.fetching import fetch
+from tinynet.data.sets import chosen
 from tinynet.errors import ArgumentError, DataError
 from tinynet.random import Generator
 from tinynet.tensor import Tensor
@@ -61,8 +62,8 @@ class Images:
         return f"{type(self).__name__}({len(self)} images of {height} × {width})"
 
     def take(self, indices: Any) -> Self:
-        """The images with these numbers."""
-        indices = np.asarray(indices)
+        """The images with these numbers, or where a mask is true."""
+        indices = chosen(indices)
         return replace(
             self,
             images=Tensor(self.images.array[indices]),

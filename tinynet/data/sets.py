@@ -52,6 +52,16 @@ class IterableDataset(Dataset):
         )  # list() asks for it
 
 
+def chosen(indices: Any) -> Any:
+    """Numbers of samples as an array: a mask becomes the numbers where it is true, [] stays whole
+    numbers.
+    """
+    found = np.asarray(indices)
+    if found.dtype == bool:
+        return np.flatnonzero(found)
+    return found if found.size else found.astype(int)
+
+
 class TensorDataset(Dataset):
     """Tensors (or arrays) that go together: sample i is entry i of each.
 

@@ -15,6 +15,7 @@ import numpy as np
 from tinynet.arrays import Array
 from tinynet.data.archives import RATED_TEXTS, SONNETS
 from tinynet.data.fetching import fetch
+from tinynet.data.sets import chosen
 from tinynet.errors import ArgumentError
 from tinynet.random import Generator
 from tinynet.tensor import Tensor
@@ -67,8 +68,8 @@ class RatedTexts:
         return f"RatedTexts({len(self)} texts, {int(self.labels.array.sum())} above 0)"
 
     def take(self, indices: Any) -> RatedTexts:
-        """The texts with these numbers."""
-        indices = np.asarray(indices, dtype=int)
+        """The texts with these numbers, or where a mask is true."""
+        indices = chosen(indices)
         return replace(
             self,
             texts=tuple(self.texts[i] for i in indices),
@@ -82,7 +83,7 @@ class RatedTexts:
         >>> t.clear().texts
         ('great', 'bad')
         """
-        return self.take(np.flatnonzero(np.abs(self.ratings.array) > margin))
+        return self.take(np.abs(self.ratings.array) > margin)
 
     def split(
         self, shares: Sequence[float] = (0.8, 0.1, 0.1), *, seed: int = 0

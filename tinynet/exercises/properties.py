@@ -71,7 +71,8 @@ def gradient(
         _callable(answer)
         strategies = draw()
         named = _with_names(forward, list(strategies), _title(answer))
-        property_check(named, answer, wrt=wrt, settings=_calm(), **strategies)()
+        asked = list(strategies) if wrt is None else wrt
+        property_check(named, answer, wrt=asked, settings=_calm(), **strategies)()
 
     return Property(name, test)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from tinynet.explanation.counting import Costs, costs
 from tinynet.explanation.explanation import Explanation
-from tinynet.explanation.graph import Names, trace
+from tinynet.explanation.graph import Names, trace, trace_of_number
 from tinynet.explanation.health import Health, examine
 from tinynet.explanation.recursion import Recursions
 
@@ -32,8 +32,8 @@ class _Explain:
         names   what values are called in formulas: {"z": z, "ŷ": prediction}. Tensors made with
                 `tn.tensor(..., name=)` have names already.
 
-        Raises ArgumentError where loss is no Tensor, GraphError where nothing was recorded or the
-        graph was freed by `backward()`.
+        Raises ArgumentError where loss is no Tensor, GraphError where it is not one number, nothing
+        was recorded, or the graph was freed by `backward()`.
 
         >>> import tinynet as tn
         >>> a = tn.tensor(1.0, requires_grad=True, name="a")
@@ -41,20 +41,21 @@ class _Explain:
         >>> tn.explain(b + b, {"b": b})
         <Explanation of L: 2 steps back to a>
         """
-        return Explanation(trace(loss, names))
+        return Explanation(trace_of_number(loss, names))
 
     def cost(self, loss: Any, names: Names = None) -> Costs:
         """FLOPs, bytes read and written, and bytes kept for the backward pass, counted step by
         step: `.rows`, `.by_op()`, `.by_module()`, `.forward`, `.backward`, `.kept`.
 
-        Errors as of `explain`. What counts as a flop: see `explanation/counting.py`.
+        Errors as of `explain`, but a value of any shape will do. What counts as a flop: see
+        `explanation/counting.py`.
 
         >>> import tinynet as tn
         >>> W = tn.ones(3, 4, requires_grad=True)
         >>> tn.explain.cost((tn.ones(2, 3) @ W).sum()).forward.flops  # 2·2·3·4, and 7 additions
         55
         """
-        return costs(trace(loss, names))
+        return costs(trace(loss, names), names)
 
     def recursion(self, loss: Any, names: Names = None) -> Recursions:
         """Why order matters: the tape's way back beside two naive recursions, with the number of
@@ -72,7 +73,7 @@ class _Explain:
         L       1 in 1        1 in 1            1 in 1
         visits  3             7                 7
         """
-        return Recursions(trace(loss, names))
+        return Recursions(trace_of_number(loss, names))
 
     def health(self, model: Any, batch: Any, loss: Callable[..., Any]) -> Health:
         """One forward and backward pass, layer by layer: size of the activations and gradients,

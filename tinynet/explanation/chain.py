@@ -14,8 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from tinynet import arrays
 from tinynet.explanation.formulas import FORMULAS, FORWARD, Structured
 from tinynet.explanation.formulas.template import (
     WHERE,
@@ -24,10 +23,12 @@ from tinynet.explanation.formulas.template import (
     letters_of,
     told,
 )
-from tinynet.explanation.graph import Graph, Step, Value, in_words
-from tinynet.explanation.symbols import ATOM, Symbol, written
+from tinynet.explanation.graph import Graph, Step, Value, in_words, plain
+from tinynet.explanation.names import barred, escaped, latex_name
+from tinynet.explanation.symbols import ATOM, Symbol, number, written
 from tinynet.op import Op
 
+ENTRIES = "A line without an index holds for each entry. A bar is the gradient of the loss."
 FEW = 6  # entries that are shown as numbers
 
 
@@ -91,38 +92,9 @@ def _arrival(x: Value, number: int) -> str:
     return f"{bar(x)}^{{({number})}}" if len(x.arrivals) > 1 else bar(x)
 
 
-# -- names -----------------------------------------------------------------------------------------
-
-
-_GREEK = dict(zip("αβγδεζηθικλμνξπρστυφχψω", (
-    *("alpha", "beta", "gamma", "delta", "varepsilon", "zeta", "eta", "theta", "iota", "kappa"),
-    *("lambda", "mu", "nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "varphi", "chi", "psi"),
-    "omega",
-), strict=True))  # fmt: skip
-_HATS = {"ŷ": r"\hat{y}", "x̂": r"\hat{x}", "ȳ": r"\bar{y}"}
-
-
-def latex_name(name: str) -> str:
-    r"""A name as it stands in formulas.
-
-    >>> latex_name("W1"), latex_name("ŷ"), latex_name("0.weight"), latex_name("alpha")
-    ('W_{1}', '\\hat{y}', '\\mathrm{0.weight}', '\\alpha')
-    """
-    if name in _HATS:
-        return _HATS[name]
-    if name in _GREEK or name in _GREEK.values():
-        return "\\" + _GREEK.get(name, name)
-    if match := re.fullmatch(r"([^\W\d_])_?(\w*)", name):
-        letter = latex_name(match[1]) if match[1] in _GREEK else match[1]
-        below = match[2] if match[2].isdigit() or len(match[2]) <= 1 else rf"\mathrm{{{match[2]}}}"
-        return f"{letter}_{{{below}}}" if below else letter
-    return rf"\mathrm{{{name.replace('_', chr(92) + '_')}}}"
-
-
 def bar(x: Value) -> str:
-    """∂L/∂x as it stands in formulas: a bar over the letter."""
-    letter, index = re.fullmatch(r"(.*?)(_\{.*\})?", latex_name(x.name)).groups()  # type: ignore[union-attr]
-    return rf"\bar{{{letter}}}{index or ''}"
+    """∂L/∂x as it stands in formulas."""
+    return barred(x.name)
 
 
 # -- one step --------------------------------------------------------------------------------------
@@ -135,7 +107,9 @@ def forward(step: Step) -> str:
     if form is not None:
         return filled(told(form.forward, step), _names(form, step))
     if step.op is None:
-        return rf"{y} = \operatorname{{{step.title}}}({', '.join(map(_letter, step.inputs))})"
+        return (
+            rf"{y} = \operatorname{{{escaped(step.title)}}}({', '.join(map(_letter, step.inputs))})"
+        )
     return f"{y} = {_told(step.op, step)}"
 
 
@@ -229,12 +203,20 @@ def _whole(step: Step, i: int) -> tuple[int, ...]:
 
 
 def numbers(x: Any) -> str:
-    """A small array as LaTeX, with up to four digits; "" for a large or an unknown one.
+    """A small array as LaTeX, with up to four digits; "" for a large, empty or unknown one.
 
-    >>> numbers(np.array([1.0, 0.25]))
-    '(1,\\\\, 0.25)'
+    >>> import numpy as np
+    >>> numbers(np.array([1.0, 0.25, 1e-9]))
+    '(1,\\\\, 0.25,\\\\, 10^{-9})'
     """
-    if x is None or np.size(x) > FEW:
+    if not arrays.is_array(x) or not 0 < x.size <= FEW:
         return ""
-    flat = [f"{float(v):.4g}" for v in np.ravel(x)]
-    return flat[0] if np.ndim(x) == 0 else "(" + r",\, ".join(flat) + ")"
+    flat = [number(float(f"{v:.4g}")) for v in plain(x).ravel().tolist()]
+    return flat[0] if x.ndim == 0 else "(" + r",\, ".join(flat) + ")"
+
+
+def total(graph: Graph, leaf: Value) -> str:
+    """The gradient of the loss by a leaf, as an equation."""
+    of, by = latex_name(graph.loss.name), latex_name(leaf.name)
+    equation = rf"\frac{{\partial {of}}}{{\partial {by}}} = {gathered(leaf) or bar(leaf)}"
+    return valued(equation, leaf.grad)

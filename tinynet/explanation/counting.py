@@ -9,11 +9,13 @@ are no flops. Bytes: a call of NumPy reads its inputs and writes its output once
 are free.
 
 It is the cost of the formulas in `ops` and `derivations`. Kernels do the same arithmetic, with less
-traffic; the difference is what they are for.
+traffic; the difference is what they are for. A checkpoint costs what its stretch costs, and the
+forward pass of it once more on the way back. What a `Function` of one's own does is not known.
 """
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
@@ -22,8 +24,13 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.explanation.graph import Graph, Step, Value
+from tinynet import arrays
+from tinynet.autograd import clock
+from tinynet.explanation.graph import Graph, Names, Step, Value, plain, trace
+from tinynet.function import FunctionNode
 from tinynet.op import Derivation
+from tinynet.recompute import CheckpointNode
+from tinynet.tensor import Tensor
 
 
 @dataclass
@@ -169,7 +176,7 @@ class Row:
 
     forward, backward   its two passes
     kept                bytes that it keeps for the backward pass and that no step before it keeps;
-                        the arrays of leaves are not counted, they live anyway
+                        leaves that somebody holds are not counted, they live anyway
     """
 
     step: Step
@@ -231,13 +238,15 @@ class Costs:
                 (name, str(len(group.rows)), *map(_thousands, counts), *map(_bytes, sizes))
             )
         widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
-        return "\n".join(
+        table = [
             "  ".join(
                 cell.ljust(w) if i == 0 else cell.rjust(w)
                 for i, (cell, w) in enumerate(zip(line, widths, strict=True))
             )
             for line in lines
-        )
+        ]
+        own = sorted({r.step.title for r in self.rows if isinstance(r.step.node, FunctionNode)})
+        return "\n".join(table + ([f"not counted: {', '.join(own)}"] if own else []))
 
 
 def _thousands(n: int) -> str:
@@ -252,25 +261,49 @@ def _bytes(n: int) -> str:
     return f"{n:.3g} GB"
 
 
-def costs(graph: Graph) -> Costs:
-    """Count the whole graph, forward and backward."""
-    seen = {_memory(leaf.array) for leaf in graph.leaves if leaf.array is not None}
+def costs(graph: Graph, names: Names = None) -> Costs:
+    """Count the whole graph, forward and backward. The steps inside a checkpoint have rows of their
+    own; the checkpoint's is what it keeps.
+    """
+    seen = _living(graph)
     rows = []
     for step in graph.steps:
         kept = 0
-        for array in step.kept:
-            if _memory(array) not in seen:
-                seen.add(_memory(array))
-                kept += array.nbytes
+        for owner in map(_owner, _kept(step)):
+            if id(owner) not in seen:
+                seen.add(id(owner))
+                kept += owner.nbytes
+        if isinstance(step.node, CheckpointNode):
+            oldest = next(clock)
+            inside = costs(trace(step.node.again(), names, oldest), names)
+            rows += [Row(r.step, r.forward, r.forward + r.backward, 0) for r in inside.rows]
         rows.append(Row(step, *_both(step), kept))
     return Costs(rows)
 
 
-def _memory(array: Any) -> int:
-    """Which memory an array shows: that of the array it is a view of."""
-    while getattr(array, "base", None) is not None and isinstance(array.base, np.ndarray):
+def _kept(step: Step) -> list[Any]:
+    """The arrays that wait for the backward pass of a step: of a checkpoint, what went in."""
+    if isinstance(step.node, CheckpointNode):
+        return [_known(x) for x in step.inputs if isinstance(x, Value)]
+    return step.kept
+
+
+def _owner(array: Any) -> Any:
+    """The array whose memory this one shows."""
+    while arrays.is_array(getattr(array, "base", None)):
         array = array.base
-    return id(array)
+    return array
+
+
+def _living(graph: Graph) -> set[int]:
+    """Of memory that lives without the tape: parameters, and constants that a Tensor holds. A mask
+    that a dropout drew is held by nobody else.
+    """
+    leaves = [leaf for leaf in graph.leaves if leaf.array is not None]
+    owners = [_owner(leaf.array) for leaf in leaves if leaf.kind == "input"]
+    held = [x.array for x in gc.get_referrers(*owners) if isinstance(x, Tensor)] if owners else []
+    held += [leaf.array for leaf in leaves if leaf.kind == "parameter"]
+    return {id(_owner(array)) for array in held}
 
 
 def _both(step: Step) -> tuple[Cost, Cost]:
@@ -278,7 +311,7 @@ def _both(step: Step) -> tuple[Cost, Cost]:
     op = step.op
     if op is None:
         return Cost(), Cost()
-    inputs = [_filled(x) for x in step.inputs]
+    inputs = [_counted(plain(_known(x))) if isinstance(x, Value) else x for x in step.inputs]
     forward, (y, saved) = _measured(lambda: op.run(inputs, step.options))
     g = np.ones(y.shape, step.output.dtype).view(Counted)
     if isinstance(op, Derivation):
@@ -301,9 +334,8 @@ def _measured(call: Callable[[], Any]) -> tuple[Cost, Any]:
         _meter.reset(token)
 
 
-def _filled(x: Any) -> Any:
-    """A counted array in the place of a Value; of ones where its numbers are not known."""
-    if not isinstance(x, Value):
-        return x
-    array = np.ones(x.shape, x.dtype) if x.array is None else x.array
-    return np.asarray(array).view(Counted)
+def _known(x: Value) -> Any:
+    """A value's array; of ones where its numbers are not known."""
+    if x.array is None:
+        x.array = np.ones(x.shape, x.dtype)
+    return x.array

@@ -6,6 +6,7 @@ read on light and on dark pages. Colours: Okabe and Ito's, which the colour-blin
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
@@ -13,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from tinynet import arrays
 from tinynet.explanation.folding import View, view
-from tinynet.explanation.graph import Graph, Step, Value, in_words
+from tinynet.explanation.graph import Graph, Step, Value, in_words, plain
 from tinynet.explanation.layout import Layout, arranged
 
 LETTER = 7.4  # the width of a letter
@@ -49,8 +51,8 @@ class Box:
     @property
     def width(self) -> float:
         """As wide as its longest line; the first is bold."""
-        bold, *plain = map(len, self.lines)
-        return LETTER * max(1.12 * bold, *plain) + 22
+        bold, *rest = map(_letters, self.lines)
+        return LETTER * max(1.12 * bold, *rest) + 22
 
     @property
     def height(self) -> float:
@@ -58,21 +60,36 @@ class Box:
         return LINE * len(self.lines) + 12
 
 
+def _letters(line: str) -> float:
+    """How many letters of usual width a line is long; those of Chinese take more."""
+    return len(line) + 0.9 * sum(unicodedata.east_asian_width(c) in "WF" for c in line)
+
+
 def boxes(shown: View, graph: Graph) -> tuple[list[Box], list[tuple[int, int]]]:
     """A box for each source and each unit, and the edges between them."""
-    found = [Box(id(v), (v.name, in_words(v.shape)), _kind(v), _hover(v)) for v in shown.sources]
+    found = [
+        Box(id(v), (_short(v.name), in_words(v.shape)), _kind(v), _hover(v)) for v in shown.sources
+    ]
     for number, unit in enumerate(shown.units):
         y = unit.output
-        below = f"{y.name}  {in_words(y.shape)}"
+        below = f"{_short(y.name)}  {in_words(y.shape)}"
         if unit.path is None:
             lines = (_title(unit.steps[0]), below)
             found.append(Box(id(unit), lines, y.kind, _hover(y), unit=number))
         else:
             times = f" ×{unit.count}" if unit.count > 1 else ""
-            named = (f"{graph.modules[unit.path]}{times}", unit.path, below)
+            named = (f"{graph.modules[unit.path]}{times}", _short(unit.path), below)
             hover = f"{len(unit.steps)} steps\n{_hover(y)}"
             found.append(Box(id(unit), named, "module", hover, unit.path, number))
     return found, [(id(a), id(b)) for a, b in shown.edges]
+
+
+LONGEST = 28  # letters of a name in a box; the whole name is shown on hover
+
+
+def _short(name: str) -> str:
+    """A name that fits into a box: of a long one the ends, the last part of its path above all."""
+    return name if len(name) <= LONGEST else f"{name[:8]}…{name[9 - LONGEST :]}"
 
 
 def _kind(source: Value) -> str:
@@ -96,15 +113,16 @@ def _title(step: Step) -> str:
 
 def _hover(x: Value) -> str:
     lines = [f"{x.name} {in_words(x.shape)} {x.dtype}"]
-    lines += [f"value: {_brief(x.array)}"] if x.array is not None else []
-    lines += [f"gradient: {_brief(x.grad)}"] if x.grad is not None else []
+    lines += [f"value: {_brief(x.array)}"] if arrays.is_array(x.array) else []
+    lines += [f"gradient: {_brief(x.grad)}"] if arrays.is_array(x.grad) else []
     return "\n".join(lines)
 
 
 def _brief(x: Any) -> str:
     """The numbers, or their range where there are many."""
-    if np.size(x) <= 12:
-        return str(np.array2string(np.asarray(x), precision=4, separator=", "))
+    x = plain(x)
+    if x.size <= 12:
+        return str(np.array2string(x, precision=4, separator=", "))
     return f"{np.min(x):.4g} … {np.max(x):.4g}, mean {np.mean(x):.4g}"
 
 
@@ -129,7 +147,8 @@ def svg(graph: Graph, path: str | None = None) -> str:
     y = {b.key: LAYER * (layout.layer[b.key] + 0.5) for b in found}
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-8 0 {layout.width + 16:.0f} '
-        f'{height:.0f}" width="{layout.width + 16:.0f}" style="max-width:100%;height:auto" '
+        f'{height:.0f}" width="{layout.width + 16:.0f}" style="max-width:100%;'
+        f'min-width:{0.75 * layout.width:.0f}px;height:auto" '
         'font-family="system-ui, sans-serif" font-size="13" role="img" '
         f'aria-label="The graph of {escape(graph.loss.name)}">'
     ]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from html import escape
 
-from tinynet.explanation.chain import Line, Link, bar, gathered, latex_name, links, numbers, valued
+from tinynet.explanation.chain import ENTRIES, Line, Link, bar, gathered, links, total, valued
 from tinynet.explanation.drawing import mermaid, svg
-from tinynet.explanation.graph import Graph, Value
+from tinynet.explanation.graph import Graph, Value, in_words
 from tinynet.explanation.page import page
 from tinynet.files import write_atomically
+
+MOST = 6  # leaves that are named in its repr
 
 
 class Explanation:
@@ -34,7 +36,10 @@ class Explanation:
         self.steps: list[Link] = links(graph)
 
     def __repr__(self) -> str:
-        leaves = ", ".join(v.name for v in self.graph.leaves if v.grad is not None)
+        names = [v.name for v in self.graph.leaves if v.grad is not None]
+        leaves = ", ".join(names[:MOST])
+        if len(names) > MOST:
+            leaves += f" and {len(names) - MOST} more"
         return f"<Explanation of {self.graph.loss.name}: {len(self.steps)} steps back to {leaves}>"
 
     def svg(self, path: str | None = None) -> str:
@@ -42,6 +47,8 @@ class Explanation:
 
         path   the inside of one module, its parts folded; "" is the outermost. By default all steps
                are shown or, where they are more than 40 and a model was given, its modules
+
+        Raises ArgumentError where the module took no step.
         """
         return svg(self.graph, path)
 
@@ -51,7 +58,7 @@ class Explanation:
 
     def markdown(self) -> str:
         """The derivation as Markdown with formulas between dollar signs."""
-        parts = ["**Forward**", ""]
+        parts = ["**Forward**", "", ENTRIES, ""]
         parts += [_item(link.forward, link.step.output) for link in reversed(self.steps)]
         parts += ["", "**Backward**", "", f"1. ${bar(self.graph.loss)} = 1$"]
         for link in self.steps:
@@ -60,13 +67,13 @@ class Explanation:
         parts += ["", "**Gradients**", ""]
         for leaf in self.graph.leaves:
             if leaf.grad is not None:
-                parts.append(f"- ${_total(leaf)}$")
+                parts.append(f"- ${total(self.graph, leaf)}$")
         return "\n".join(parts) + "\n"
 
     def html(self, path: str | None = None) -> str:
         """The three views as one page: the graph, the derivation, and the replay with a slider.
 
-        path   a file to write it to
+        path   a file to write it to; one that exists is replaced as a whole
         """
         text = page(self.graph, self.steps)
         if path is not None:
@@ -84,23 +91,16 @@ class Explanation:
         for link in self.steps:
             rows += [link.gathered] if link.gathered else []
             rows += [line.formula for line in link.lines]
-        rows += [total for leaf in self.graph.leaves if (total := gathered(leaf))]
+        rows += [sums for leaf in self.graph.leaves if (sums := gathered(leaf))]
         rows = [row.replace(" = ", " &= ", 1) for row in rows]
         return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}\n"
 
 
 def _item(formula: str, value: Value) -> str:
-    shape = "" if value.shape == () else f", shape {value.shape}"
+    shape = "" if value.shape == () else f", shape {in_words(value.shape)}"
     return f"1. ${valued(formula, value.array)}${shape}"
 
 
 def _handed(line: Line) -> str:
     notes = "".join(f"; {note}" for note in line.notes)
     return f"1. ${valued(line.formula, line.gradient)}${notes}"
-
-
-def _total(leaf: Value) -> str:
-    shown = numbers(leaf.grad)
-    equation = rf"\frac{{\partial L}}{{\partial {latex_name(leaf.name)}}} = "
-    equation += gathered(leaf) or bar(leaf)
-    return f"{equation} = {shown}" if shown else equation

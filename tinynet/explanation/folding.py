@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
+from tinynet.errors import ArgumentError
 from tinynet.explanation.graph import Graph, Step, Value
 
 
@@ -49,8 +51,17 @@ class View:
 
 
 def view(graph: Graph, path: str | None = None) -> View:
-    """The inside of the module `path` ("" is the whole), its parts folded; None folds nothing."""
+    """The inside of the module `path` ("" is the whole), its parts folded; None folds nothing.
+
+    Raises ArgumentError where no step was taken in `path`.
+    """
     inside = [s for s in graph.steps if path is None or _within(s.module, path)]
+    if not inside:
+        raise ArgumentError(
+            "no step was taken in this module",
+            expected=", ".join(["''", *map(repr, graph.modules)]),
+            got=repr(path),
+        )
     units = _repeats(list(_units(inside, path, graph.modules)))
     home = {id(step): unit for unit in units for step in unit.steps}
     shown = View(units, [], [])
@@ -69,9 +80,7 @@ def _connect(shown: View, x: Value, unit: Unit, home: dict[int, Unit]) -> None:
         return
     if maker is not None:
         shown.edges.append((maker, unit))
-    elif (
-        unit.path is not None and x.made_by is None and all(home.get(id(s)) is unit for s in x.uses)
-    ):
+    elif _own(x, unit) and all(home.get(id(s)) is unit for s in x.uses):
         mine = shown.hidden.setdefault(id(unit), [])
         mine += [] if x in mine else [x]
     else:
@@ -79,21 +88,27 @@ def _connect(shown: View, x: Value, unit: Unit, home: dict[int, Unit]) -> None:
         shown.edges.append((x, unit))
 
 
+def _own(x: Value, unit: Unit) -> bool:
+    """Whether a value is part of a module: its parameters, and what it made for itself. What goes
+    into its first step comes from outside.
+    """
+    enters = x.kind == "input" and unit.steps[0].inputs[0] is x
+    return unit.path is not None and x.made_by is None and not enters
+
+
 def _within(module: str, path: str) -> bool:
     return path == "" or module == path or module.startswith(path + ".")
 
 
 def _units(steps: list[Step], path: str | None, modules: dict[str, str]) -> Iterator[Unit]:
-    made: dict[str, Unit] = {}
-    for step in steps:
-        part = None if path is None else _part(step.module, path, modules)
-        if part is None:
-            yield Unit([step])
-        elif part in made:
-            made[part].steps.append(step)
-        else:
-            made[part] = Unit([step], part)
-            yield made[part]
+    """A unit for each step outside of all parts, and for each stretch of steps in one part."""
+
+    def part(step: Step) -> str | None:
+        return None if path is None else _part(step.module, path, modules)
+
+    for home, stretch in groupby(steps, part):
+        inside = list(stretch)
+        yield from [Unit([step]) for step in inside] if home is None else [Unit(inside, home)]
 
 
 def _part(module: str, path: str, modules: dict[str, str]) -> str | None:

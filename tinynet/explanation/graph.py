@@ -20,6 +20,8 @@ from tinynet import arrays
 from tinynet.autograd import AliasNode, Node, edge_of, reachable
 from tinynet.dispatch import OpNode
 from tinynet.errors import ArgumentError, GraphError, describe
+from tinynet.explanation.names import latex_name
+from tinynet.function import FunctionNode
 from tinynet.op import Op, Spec
 from tinynet.tensor import Tensor
 
@@ -99,14 +101,16 @@ class Graph:
 Names = Any  # a dict of names, a Module, or nothing
 
 
-def trace(loss: Any, names: Names = None) -> Graph:
-    """The graph behind a loss, with the gradient at every value.
+def trace(loss: Any, names: Names = None, oldest: int = -1) -> Graph:
+    """The graph behind a loss, with the gradient at every value; of a value that is not one number,
+    the gradient of the sum of its entries.
 
     names   {"z": z}: what values are called. A Module names its parameters, and the steps that it
             and its parts took; in a dict under a name, that name stands in front.
+    oldest  steps with a smaller number are not followed
 
-    Raises ArgumentError where loss is no Tensor, GraphError where nothing was recorded or the graph
-    has been freed.
+    Raises ArgumentError where loss is no Tensor or names are something else, GraphError where
+    nothing was recorded or the graph has been freed.
     """
     if not isinstance(loss, Tensor):
         raise ArgumentError("explain: a Tensor is explained", got=describe(loss))
@@ -117,14 +121,41 @@ def trace(loss: Any, names: Names = None) -> Graph:
             got=describe(loss),
             hint="requires_grad=True on a leaf, and no no_grad() around it",
         )
-    nodes = sorted(reachable([edge], -1), key=lambda node: node.order)
+    nodes = sorted(reachable([edge], oldest), key=lambda node: node.order)
     if any(node.edges is None for node in nodes):
         raise GraphError(
             "explain: the graph was freed by a backward pass",
             hint="tn.explain(loss) before loss.backward(), or backward(retain_graph=True)",
         )
-    given = {"": names} if hasattr(names, "named_modules") else dict(names or {})
-    return _Tracer(loss, nodes, given).graph()
+    with arrays.home(loss.array):
+        return _Tracer(loss, nodes, _named(names)).graph()
+
+
+def trace_of_number(loss: Any, names: Names = None) -> Graph:
+    """The graph behind a loss that is one number, as `backward()` wants it."""
+    graph = trace(loss, names)
+    if loss.numel() != 1:
+        raise GraphError(
+            "explain: the gradient of one number is explained; this value has several entries",
+            got=describe(loss),
+            hint="reduce it to a loss (.sum(), .mean())",
+        )
+    return graph
+
+
+def _named(names: Names) -> dict[str, Any]:
+    """Names with what is called so; a model's own names need nothing in front."""
+    given = {"": names} if hasattr(names, "named_modules") else names or {}
+    if not isinstance(given, Mapping):
+        raise ArgumentError("explain: names", expected="a dict or a Module", got=describe(names))
+    for name, x in given.items():
+        if not isinstance(name, str) or not (isinstance(x, Tensor) or hasattr(x, "named_modules")):
+            raise ArgumentError(
+                "explain: names",
+                expected="Tensors or Modules by their names",
+                got=f"{name!r}: {describe(x)}",
+            )
+    return dict(given)
 
 
 class _Tracer:
@@ -149,11 +180,15 @@ class _Tracer:
             return
         for path, module in x.named_modules(prefix=name):
             chain = type(module).__name__ == "Sequential"  # which takes no step of its own
-            if module.last_call is not None and not chain:
-                self.calls.append((*module.last_call, path))
+            mine = [] if chain else [c for c in module.last_calls if self._holds(*c)]
+            self.calls += [(first, last, path) for first, last in mine]
+            if mine:
                 self.modules[path] = type(module).__name__
         for path, parameter in x.named_parameters(prefix=name):
             self.given[id(parameter)] = path
+
+    def _holds(self, first: int, last: int) -> bool:
+        return first < self.nodes[-1].order and last > self.nodes[0].order
 
     def graph(self) -> Graph:
         """The steps forward, then the gradients backward."""
@@ -185,6 +220,8 @@ class _Tracer:
             path = module if first < node.order < last else path
         step = Step(title, op, inputs, options, output, node, number, path)
         step.kept = _arrays([getattr(node, name, None) for name in ("saved", "y", "inputs")])
+        if isinstance(node, FunctionNode) and node.ctx is not None:
+            step.kept = [x.array for x in node.ctx.saved_tensors if x is not None]
         output.made_by, output.array = step, getattr(node, "y", None)
         for x in {id(x): x for x in inputs if isinstance(x, Value)}.values():
             x.uses.append(step)
@@ -195,7 +232,10 @@ class _Tracer:
         """A Value for what went into a step; a number stays a number."""
         if edge is None:
             return self._constant(kept) if isinstance(kept, Spec) or arrays.is_array(kept) else kept
-        if edge not in self.made:  # a leaf
+        if isinstance(edge, Node) and edge not in self.made:  # older than what is followed
+            shape, dtype = getattr(kept, "shape", ()), getattr(kept, "dtype", np.dtype(np.float64))
+            self.made[edge] = self._value(edge, "input", shape, dtype)
+        elif edge not in self.made:  # a leaf
             self.made[edge] = self._value(edge, "parameter", edge.shape, edge.dtype)
             self.made[edge].array = edge.array
         found = self.made[edge]
@@ -218,26 +258,25 @@ class _Tracer:
             name = _name_of(owner)
         elif not name and owner is self.nodes[-1]:
             name = "L"
-        value = Value(self._free(name or ""), kind, shape, dtype)
+        value = Value(self._free(" ".join((name or "").split())), kind, shape, dtype)
         self.values.append(value)
         return value
 
     def _free(self, name: str) -> str:
-        """The name, or one that is not taken."""
-        if name and name not in self.taken:
-            self.taken.add(name)
-            return name
-        stem, count = name or "v", 1
-        while f"{stem}_{count}" in self.taken:
+        """The name, or one that is not taken and does not look like one that is."""
+        free, count = name, 0
+        while not free or latex_name(free) in self.taken:
             count += 1
-        self.taken.add(f"{stem}_{count}")
-        return f"{stem}_{count}"
+            free = f"{name or 'v'}_{count}"
+        self.taken.add(latex_name(free))
+        return free
 
     def _back(self, node: Node) -> None:
         output = self.made[node]
         step, g = output.made_by, output.grad
         assert step is not None
-        output.shape, output.dtype = g.shape, g.dtype
+        if arrays.is_array(g):  # else those of several outputs of a Function
+            output.shape, output.dtype = g.shape, g.dtype
         handed = hand_back(node, g)
         step.handed = handed + [None] * (len(step.inputs) - len(handed))
         for x, d in zip(step.inputs, step.handed, strict=True):
@@ -247,8 +286,17 @@ class _Tracer:
 
 def hand_back(node: Node, g: Any) -> list[Any]:
     """What a node gives to each of its inputs when g arrives."""
-    found = node.gradients(np.asarray(g), node.edges or (), False)
-    return [np.asarray(d) if isinstance(d, np.generic) else d for d in found]
+    return [_array(d) for d in node.gradients(_array(g), node.edges or (), False)]
+
+
+def _array(x: Any) -> Any:
+    """A 0-d array in the place of a NumPy scalar."""
+    return np.asarray(x) if isinstance(x, np.generic) else x
+
+
+def plain(x: Any) -> Any:
+    """An array's values on the CPU."""
+    return arrays.to_device(x, "cpu")
 
 
 def _place(x: Any) -> Any:
@@ -287,4 +335,4 @@ def _fill(step: Step) -> None:
     """The numbers of an output that nobody kept, computed again where all inputs are known."""
     inputs = [x.array if isinstance(x, Value) else x for x in step.inputs]
     if step.output.array is None and step.op is not None and all(x is not None for x in inputs):
-        step.output.array = np.asarray(step.op.run(inputs, step.options)[0])
+        step.output.array = _array(step.op.run(inputs, step.options)[0])

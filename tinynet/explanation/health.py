@@ -2,11 +2,12 @@
 
 At initialisation a signal should keep its size through the layers, and so should the gradient on
 its way back. If each layer multiplies by a factor a, n layers multiply by aⁿ: 0.5 makes 10⁻³ of it
-in ten layers, 2 makes 10³. `health` measures these factors, and finds units that no example wakes.
+in ten layers, 2 makes 10³. `health` measures both sizes, and finds units that no example wakes.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,11 +15,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tinynet.errors import ArgumentError, describe
+from tinynet.grad_mode import no_grad
 from tinynet.tensor import Tensor, raw
 
 T = TypeVar("T")
 
-FAR = 100.0  # times smaller or larger at the first layer than at the last: vanished, exploded
+FAR = 100.0  # times smaller or larger at the end of the way than at its start: vanished, exploded
 FEW = 0.01  # a share of dead units that is no matter yet
 
 
@@ -29,8 +31,8 @@ class Layer:
     path, kind    its path in the model and its class
     mean, std     of the output's entries
     zeros         the share of entries that are exactly 0
-    dead          the share of units (entries of the last axis; channels of images) that are 0 for
-                  the whole batch
+    dead          the share of units (entries of the last axis; channels after a convolution) that
+                  are 0 for the whole batch
     gradient      root of the mean square of dL/d(output)
     update        root of the mean square of dL/dW over that of W, for the module's own weights
     """
@@ -54,7 +56,9 @@ class Health:
     @property
     def verdict(self) -> list[str]:
         """What is wrong, a sentence each; one that says so where nothing is."""
-        found = [*self._numbers(), *self._gradients(), *self._dead()]
+        sizes = [*self._numbers(), *self._signal(), *self._gradients()]
+        dead = self._dead()
+        found = [*dead, *sizes] if any(x.dead == 1 for x in self.layers) else [*sizes, *dead]
         return found or ["nothing stands out: signal and gradient keep their size"]
 
     def _numbers(self) -> list[str]:
@@ -63,26 +67,21 @@ class Health:
         first = next((x.path for x in self.layers if not np.isfinite(x.std)), "the loss")
         return [f"the loss is {self.loss}: the first numbers that are not finite come from {first}"]
 
+    def _signal(self) -> list[str]:
+        found = _changed("signal", "forward", [(x.path, x.std) for x in self.layers])
+        return [text for text in found if "explodes" in text]  # a large bias makes the first std
+
     def _gradients(self) -> list[str]:
-        sizes = [(x.path, x.gradient) for x in self.layers if np.isfinite(x.gradient)]
-        if len(sizes) < 2:
-            return []
-        (first, early), (last, late) = sizes[0], sizes[-1]
-        if early == 0 and late == 0:
+        sizes = [(x.path, x.gradient) for x in self.layers[::-1]]
+        if sizes and all(size == 0 for _, size in sizes):
             return ["no gradient arrives anywhere"]
-        if early * FAR < late:
-            where = f"at {first} it has {early:.1e}, at {last} {late:.1e}"
-            return [f"the gradient vanishes on its way back: {where}"]
-        if early > late * FAR:
-            where = f"at {first} it has {early:.1e}, at {last} {late:.1e}"
-            return [f"the gradient explodes on its way back: {where}"]
-        return []
+        return _changed("gradient", "back", sizes)
 
     def _dead(self) -> list[str]:
         return [
-            f"{x.path}: {x.dead:.0%} of the units are 0 for every example of the batch"
-            for x in self.layers
-            if x.dead > FEW
+            f"{x.path}: {x.dead:.0%} of the units are dead, 0 for every example of the batch"
+            for before, x in zip([None, *self.layers], self.layers, strict=False)
+            if x.dead > FEW and not (before and _moved(before, x))
         ]
 
     def __repr__(self) -> str:
@@ -104,9 +103,36 @@ class Health:
         return "\n".join([*(line.rstrip() for line in table), *self.verdict])
 
 
+def _changed(what: str, way: str, sizes: list[tuple[str, float]]) -> list[str]:
+    """Whether something is far smaller or larger at the end of its way than at its start."""
+    sizes = [(path, math.inf if math.isnan(size) else size) for path, size in sizes]
+    if not sizes:
+        return []
+    (start, before), (end, after) = sizes[0], sizes[-1]
+    word = "vanishes" if after * FAR < before else "explodes" if after > before * FAR else ""
+    if not word or before == 0:
+        return []
+    where = f"at {start} it has {before:.1e}, at {end} {after:.1e}"
+    return [f"the {what} {word} on its way {way}: {where}"]
+
+
+def _moved(before: Layer, x: Layer) -> bool:
+    """Whether a layer gives the numbers of the one before it another shape, no more."""
+    return (before.mean, before.std, before.zeros) == (x.mean, x.std, x.zeros)
+
+
 def examine(model: Any, batch: Any, loss_function: Callable[..., Any]) -> Health:
     """One forward and backward pass, watched. The model's own `.grad` stay as they were."""
-    return Health(*observe(model, batch, loss_function, _layer))
+    channels = False  # of the last layer with weights, as a convolution has them: on axis 1
+
+    def look(path: str, module: Any, y: Tensor) -> Layer:
+        nonlocal channels
+        weights = [p for p in module.parameters() if p.ndim > 1]
+        channels = weights[0].ndim > 2 if weights else channels
+        with np.errstate(invalid="ignore", over="ignore"):
+            return _layer(path, module, y, 1 if channels or y.ndim > 3 else -1)
+
+    return Health(*observe(model, batch, loss_function, look))
 
 
 def observe(
@@ -114,8 +140,10 @@ def observe(
 ) -> tuple[list[T], float]:
     """One forward and backward pass: look(path, module, y) for the output y of each innermost
     module, while y and the parameters have their `.grad`, in the order of the forward pass; and the
-    loss. The model's own `.grad` stay as they were.
+    loss. The model's own `.grad` and its buffers stay as they were.
     """
+    if not hasattr(model, "named_modules"):
+        raise ArgumentError("model is a Module", got=describe(model))
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         raise ArgumentError("batch is (inputs, targets)", got=describe(batch))
     inputs, targets = batch
@@ -124,6 +152,7 @@ def observe(
     handles = [m.register_forward_hook(_keeper(path, outputs)) for path, m in watched]
     parameters = list(model.parameters())
     before = [p.grad for p in parameters]
+    buffers = [(b, b.detach().clone()) for b in model.buffers()]
     try:
         for p in parameters:
             p.grad = None
@@ -137,6 +166,9 @@ def observe(
             handle.remove()
         for p, old in zip(parameters, before, strict=True):
             p.grad = old
+        with no_grad():
+            for b, values in buffers:
+                b.copy_(values)
     return seen, float(raw(loss))
 
 
@@ -149,23 +181,23 @@ def _keeper(path: str, outputs: list[tuple[str, Any, Tensor]]) -> Callable[..., 
     return keep
 
 
-def _layer(path: str, module: Any, y: Tensor) -> Layer:
-    values, g = y.detach().numpy(), y.grad
-    channels = 1 if values.ndim == 4 else values.ndim - 1
-    others = tuple(i for i in range(values.ndim) if i != channels)
-    dead = np.all(values == 0, axis=others) if values.ndim > 1 else np.zeros(1)
+def _layer(path: str, module: Any, y: Tensor, axis: int) -> Layer:
+    """The numbers of a layer whose units are counted along this axis."""
+    values, g = y.detach().array, y.grad
+    zero = values == 0
+    others = tuple(i for i in range(zero.ndim) if i != axis % zero.ndim) if zero.ndim > 1 else None
     weights = [p for p in module.parameters() if p.grad is not None and p.ndim > 1]
     update = float("nan")
     if weights:
-        update = _size(weights[0].grad.numpy()) / max(_size(weights[0].detach().numpy()), 1e-30)
+        update = _size(weights[0].grad.array) / max(_size(weights[0].array), 1e-30)
     return Layer(
         path,
         type(module).__name__,
-        float(np.mean(values)),
-        float(np.std(values)),
-        float(np.mean(values == 0)),
-        float(np.mean(dead)),
-        0.0 if g is None else _size(g.numpy()),
+        float(np.mean(values, dtype=np.float64)),
+        float(np.std(values, dtype=np.float64)),
+        float(np.mean(zero)),
+        0.0 if others is None else float(np.mean(np.all(zero, axis=others))),
+        0.0 if g is None else _size(g.array),
         update,
     )
 

@@ -12,7 +12,7 @@ from html import escape
 
 from tinynet.errors import ArgumentError
 
-_WORDS_IN = r"\\(?:text|mathrm|operatorname)\{(?:[^{}])*\}"
+_WORDS_IN = r"\\(?:text|mathrm|operatorname)\{(?:[^{}\\]|\\.)*\}"
 _TOKEN = re.compile(_WORDS_IN + r"|\\[A-Za-z]+|\\.|\s+|[0-9]+(?:\.[0-9]+)?|.")
 
 _GREEK = "alpha beta gamma delta zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon"
@@ -33,21 +33,40 @@ _WORDS = frozenset(("max", "min", "ln", "log", "exp", "det", "arg"))
 _WORDS |= {"sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "arccos", "arctan"}
 _SPACES = {",": 0.17, ";": 0.28, "!": -0.1, " ": 0.25, "quad": 1.0}
 _ACCENTS = {"bar": "‾", "hat": "^", "tilde": "~"}
+_ESCAPE = re.compile(r"\\(backslash |sim |wedge |.)")
 _BIG = ("bigl", "bigr", "Bigl", "Bigr")
 
 
-def mathml(latex: str, *, display: bool = False) -> str:
+def mathml(latex: str) -> str:
     r"""The formula as a `<math>` element.
 
     Raises ArgumentError for a command that it does not know.
 
     >>> mathml(r"\frac{1}{2}")
-    '<math><mfrac><mn>1</mn><mn>2</mn></mfrac></math>'
+    '<math displaystyle="true"><mfrac><mn>1</mn><mn>2</mn></mfrac></math>'
     """
     reader = _Reader(latex)
     body = reader.row(end=None)
-    kind = ' display="block"' if display else ""
-    return f"<math{kind}>{body}</math>"
+    return f'<math displaystyle="true">{body}</math>'
+
+
+def _plain(escaped: re.Match[str]) -> str:
+    """The character for which an escape of `names` stands."""
+    return {"backslash ": "\\", "sim ": "~", "wedge ": "^"}.get(escaped[1], escaped[1])
+
+
+def _brace(rows: list[str]) -> str:
+    """A brace as high as the rows. A picture: fonts without mathematics have none that grows."""
+    high = sum(2.4 if "<mfrac>" in row else 1.45 for row in rows)
+    end, middle = 12 * high, 6 * high
+    below = high / 2 - 0.28  # so that its middle is on the line of minus signs
+    return (
+        f'<mpadded height="{high - below:g}em" depth="{below:g}em" voffset="-{below:g}em"><mtext>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 7 {end:g}" height="{high:g}em" '
+        f'fill="none" stroke="currentColor"><path d="M6.5,.5 Q3.5,.5 3.5,4 V{middle - 4:g} '
+        f"Q3.5,{middle:g} .5,{middle:g} Q3.5,{middle:g} 3.5,{middle + 4:g} "
+        f'V{end - 4:g} Q3.5,{end - 0.5:g} 6.5,{end - 0.5:g}"/></svg></mtext></mpadded>'
+    )
 
 
 class _Reader:
@@ -79,8 +98,9 @@ class _Reader:
         return parts[0] if len(parts) == 1 else f"<mrow>{''.join(parts)}</mrow>"
 
     def scripted(self) -> str:
-        """One thing with what stands below and above it."""
-        large = (self.peek() or "")[1:] in _LARGE
+        """One thing with its indices and powers. The limits of a sum stand beside it too: a font
+        without mathematics has no sign that is high enough for limits above and below.
+        """
         base, below, above = self.one(), "", ""
         while self.peek() in ("_", "^", "'"):
             mark = self.take()
@@ -90,8 +110,7 @@ class _Reader:
                 above += self.one() if mark == "^" else "<mo>′</mo>"
         if not below and not above:
             return base
-        kinds = ("munder", "mover", "munderover") if large else ("msub", "msup", "msubsup")
-        kind = kinds[2 if below and above else 1 if above else 0]
+        kind = "msubsup" if below and above else "msup" if above else "msub"
         return f"<{kind}>{base}{below}{above}</{kind}>"
 
     def one(self) -> str:
@@ -101,7 +120,7 @@ class _Reader:
             return self.row("}")
         if token[0] == "\\" and token[-1] == "}" and len(token) > 2:
             words = token[token.index("{") + 1 : -1]
-            text = escape(words.replace("\\_", "_").replace(" ", "\N{NO-BREAK SPACE}"))
+            text = escape(_ESCAPE.sub(_plain, words).replace(" ", "\N{NO-BREAK SPACE}"))
             return f"<mtext>{text}</mtext>"
         if token.startswith("\\"):
             return self.command(token[1:])
@@ -132,7 +151,10 @@ class _Reader:
         if name == "sqrt":
             return f"<msqrt>{self.one()}</msqrt>"
         if name in _ACCENTS:
-            return f"<mover>{self.one()}<mo>{_ACCENTS[name]}</mo></mover>"
+            below = self.one()
+            letters = len(below.removeprefix("<mtext>").removesuffix("</mtext>"))
+            times = letters + letters // 5 if name == "bar" and below.startswith("<mtext>") else 1
+            return f"<mover>{below}<mo>{_ACCENTS[name] * times}</mo></mover>"
         if name in ("mathbin", "mathord", "mathbf"):
             return self.one()
         if name in _BIG:
@@ -175,8 +197,8 @@ class _Reader:
             else:
                 parts.append(self.scripted())
         self.braced()
-        brace = '<mo fence="true" stretchy="true">{</mo>' if kind == "cases" else ""
-        return f"<mrow>{brace}<mtable>{''.join(rows)}</mtable></mrow>"
+        brace = _brace(rows) if kind == "cases" else ""
+        return f'<mrow>{brace}<mtable displaystyle="true">{"".join(rows)}</mtable></mrow>'
 
     def braced(self) -> str:
         """A word in braces."""

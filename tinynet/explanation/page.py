@@ -5,13 +5,18 @@ the replay, forward and then backward, with a slider. It needs nothing from anyw
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from html import escape
 from typing import Any
 
-from tinynet.explanation.chain import Line, Link, bar, gathered, latex_name, valued
+from tinynet.explanation.chain import ENTRIES, Line, Link, bar, numbers, total
 from tinynet.explanation.drawing import shown, svg
-from tinynet.explanation.graph import Graph, Value
+from tinynet.explanation.folding import Unit
+from tinynet.explanation.formulas.template import WHERE
+from tinynet.explanation.graph import Graph, Step, Value, in_words
 from tinynet.explanation.mathml import mathml
+
+MOST = 6  # steps of a module whose formulas are shown without a click
 
 _STYLE = """
 :root { color-scheme: light dark }
@@ -22,9 +27,10 @@ nav button[aria-pressed=true] { background: #2b7bab; border-color: #2b7bab; colo
 section { display: none; margin-top: 0.8em; overflow-x: auto }
 section.open { display: block }
 .view { display: none } .view.open { display: block }
-.opens { cursor: pointer } .opens:hover rect { stroke-width: 3 }
+#graph .opens { cursor: pointer } #graph .opens:hover rect { stroke-width: 3 }
 .crumbs a { color: #2b7bab; cursor: pointer }
 ol { padding-left: 2.2em } li { margin: 0.35em 0 } .note { opacity: 0.75; font-size: 92% }
+math ~ math { margin-left: 1em } summary { cursor: pointer }
 input[type=range] { width: min(34em, 95%) } #said { min-height: 5.2em; margin: 0.4em 0 }
 .later { opacity: 0.18 } .now rect { stroke-width: 4 } .back rect { stroke: #b34a00 }
 """
@@ -34,15 +40,16 @@ const all = (q, e = document) => [...e.querySelectorAll(q)];
 function tab(name) {
   all('section').forEach(s => s.classList.toggle('open', s.id === name));
   all('nav button').forEach(b => b.setAttribute('aria-pressed', b.dataset.tab === name));
-  fit();
 }
-function fit() {
-  if (window.frameElement) frameElement.style.height = document.documentElement.scrollHeight + 'px';
+function fit() {  // in a notebook, which may show the page later
+  const high = document.body.offsetHeight;
+  if (window.frameElement && high) frameElement.style.height = Math.min(high + 20, 900) + 'px';
 }
 function open(path) {
   all('.view').forEach(v => v.classList.toggle('open', v.dataset.path === path));
   const parts = path ? path.split('.') : [], crumbs = document.querySelector('.crumbs');
   crumbs.textContent = '';
+  if (all('.view').length === 1) return;
   ['', ...parts].forEach((part, i) => {
     const here = parts.slice(0, i).join('.');
     if (!document.querySelector(`.view[data-path="${here}"]`)) return;
@@ -51,7 +58,6 @@ function open(path) {
     a.onclick = () => open(here);
     crumbs.append(a);
   });
-  fit();
 }
 function replay(at) {
   const n = frames.length / 2;
@@ -65,10 +71,12 @@ function replay(at) {
   document.getElementById('said').innerHTML = frames[at];
 }
 all('nav button').forEach(b => b.onclick = () => tab(b.dataset.tab));
-all('.opens').forEach(g => g.onclick = () => open(g.dataset.path));
+document.getElementById('picture').innerHTML = document.querySelector('.view').innerHTML;
+all('#graph .opens').forEach(g => g.onclick = () => open(g.dataset.path));
 const slider = document.querySelector('input[type=range]');
 slider.oninput = () => replay(+slider.value);
 open(''); replay(0); tab('graph');
+new ResizeObserver(fit).observe(document.body);
 """
 
 
@@ -85,7 +93,7 @@ def page(graph: Graph, steps: list[Link]) -> str:
 <section id="derivation">{_derivation(graph, steps)}</section>
 <section id="replay">
 <input type="range" min="0" max="{len(frames) - 1}" value="0" aria-label="step">
-<div id="said"></div>{svg(graph)}</section>
+<div id="said"></div><div id="picture"></div></section>
 <script>const frames = {_json(frames)};{_SCRIPT}</script></body></html>
 """
 
@@ -112,21 +120,66 @@ def _views(graph: Graph) -> str:
 
 
 def _derivation(graph: Graph, steps: list[Link]) -> str:
-    forward = [f"<li>{_equation(s.forward, s.step.output.array)}</li>" for s in reversed(steps)]
-    backward = [f"<li>{mathml(bar(graph.loss) + ' = 1')}</li>"]
-    for link in steps:
-        backward += [f"<li>{mathml(link.gathered)}</li>"] if link.gathered else []
-        backward += [f"<li>{_handed(line)}</li>" for line in link.lines]
-    ends = [f"<li>{_total(leaf)}</li>" for leaf in graph.leaves if leaf.grad is not None]
+    links = {id(link.step): link for link in steps}
+    parts = [part for unit in shown(graph, None).units for part in _parts(unit, graph)]
+    forward = [_listed(title, [_made(links[id(s)]) for s in inside]) for title, inside in parts]
+    backward = [_listed("", [mathml(bar(graph.loss) + " = 1")])]
+    for title, inside in reversed(parts):
+        lines = [line for step in reversed(inside) for line in _back(links[id(step)])]
+        backward.append(_listed(title, lines))
+    ends = [
+        f"<li>{mathml(total(graph, leaf))}{_shape(leaf)}</li>"
+        for leaf in graph.leaves
+        if leaf.grad is not None
+    ]
     return (
+        f'<p class="note">{ENTRIES}</p>'
         f"<h3>Forward</h3><ol>{''.join(forward)}</ol>"
         f"<h3>Backward</h3><ol>{''.join(backward)}</ol>"
         f"<h3>Gradients</h3><ul>{''.join(ends)}</ul>"
     )
 
 
-def _equation(formula: str, values: Any) -> str:
-    return mathml(valued(formula, values))
+def _parts(unit: Unit, graph: Graph) -> Iterator[tuple[str, list[Step]]]:
+    """The steps of a unit, for each of its equal layers; a large one has a title."""
+    each = len(unit.steps) // unit.count
+    for first in range(0, len(unit.steps), each):
+        steps = unit.steps[first : first + each]
+        title = ""
+        if unit.path is not None and each > MOST:
+            path = ".".join(steps[0].module.split(".")[: unit.path.count(".") + 1])
+            title = f"{graph.modules[path]} {path}: {each} steps"
+        yield title, steps
+
+
+def _listed(title: str, lines: list[str]) -> str:
+    """Lines of a list; under a title that opens at a click, if there is one."""
+    items = "".join(f"<li>{line}</li>" for line in lines)
+    if not title:
+        return items
+    return f"<li><details><summary>{escape(title)}</summary><ol>{items}</ol></details></li>"
+
+
+def _equation(formula: str, values: Any, note: str = "") -> str:
+    """An equation with its numbers; what it refers to is a formula of its own, so that a narrow
+    page can put it below.
+    """
+    main, *rest = formula.split(WHERE, 1)
+    few = numbers(values)
+    main += f" = {few}" if few else ""
+    return " ".join([mathml(main) + note, *map(mathml, rest)])
+
+
+def _made(link: Link) -> str:
+    """What a step computed."""
+    y = link.step.output
+    return _equation(link.forward, y.array, _shape(y))
+
+
+def _back(link: Link) -> list[str]:
+    """What a step hands back, a line for each of its inputs."""
+    lines = [mathml(link.gathered)] if link.gathered else []
+    return lines + [_handed(line) for line in link.lines]
 
 
 def _handed(line: Line) -> str:
@@ -134,9 +187,8 @@ def _handed(line: Line) -> str:
     return _equation(line.formula, line.gradient) + notes
 
 
-def _total(leaf: Value) -> str:
-    left = rf"\frac{{\partial L}}{{\partial {latex_name(leaf.name)}}}"
-    return _equation(f"{left} = {gathered(leaf) or bar(leaf)}", leaf.grad)
+def _shape(x: Value) -> str:
+    return f' <span class="note">{in_words(x.shape)}</span>' if x.shape else ""
 
 
 # -- the replay ------------------------------------------------------------------------------------
@@ -146,21 +198,18 @@ def _frames(graph: Graph, steps: list[Link]) -> list[str]:
     """What is said at each place of the slider: a unit of the picture forward, then backward."""
     links = {id(link.step): link for link in steps}
     units = shown(graph, None).units
-    there = [_said("Forward", unit, links, _there) for unit in units]
-    back = [_said("Backward", unit, links, _back) for unit in reversed(units)]
+    there = [_told("Forward", unit, [_made(links[id(s)]) for s in unit.steps]) for unit in units]
+    back = [
+        _told("Backward", unit, [line for s in unit.steps[::-1] for line in _back(links[id(s)])])
+        for unit in reversed(units)
+    ]
     return there + back
 
 
-def _said(direction: str, unit: Any, links: dict[int, Link], tell: Any) -> str:
+def _told(direction: str, unit: Unit, lines: list[str]) -> str:
+    head = f"<b>{direction}</b>"
     if unit.path is not None:
-        return f"<b>{direction}</b>: {escape(unit.path)}, {len(unit.steps)} steps"
-    return f"<b>{direction}</b><br>" + "<br>".join(tell(links[id(unit.steps[0])]))
-
-
-def _there(link: Link) -> list[str]:
-    return [_equation(link.forward, link.step.output.array)]
-
-
-def _back(link: Link) -> list[str]:
-    sums = [mathml(link.gathered)] if link.gathered else []
-    return sums + [_handed(line) for line in link.lines]
+        head += f" through {escape(unit.path)}"
+    if len(unit.steps) > MOST:
+        return f"{head}: {len(unit.steps)} steps, which are in the derivation"
+    return "<br>".join([head, *lines])

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from tinynet import arrays
 from tinynet.errors import OutOfRangeError
 from tinynet.explanation.graph import Graph, Value, hand_back
 
@@ -75,7 +76,9 @@ class Recursions:
 
 def _told(walk: Walk, name: str) -> str:
     g = walk.gradients[name]
-    shown = f"{float(g):.4g}" if np.size(g) == 1 else f"mean {float(np.mean(g)):.4g}"
+    if not arrays.is_array(g):  # of several outputs of a Function
+        return f"in {walk.visits[name]}"
+    shown = f"{float(g.sum()):.4g}" if g.size == 1 else f"mean {float(g.mean()):.4g}"
     return f"{shown} in {walk.visits[name]}"
 
 
@@ -92,5 +95,5 @@ def _recursive(graph: Graph, passes: Callable[[Any, Any], Any]) -> Walk:
             if isinstance(x, Value) and d is not None:
                 visit(x, d)
 
-    visit(graph.loss, np.ones(graph.loss.shape, graph.loss.dtype))
+    visit(graph.loss, np.ones_like(graph.loss.array))
     return walk

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from tinynet import arrays
+from tinynet.explanation.names import escaped
 from tinynet.op import Op
 
 
@@ -96,7 +97,7 @@ def written(x: Any) -> Written:
     if name in _FORMS:
         return _FORMS[name](*x.arguments, **x.options)
     inside = r",\, ".join(written(a)[0] for a in x.arguments)
-    return rf"\operatorname{{{name}}}\left({inside}\right)", ATOM
+    return rf"\operatorname{{{escaped(name)}}}\left({inside}\right)", ATOM
 
 
 def _number(x: Any) -> Written:
@@ -104,6 +105,8 @@ def _number(x: Any) -> Written:
     if abs(value) in _CONSTANTS:
         text = _CONSTANTS[abs(value)]
         return (text, ATOM) if value > 0 else ("-" + text, SUM)
+    if math.isnan(value):
+        return r"\mathrm{nan}", ATOM
     mantissa, _, exponent = f"{value:.6g}".partition("e")
     if not exponent:
         return mantissa, ATOM if value >= 0 else SUM

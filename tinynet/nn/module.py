@@ -7,7 +7,8 @@ assignment; `state_dict` joins their names with dots.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -23,6 +24,7 @@ from tinynet.tensor import Tensor, raw
 Self = TypeVar("Self", bound="Module")
 
 _REGISTERS = ("_parameters", "_buffers", "_modules")
+CALLS = 256  # of a module that are remembered, for `tn.explain`: a cell is called for each word
 
 
 class IncompatibleKeys(NamedTuple):
@@ -51,7 +53,7 @@ class Module:
     """
 
     training: bool
-    last_call: tuple[int, int] | None = None  # between which numbers of nodes its last call lies
+    last_calls: Sequence[tuple[int, int]] = ()  # between which numbers of nodes its calls lie
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
@@ -70,7 +72,10 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         start = next(clock)
         result = self._with_hooks(args, kwargs)
-        self.__dict__["last_call"] = start, next(clock)  # the nodes in between are its own
+        own = self.__dict__
+        if "last_calls" not in own:
+            own["last_calls"] = deque(maxlen=CALLS)
+        own["last_calls"].append((start, next(clock)))  # the nodes in between are its own
         return result
 
     def _with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

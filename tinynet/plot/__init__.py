@@ -13,7 +13,7 @@ flows through a network, `landscape.py` about steps, `speed.py` about what a com
 """
 
 from tinynet.plot.classes import confusion_matrix, decision_boundary, embedding
-from tinynet.plot.curves import activation, finite_differences, learning_curves
+from tinynet.plot.curves import activation, finite_differences, learning_curves, learning_rates
 from tinynet.plot.graphs import tape
 from tinynet.plot.grids import feature_maps, filters, images, weights
 from tinynet.plot.landscape import loss_landscape
@@ -36,6 +36,7 @@ __all__ = [
     "histograms",
     "images",
     "learning_curves",
+    "learning_rates",
     "loss_landscape",
     "roofline",
     "saliency",

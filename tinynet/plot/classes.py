@@ -10,7 +10,7 @@ import numpy as np
 
 from tinynet.errors import OutOfRangeError, ShapeError
 from tinynet.grad_mode import no_grad
-from tinynet.plot.style import GREY, Array, axes_in, ink_on, plain, point_style, tidy
+from tinynet.plot.style import GREY, Array, axes_in, ink_on, literal, plain, point_style, tidy
 from tinynet.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def confusion_matrix(
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size:
         raise ShapeError("a confusion matrix is square", got=str(counts.shape))
     n = len(counts)
-    names = [str(label) for label in (range(n) if labels is None else labels)]
+    names = [literal(label) for label in (range(n) if labels is None else labels)]
     if len(names) != n:
         raise ShapeError(f"{len(names)} labels for {n} classes")
     totals = counts.sum(axis=1, keepdims=True)
@@ -103,7 +103,7 @@ def decision_boundary(model: Any, X: Any, y: Any, *, ax: Axes | None = None) -> 
             ax.contourf(across, up, lead, [0, lead.max()], colors=[to_rgba(style["color"], 0.3)])
         if lead.min() < 0 < lead.max():
             ax.contour(across, up, lead, [0], colors=GREY, linewidths=1)
-        ax.scatter(*points[truth == name].T, label=str(name), zorder=3, **style)
+        ax.scatter(*points[truth == name].T, label=literal(name), zorder=3, **style)
     ax.set(xlabel="$x_1$", ylabel="$x_2$", title="Decision boundary")
     ax.legend(title="class", loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     return ax
@@ -151,7 +151,7 @@ def embedding(vectors: Any, labels: Sequence[Any] | None = None, *, ax: Axes | N
     X = plain(vectors).astype(np.float64)
     if X.ndim != 2 or min(X.shape) < 2:
         raise ShapeError("vectors are (n, d), n and d at least 2", got=str(X.shape))
-    names = None if labels is None else [str(v) for v in plain(labels).tolist()]
+    names = None if labels is None else [literal(v) for v in plain(labels).tolist()]
     if names is not None and len(names) != len(X):
         raise ShapeError(f"{len(names)} labels for {len(X)} vectors")
     X = X - X.mean(axis=0)

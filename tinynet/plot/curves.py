@@ -50,6 +50,29 @@ def learning_curves(history: Any) -> AxesArray:
     return panels
 
 
+def learning_rates(found: Any, *, ax: Axes | None = None) -> Axes:
+    """The loss at each learning rate that was tried, and its average, with the suggestion marked.
+
+    found   what `train.find_lr` returned: `rates`, `losses`, `smoothed`, `suggestion`
+    """
+    if not found.rates:
+        raise ArgumentError("there is nothing to draw: no learning rate was tried")
+    ax = axes_in(ax, 5.6, 3.6)
+    ax.semilogx(found.rates, found.losses, ".", color=GREY, markersize=3, label="of the batch")
+    ax.plot(found.rates, found.smoothed, color=LINES[0], linewidth=2, label="averaged")
+    height = np.interp(np.log(found.suggestion), np.log(found.rates), found.smoothed)
+    label = f"suggestion: {found.suggestion:.2g}"
+    ax.axvline(found.suggestion, color=LINES[1], linestyle=":")
+    ax.plot([found.suggestion], [height], "o", color=LINES[1], label=label, zorder=4)
+    low, high = min(*found.losses, *found.smoothed), max(found.smoothed)
+    margin = (high - low) / 5 or 1.0  # above it, single batches are left out of the picture
+    ax.set(xlabel="learning rate", ylabel="loss", title="Which learning rate?")
+    ax.set_ylim(low - margin, high + margin)
+    tidy(ax)
+    ax.legend(frameon=False)
+    return ax
+
+
 def activation(
     f: Callable[[Tensor], Tensor], *, low: float = -4.0, high: float = 4.0, ax: Axes | None = None
 ) -> Axes:

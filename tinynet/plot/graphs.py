@@ -12,7 +12,7 @@ from tinynet.errors import ArgumentError
 from tinynet.explanation.drawing import COLOURS
 from tinynet.explanation.graph import Names, Step, Value, trace
 from tinynet.explanation.layout import arranged
-from tinynet.plot.style import GREY, axes_in
+from tinynet.plot.style import GREY, axes_in, literal
 from tinynet.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ _LIMIT = 80  # more boxes than this nobody can read
 _INCH = 80.0  # units of the layout
 _WIDE, _LINE, _LAYER = 7.9, 19.0, 112.0  # a letter, a line of text, from one layer to the next
 _SIZE = 9  # of the letters, in points
+_TALL = r"\dfrac"  # a fraction as high as one on a line of its own
 
 
 def tape(tensor: Tensor, names: Names = None, *, ax: Axes | None = None) -> Axes:
@@ -74,9 +75,9 @@ def tape(tensor: Tensor, names: Names = None, *, ax: Axes | None = None) -> Axes
 def _lines(value: Value) -> list[str]:
     """What stands in a box."""
     step = value.made_by
-    lines = [value.name] if step is None else [f"{value.name} = {_call(step)}"]
+    lines = [literal(value.name if step is None else f"{value.name} = {_call(step)}")]
     if step is not None and step.op is not None and can_draw(step.op.formula):
-        lines.append(f"${step.op.formula}$")
+        lines.append("$" + step.op.formula.replace(r"\frac", _TALL) + "$")
     if value.shape == () and value.array is not None:
         gradient = "" if value.grad is None else f",  gradient {float(value.grad):.4g}"
         lines.append(f"{float(value.array):.4g}{gradient}")
@@ -109,7 +110,12 @@ def _width(lines: Sequence[str]) -> float:
 
 
 def _height(lines: Sequence[str]) -> float:
-    return _LINE * len(lines) + 10
+    return sum(map(_line, lines)) + 10
+
+
+def _line(line: str) -> float:
+    """How high a line is: one with a fraction takes more."""
+    return 1.7 * _LINE if line.startswith("$") and _TALL in line else _LINE
 
 
 def _draw_box(ax: Axes, lines: Sequence[str], kind: str, x: float, y: float) -> None:
@@ -121,14 +127,16 @@ def _draw_box(ax: Axes, lines: Sequence[str], kind: str, x: float, y: float) -> 
     corner = x - wide / 2, y - high / 2
     box = FancyBboxPatch(corner, wide, high, boxstyle=style, fc=fill, ec=border, lw=1.4, zorder=3)
     ax.add_patch(box)
+    height = y + (high - 10) / 2
     for i, line in enumerate(lines):
-        height = y + _LINE * ((len(lines) - 1) / 2 - i)
+        height -= _line(line) / 2
         ink: dict[str, Any] = {
             "color": "black",
             "fontsize": _SIZE,
             "weight": "normal" if i else "bold",
         }
         ax.text(x, height, line, ha="center", va="center", zorder=4, **ink)
+        height -= _line(line) / 2
 
 
 def _draw_arrow(ax: Axes, points: Sequence[tuple[float, float]]) -> None:

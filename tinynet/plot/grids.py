@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinynet.errors import ArgumentError, ShapeError
-from tinynet.plot.style import GREY, OKABE_ITO, Array, AxesArray, new_figure, plain
+from tinynet.plot.style import GREY, OKABE_ITO, Array, AxesArray, literal, new_figure, plain
 
 
 def images(
@@ -86,7 +86,7 @@ def weights(
     panels = _grid(len(values), columns, 1.0, titled=titles is not None, right=0.9)
     _signed(panels, values)
     for ax, title in zip(panels, titles or (), strict=False):
-        ax.set_title(title, fontsize=9)
+        ax.set_title(literal(title), fontsize=9)
     return panels
 
 
@@ -152,7 +152,7 @@ def _scale(panels: AxesArray, image: Any, label: str) -> None:
 
 
 def _text(x: Any) -> str:
-    return str(x.item() if hasattr(x, "item") else x)
+    return literal(x.item() if hasattr(x, "item") else x)
 
 
 def _grid(n: int, columns: int, side: float, *, titled: bool, right: float = 0.1) -> AxesArray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinynet.errors import ArgumentError, ShapeError, describe
 from tinynet.grad_mode import no_grad
-from tinynet.plot.style import LINES, OKABE_ITO, Array, axes_in
+from tinynet.plot.style import LINES, OKABE_ITO, Array, axes_in, literal
 from tinynet.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def loss_landscape(
     for i, (name, make) in enumerate((optimizers or {}).items()):
         path = _path(loss, make, start, steps)
         style: dict[str, Any] = {"marker": "o", "markersize": 2.5, "linewidth": 1.4}
-        ax.plot(*path.T, color=PATHS[i], label=name, zorder=4, **style)
+        ax.plot(*path.T, color=PATHS[i], label=literal(name), zorder=4, **style)
         ax.plot(*path.T, color="white", linewidth=3.5, zorder=3)  # parts it from the ground
         ax.plot(*path[-1], "X", color=PATHS[i], markersize=9, markeredgecolor="black", zorder=5)
     if optimizers:

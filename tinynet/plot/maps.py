@@ -9,7 +9,16 @@ import numpy as np
 
 from tinynet.autograd import grad
 from tinynet.errors import ArgumentError, GraphError, ShapeError
-from tinynet.plot.style import OKABE_ITO, Array, AxesArray, axes_in, ink_on, new_figure, plain
+from tinynet.plot.style import (
+    OKABE_ITO,
+    Array,
+    AxesArray,
+    axes_in,
+    ink_on,
+    literal,
+    new_figure,
+    plain,
+)
 from tinynet.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -41,8 +50,8 @@ def attention(
             got=str(values.shape),
             hint="weights[0, 2] is head 2 of the first sequence",
         )
-    rows = [str(t) for t in tokens]
-    columns = rows if keys is None else [str(t) for t in keys]
+    rows = [literal(t) for t in tokens]
+    columns = rows if keys is None else [literal(t) for t in keys]
     if (len(rows), len(columns)) != values.shape:
         raise ShapeError(
             f"{len(rows)} and {len(columns)} names for weights of shape {values.shape}"
@@ -67,7 +76,7 @@ def similarity(vectors: Any, labels: Sequence[Any], *, ax: Axes | None = None) -
     >>> [text.get_text() for text in ax.texts]
     ['1.0', '.71', '.71', '1.0']
     """
-    X, names = plain(vectors).astype(np.float64), [str(label) for label in labels]
+    X, names = plain(vectors).astype(np.float64), [literal(str(label)) for label in labels]
     if X.ndim != 2 or not X.size or len(names) != len(X):
         raise ShapeError(
             "vectors are (n, d), with a name each", got=f"{X.shape}, {len(names)} names"
@@ -82,8 +91,13 @@ def similarity(vectors: Any, labels: Sequence[Any], *, ax: Axes | None = None) -
         text = f"{cosines[i, j]:.2f}".replace("0.", ".", 1).replace("1.00", "1.0")
         colour = ink_on(image.to_rgba(cosines[i, j]))
         ax.text(j, i, text, ha="center", va="center", color=colour, fontsize=7)
-    ax.set_xticks(range(len(X)), [str(i) for i in range(1, len(X) + 1)])
-    ax.set_yticks(range(len(X)), [f"{name}  {i}" for i, name in enumerate(names, 1)])
+    if max(map(len, names)) > 12:  # below, numbers stand for long names
+        numbers = [str(i) for i in range(1, len(X) + 1)]
+        names, below = [f"{a}  {i}" for a, i in zip(names, numbers, strict=True)], numbers
+    else:
+        below = names
+    ax.set_xticks(range(len(X)), below, rotation=90 if max(map(len, below)) > 2 else 0)
+    ax.set_yticks(range(len(X)), names)
     ax.set_title("Cosines")
     ax.figure.colorbar(image, ax=ax, shrink=0.85)
     return ax

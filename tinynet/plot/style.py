@@ -47,6 +47,15 @@ def plain(x: Any) -> Array:
     return np.asarray(arrays.to_device(x, "cpu") if arrays.is_array(x) else x)
 
 
+def literal(x: Any) -> str:
+    """A name as it is: matplotlib takes what stands between two $ for a formula.
+
+    >>> print(literal("$5 or $6"))
+    \\$5 or \\$6
+    """
+    return str(x).replace("$", r"\$")
+
+
 def new_figure(width: float, height: float) -> Any:
     """An empty figure of this size in inches.
 

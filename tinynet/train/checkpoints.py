@@ -16,7 +16,7 @@ import numpy as np
 
 from tinynet import arrays
 from tinynet.data import DataLoader, Subset, TensorDataset
-from tinynet.errors import ArgumentError, TinynetError
+from tinynet.errors import ArgumentError, FileFormatError, TinynetError
 from tinynet.ops.saving import load, save
 
 _FORMAT = 1
@@ -57,6 +57,11 @@ class Checkpoint:
         except OSError as error:
             raise CheckpointError(
                 f"the checkpoint {self.file} cannot be read: {error.strerror or error}"
+            ) from None
+        except FileFormatError as error:
+            raise CheckpointError(
+                f"the checkpoint {self.file} cannot be read: {error.reason}",
+                hint="another file; or delete it, and the run begins anew",
             ) from None
         if not isinstance(state, dict) or state.get("format") != _FORMAT:
             raise CheckpointError(
@@ -107,10 +112,11 @@ def differences(theirs: Any, ours: Any, path: str = "") -> list[str]:
 
 
 def describe_model(model: Any) -> dict[str, Any]:
-    """Class, and shape and dtype of everything in its state."""
+    """Class, and shape and dtype of all parameters and buffers."""
+    tensors = {**model.state_dict(), **dict(model.named_buffers())}
     return {
         "class": type(model).__name__,
-        **{name: f"{x.shape} {x.dtype}" for name, x in model.state_dict().items()},
+        **{name: f"{x.shape} {x.dtype}" for name, x in tensors.items()},
     }
 
 

@@ -66,7 +66,8 @@ def fit(
     restore_best  end with the weights of the best epoch, not of the last
     checkpoint    a file that holds the run: written at the start, after each epoch, and every
                   `checkpoint_every` steps. If it is there, the run goes on from it and gives the
-                  same numbers, bit for bit, as if it had never stopped; `epochs` may be larger
+                  same numbers, bit for bit, as if it had never stopped; a run that is at its end
+                  returns at once, and a larger `epochs` prolongs it
     seed          call `tn.manual_seed(seed)` first, which makes the run repeatable
     progress      True: show a bar when the output is a terminal; "lines": else a line per epoch
 

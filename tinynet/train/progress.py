@@ -37,10 +37,13 @@ class Progress:
         if self.wants_bar and self.bar is None:
             from tqdm import tqdm
 
-            size = len(loader) if hasattr(loader, "__len__") else None
-            done = None if size is None else (epoch * size + batch)
+            try:
+                size = len(loader)
+            except TypeError:  # a stream
+                size = None
+            done = 0 if size is None else epoch * size + batch
             total = None if size is None else self.epochs * size
-            self.bar = tqdm(total=total, initial=done or 0, unit="batch", leave=False, ncols=100)
+            self.bar = tqdm(total=total, initial=done, unit="batch", leave=False, ncols=100)
 
     def step(self, batches: int, sums: Sums, optimizer: Any) -> None:
         """Some batches are done."""

@@ -2,7 +2,8 @@
 
 They come from four places:
 
-    default generators      dropout, and what is drawn where no generator is given; one per device
+    default generators      dropout, and what is drawn where no generator is given: the CPU's, and
+                            those of the devices that the model lives on
     order                   a generator that a loader or its sampler holds
     data                    one that the data set holds, or `collate_fn`
     model                   one that a module holds as an attribute
@@ -54,12 +55,13 @@ class Randomness:
             for name, value in vars(module).items():
                 if isinstance(value, Generator):
                     self.others[f"model.{path}.{name}"] = value
+        self.devices = {"cpu", *(p.device for p in model.parameters())}
 
     def state(self) -> dict[str, Any]:
         """Where everything stands now."""
         known = {**self.order, **self.others}
         return {
-            "default": random.positions(),
+            "default": random.positions(self.devices),
             "generators": {name: _position(generator) for name, generator in known.items()},
         }
 

@@ -158,7 +158,7 @@ class Run:
     def save(self) -> None:
         """Write the checkpoint, if one is asked for; never numbers that are not finite."""
         if self.checkpoint is not None:
-            self.guard.check_weights(self.epoch)
+            self.guard.check_weights()
             self.checkpoint.write({"run": self.description, **self._state()})
 
     def _describe(self) -> dict[str, Any]:

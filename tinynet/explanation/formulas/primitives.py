@@ -350,7 +350,7 @@ LINALG = {
     ),
     "solve": Structured(
         "uv",
-        lines(r"@y = @u^{-1} @v", r"\sum_j @u_{ij} \, @y_{jk} = @v_{ik}"),
+        lines(r"@y = @u^{-1} \, @v", r"\sum_j @u_{ij} \, @y_{jk} = @v_{ik}"),
         {
             "u": lines(
                 r"\bar{@u}_{ij} = -\sum_{k, l} w_{li} \, @g_{lk} \, @y_{jk}", r"w = @u^{-1}"

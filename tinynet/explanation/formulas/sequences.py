@@ -40,7 +40,7 @@ def _rnn(step: Step) -> str:
     text = lines(
         r"@y_t = h_t",
         f"h_t = {act}",
-        r"a_t = @W @x_t + @V h_{BEFORE}⟦ + @a + @b⟧",
+        r"a_t = @W \, @x_t + @V \, h_{BEFORE}⟦ + @a + @b⟧",
         r"h_{FIRST} = @h",
         _padded(step, r"h_t = h_{BEFORE}"),
     )
@@ -76,12 +76,12 @@ def _projects(step: Step) -> bool:
 def _lstm(step: Step) -> str:
     text = lines(
         r"@y_t = (h_t, c_t)",
-        r"h_t = @R m_t" if _projects(step) else r"h_t = m_t",
+        r"h_t = @R \, m_t" if _projects(step) else r"h_t = m_t",
         r"m_t = o_t \odot \tanh c_t",
         r"c_t = f_t \odot c_{BEFORE} + i_t \odot u_t",
         r"i_t = \sigma(a_t^i) \text{, } f_t = \sigma(a_t^f) \text{, } u_t = \tanh a_t^u \text{, } "
         r"o_t = \sigma(a_t^o)",
-        r"(a_t^i, a_t^f, a_t^u, a_t^o) = @W @x_t + @V h_{BEFORE}⟦ + @a + @b⟧",
+        r"(a_t^i, a_t^f, a_t^u, a_t^o) = @W \, @x_t + @V \, h_{BEFORE}⟦ + @a + @b⟧",
         r"h_{FIRST} = @h \text{, } c_{FIRST} = @c",
         _padded(step, r"h_t = h_{BEFORE} \text{, } c_t = c_{BEFORE}"),
     )
@@ -117,8 +117,8 @@ def _gru(step: Step) -> str:
         r"h_t = (1 - z_t) \odot n_t + z_t \odot h_{BEFORE}",
         r"r_t = \sigma(p_t^r + q_t^r) \text{, } z_t = \sigma(p_t^z + q_t^z) \text{, } "
         r"n_t = \tanh(p_t^n + r_t \odot q_t^n)",
-        r"p_t = (p_t^r, p_t^z, p_t^n) = @W @x_t⟦ + @a⟧",
-        r"q_t = (q_t^r, q_t^z, q_t^n) = @V h_{BEFORE}⟦ + @b⟧",
+        r"p_t = (p_t^r, p_t^z, p_t^n) = @W \, @x_t⟦ + @a⟧",
+        r"q_t = (q_t^r, q_t^z, q_t^n) = @V \, h_{BEFORE}⟦ + @b⟧",
         r"h_{FIRST} = @h",
         _padded(step, r"h_t = h_{BEFORE}"),
     )

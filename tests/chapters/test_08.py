@@ -1,0 +1,56 @@
+"""Chapter 08: the functions of its own cells against the package and against differences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from chapter_cells import definitions, paths
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinynet.check import property_check
+from tinynet.check.strategies import arrays
+from tinynet.derivations import attention as package
+from tinynet.derivations import softmax as package_softmax
+
+CODE: Any = definitions(next(path for path in paths() if path.stem.startswith("08")))
+TRIPLE = {"q": arrays("n d"), "k": arrays("s d"), "v": arrays("s v")}
+
+test_attention = property_check(
+    CODE["attention"],
+    CODE["attention_backward"],
+    reference=lambda q, k, v: package.definition(q, k, v, True, True),
+    **TRIPLE,
+)
+
+
+@given(arrays("n k"))
+def test_softmax(x: Any) -> None:
+    np.testing.assert_allclose(CODE["softmax"](x), package_softmax.definition(x), rtol=1e-12)
+
+
+@given(*TRIPLE.values(), st.integers(1, 5))
+def test_in_blocks(q: Any, k: Any, v: Any, block: int) -> None:
+    """Blocks and the package's kernel-free forward pass are the definition."""
+    expected = package.definition(q, k, v, True, True)
+    np.testing.assert_allclose(CODE["attention_in_blocks"](q, k, v, block), expected, atol=1e-12)
+    np.testing.assert_allclose(package.forward(q, k, v, True, True)[0], expected, atol=1e-12)
+
+
+@given(arrays("n d"), st.integers(0, 99))
+def test_masked_weights(x: Any, seed: int) -> None:
+    n = len(x)
+    allowed = np.random.default_rng(seed).random((n, n)) < 0.5
+    np.fill_diagonal(allowed, True)
+    expected = package.weights(x, x, allowed, scale=1.0)
+    np.testing.assert_allclose(CODE["masked_weights"](x @ x.T, allowed), expected, atol=1e-12)
+
+
+@given(arrays("n 4"), arrays("s 4"), arrays("s 4"), st.sampled_from([1, 2, 4]))
+def test_heads(q: Any, k: Any, v: Any, h: int) -> None:
+    parts = [slice(i * 4 // h, (i + 1) * 4 // h) for i in range(h)]
+    heads = [package.definition(q[:, c], k[:, c], v[:, c], True, True) for c in parts]
+    found = CODE["multi_head"](q, k, v, h)
+    np.testing.assert_allclose(found, np.concatenate(heads, axis=1), atol=1e-12)
+    np.testing.assert_array_equal(CODE["split_heads"](q, h)[-1], q[:, parts[-1]])

@@ -1,0 +1,328 @@
+"""Names that formulas cannot carry as they are, values that cannot be explained, other devices, and
+the words of `tn.explain.health`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+import tinynet as tn
+from tinynet import nn
+from tinynet.errors import ArgumentError, GraphError
+from tinynet.explanation.mathml import mathml
+from tinynet.explanation.names import barred, latex_name
+
+F = nn.functional
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def leaf(name: str | None = None, value: Any = 1.0) -> Any:
+    return tn.tensor(value, requires_grad=True, name=name)
+
+
+# -- names -----------------------------------------------------------------------------------------
+
+NAMES = {
+    "W1": "W_{1}",
+    "W_ih_l0": r"W_{\mathrm{ih\_l0}}",
+    "x_t": "x_{t}",
+    "θ₁": r"\theta_{1}",
+    "alpha2": r"\alpha_{2}",
+    "ŷ": r"\hat{y}",
+    "Ŵ_1": r"\hat{W}_{1}",
+    "loss": r"\mathrm{loss}",
+    "bias": r"\mathrm{bias}",
+    "weight_ih_l0": r"\mathrm{weight\_ih\_l0}",
+    "0.in_proj": r"\mathrm{0.in\_proj}",
+    "100%": r"\mathrm{100\%}",
+    "{x}": r"\mathrm{\{x\}}",
+    r"a\b": r"\mathrm{a\backslash b}",
+    "$x^~&#": r"\mathrm{\$x\wedge \sim \&\#}",
+    "two words": r"\mathrm{two\ words}",
+    "日本": r"\mathrm{日本}",
+    "é": r"\mathrm{é}",
+}
+
+
+@pytest.mark.parametrize(("name", "latex"), NAMES.items())
+def test_how_a_name_is_written(name: str, latex: str) -> None:
+    assert latex_name(name) == latex
+    why = tn.explain(leaf(name) * 2)
+    assert latex in why.markdown()
+    assert barred(name) in why.latex()
+    ElementTree.fromstring(why.svg())
+    ElementTree.fromstring(mathml(barred(name)))
+    if latex.startswith(r"\mathrm"):
+        (shown,) = ElementTree.fromstring(mathml(latex)).itertext()
+        assert shown.replace("\N{NO-BREAK SPACE}", " ") == name
+
+
+@pytest.mark.parametrize("name", ["<b>", 'q"uote', "</script>", "`${x}`", "a\nb", "\n", "x" * 90])
+def test_a_name_cannot_break_a_page(name: str) -> None:
+    why = tn.explain(leaf(name) * 2)
+    text = why.html()
+    assert text.count("<script>") == text.count("</script>") == 1
+    assert "<b>" not in text.partition("<script>")[0]
+    for box in ElementTree.fromstring(why.svg()).iter(f"{SVG}rect"):
+        assert float(box.get("width")) < 400
+
+
+def test_names_that_would_look_the_same_are_told_apart() -> None:
+    first, second, third = leaf("W1"), leaf("W_1"), leaf("W1")
+    why = tn.explain(first * second * third)
+    shown = [latex_name(v.name) for v in why.graph.values]
+    assert len(set(shown)) == len(shown)
+    z = leaf("L") * leaf("v_1")
+    assert len({latex_name(v.name) for v in tn.explain(z.exp()).graph.values}) == 4
+
+
+def test_the_loss_has_the_name_that_it_was_given() -> None:
+    x = leaf("x")
+    cost = x * 2
+    text = tn.explain(cost, {"E": cost}).markdown()
+    assert r"\frac{\partial E}{\partial x} = \bar{x} = 2" in text
+    assert "partial L" not in text
+
+
+@pytest.mark.parametrize("names", [["x"], {"x": 3}, {3: leaf()}, "x"])
+def test_names_of_another_kind(names: Any) -> None:
+    with pytest.raises(ArgumentError, match="names"):
+        tn.explain(leaf() * 2, names)
+
+
+# -- what cannot be explained ----------------------------------------------------------------------
+
+
+def test_a_loss_is_one_number() -> None:
+    several = leaf("x", [1.0, 2.0]) * 2
+    for explained in (tn.explain, tn.explain.recursion):
+        with pytest.raises(GraphError, match="several entries"):
+            explained(several)
+    assert tn.explain.cost(several).forward.flops == 2
+    assert tn.explain((leaf() * 2).reshape(1, 1)).steps
+
+
+def test_a_module_that_took_no_step() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Tanh())
+    why = tn.explain(model(tn.ones(1, 2)).sum(), model)
+    for picture in (why.svg, why.mermaid):
+        with pytest.raises(ArgumentError, match=r"no step was taken"):
+            picture("2")
+
+
+def test_empty_arrays_and_numbers_that_are_not_finite() -> None:
+    x = leaf("x", np.zeros((0, 3)))
+    text = tn.explain((x * 2).sum()).markdown()
+    assert "()$" not in text
+    text = tn.explain(leaf("x", np.nan) * np.inf).markdown()
+    assert r"\mathrm{nan}" in text
+    assert r"\infty" in text
+    assert tn.explain(leaf("x", 2e30) * 1).markdown().count(r"2 \cdot 10^{30}") == 1
+
+
+class Two(tn.autograd.Function):
+    """Two outputs."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.save_for_backward(x)
+        return x * 2, x * 3
+
+    @staticmethod
+    def backward(ctx: Any, first: Any, second: Any) -> Any:
+        return first * 2 + second * 3
+
+
+def test_a_function_with_two_outputs() -> None:
+    x = leaf("x", [1.0, 2.0])
+    first, second = Two.apply(x)
+    loss = (first * second).sum()
+    why = tn.explain(loss)
+    (found,) = [v.grad for v in why.graph.leaves if v.name == "x"]
+    assert why.html()
+    assert "x" in repr(tn.explain.recursion(loss))
+    cost = tn.explain.cost(loss)
+    assert "not counted: Two" in repr(cost)
+    loss.backward()
+    np.testing.assert_array_equal(found, x.grad.numpy())
+
+
+# -- pictures and pages ----------------------------------------------------------------------------
+
+
+def test_a_module_that_is_called_again_has_a_box_for_each_call() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(3, 3)
+
+        def forward(self, x: Any) -> Any:
+            return self.inner(F.relu(self.inner(x)))
+
+    model = Twice()
+    loss = model(tn.ones(2, 3)).sum()
+    why = tn.explain(loss, model)
+    titles = [
+        group.find(f"{SVG}text").text
+        for group in ElementTree.fromstring(why.svg("")).iter(f"{SVG}g")
+    ]
+    assert titles.count("Linear") == 2
+    rows = tn.explain.cost(loss, model).by_module()["inner"].rows
+    assert [row.step.title for row in rows] == ["linear", "linear"]
+
+
+def test_what_enters_a_model_is_shown_and_its_parameters_are_not() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.Tanh())
+    x = tn.tensor([[1.0, 2.0]], name="x")
+    shown = tn.explain(model(x).sum(), model).svg("")
+    assert ">x</text>" in shown
+    assert ">0.weight</text>" not in shown
+
+
+def test_the_page_draws_each_view_once_and_shows_shapes(tmp_path: Path) -> None:
+    x = leaf("x", np.ones((2, 9)))
+    why = tn.explain((x.exp() * 2).sum())
+    text = why.html(str(tmp_path / "why.html"))
+    assert text.count("<svg") == 1
+    assert "(2, 9)</span>" in text
+    assert [path.name for path in tmp_path.iterdir()] == ["why.html"]
+    assert not re.findall(r"(?:src|href|@import|url)\s*[=(]", text)
+
+
+def test_a_brace_is_as_high_as_its_rows_in_any_font() -> None:
+    two = mathml(r"\begin{cases} a & b \\ c & d \end{cases}")
+    three = mathml(r"\begin{cases} a & b \\ c & d \\ e & f \end{cases}")
+    high = [
+        float(ElementTree.fromstring(x).find(f".//{SVG}svg").get("height").removesuffix("em"))
+        for x in (two, three)
+    ]
+    assert high[1] == pytest.approx(1.5 * high[0])
+
+
+# -- other devices ---------------------------------------------------------------------------------
+
+
+def test_a_model_on_a_gpu_is_explained_as_on_the_cpu(cupy: Any) -> None:
+    tn.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 4), nn.LayerNorm(4)
+    )
+    batch = tn.randn(3, 1, 6, 6), tn.tensor([0, 1, 0])
+
+    def seen(batch: Any) -> tuple[Any, ...]:
+        loss = F.cross_entropy(model(batch[0]), batch[1])
+        why, cost = tn.explain(loss, model), tn.explain.cost(loss, model)
+        return (
+            repr(tn.explain.health(model, batch, F.cross_entropy)),
+            re.sub(r"\d\.\d+", "", why.html()),
+            repr(tn.explain.recursion(loss, model)),
+            {name: (c.forward, c.backward) for name, c in cost.by_op().items()},
+        )
+
+    here = seen(batch)
+    model.to("cuda")
+    assert seen(tuple(x.to("cuda") for x in batch)) == here
+
+
+# -- health ----------------------------------------------------------------------------------------
+
+
+def words(model: Any, wide: int = 16) -> str:
+    tn.manual_seed(1)
+    batch = tn.randn(64, wide), tn.randn(64, wide)
+    return "\n".join(tn.explain.health(model, batch, F.mse_loss).verdict)
+
+
+def tower(activation: Any, depth: int, scale: float) -> Any:
+    tn.manual_seed(0)
+    model = nn.Sequential(*[m for _ in range(depth) for m in (nn.Linear(16, 16), activation())])
+    with tn.no_grad():
+        for p in model.parameters():
+            p.mul_(scale)
+    return model
+
+
+def test_a_deep_sigmoid_network_vanishes() -> None:
+    assert "the gradient vanishes" in words(tower(nn.Sigmoid, 10, 1))
+    assert "vanishes" not in words(tower(nn.Sigmoid, 1, 1))
+
+
+def test_large_weights_explode() -> None:
+    found = words(tower(nn.Identity, 6, 10))
+    assert "the gradient explodes" in found
+    assert "the signal explodes" in found
+    assert "vanishes" not in found
+
+
+def test_numbers_that_overflow() -> None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = words(tower(nn.Identity, 40, 100))
+    assert re.search(
+        r"the loss is (nan|inf): the first numbers that are not finite come from \d+", found
+    )
+    assert "the signal explodes" in found
+
+
+def test_dead_units() -> None:
+    model = tower(nn.ReLU, 2, 1)
+    with tn.no_grad():
+        model[0].bias.fill_(-100)
+    assert words(model).startswith("1: 100% of the units are dead")
+    model = tower(nn.Tanh, 1, 1)
+    model.append(nn.ReLU())
+    with tn.no_grad():
+        model[0].bias[:4] = -100
+    assert "2: 25% of the units are dead" in words(model)
+
+
+@pytest.mark.parametrize(("conv", "size"), [(nn.Conv1d, 1), (nn.Conv2d, 2), (nn.Conv3d, 3)])
+def test_units_of_a_convolution_are_its_channels(conv: Any, size: int) -> None:
+    tn.manual_seed(0)
+    model = nn.Sequential(conv(1, 4, 2), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 3**size, 2))
+    with tn.no_grad():
+        model[0].bias[2] = -100
+    x = tn.randn(32, 1, *[4] * size)
+    health = tn.explain.health(model, (x, tn.zeros(32, 2)), F.mse_loss)
+    assert [layer.dead for layer in health.layers] == [0, 0.25, 0.25, 0]
+    assert [text for text in health.verdict if "dead" in text] == [
+        "1: 25% of the units are dead, 0 for every example of the batch"
+    ]
+
+
+def test_a_network_at_the_start_is_well() -> None:
+    assert words(tower(nn.Tanh, 3, 1)) == "nothing stands out: signal and gradient keep their size"
+
+
+def test_no_gradient_at_all() -> None:
+    class Closed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(16, 16)
+            self.weight = nn.Parameter(tn.ones(16))
+
+        def forward(self, x: Any) -> Any:
+            return F.relu(self.inner(x) - 100) * self.weight
+
+    assert words(Closed()) == "no gradient arrives anywhere"
+
+
+def test_health_leaves_the_model_as_it_was() -> None:
+    model = nn.Sequential(nn.Linear(16, 16), nn.BatchNorm1d(16))
+    before = {name: x.clone() for name, x in model.state_dict().items()}
+    words(model)
+    for name, x in model.state_dict().items():
+        np.testing.assert_array_equal(x.numpy(), before[name].numpy())
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_health_of_something_else() -> None:
+    with pytest.raises(ArgumentError, match="model is a Module"):
+        tn.explain.health(3, (1, 2), F.mse_loss)
+    with pytest.raises(ArgumentError, match="batch is"):
+        tn.explain.health(nn.Linear(1, 1), 3, F.mse_loss)
