@@ -164,6 +164,8 @@ def test_gaps_are_all_that_is_scored() -> None:
     table = model.bert.words.weight.detach().numpy()
     np.testing.assert_allclose(scores.detach().numpy(), x @ table.T, atol=1e-6)
     assert "decoder.weight" not in model.state_dict()  # one table, for reading and for writing
+    scores[:, 17].sum().backward()  # a word that no text has: reading leaves it alone
+    np.testing.assert_allclose(model.bert.words.weight.grad.numpy()[17], x.sum(axis=0), atol=1e-5)
 
 
 def test_it_learns_to_fill_a_gap() -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from tinynet.data import WordPieceTokenizer, archives, load_movie_snippets, mask_tokens
-from tinynet.data.wordpiece import SPECIAL
+from tinynet.data.wordpiece import CHINESE, SPECIAL
 from tinynet.errors import ArgumentError, DataError, OutOfRangeError, ShapeError
 from tinynet.models.minilm import load_minilm
 from tinynet.random import Generator
@@ -57,6 +57,13 @@ def test_all_snippets_of_films_with_the_vocabulary_of_bert() -> None:
 
 def test_a_lone_surrogate_is_left_out() -> None:
     assert TOKENIZER.tokenize("a\ud83db") == TOKENIZER.tokenize("ab")
+
+
+@pytest.mark.parametrize(("first", "last"), CHINESE)
+def test_chinese_characters_are_words_of_their_own(first: int, last: int) -> None:
+    for code in (first, last):
+        assert len(TOKENIZER.tokenize(f"a{chr(code)}b")) in (2, 3)  # two where it is not assigned
+    assert len(TOKENIZER.tokenize(f"a{chr(first)}b")) == 3
 
 
 def test_with_capitals_and_accents() -> None:

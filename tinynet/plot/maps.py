@@ -76,7 +76,7 @@ def similarity(vectors: Any, labels: Sequence[Any], *, ax: Axes | None = None) -
     >>> [text.get_text() for text in ax.texts]
     ['1.0', '.71', '.71', '1.0']
     """
-    X, names = plain(vectors).astype(np.float64), [literal(str(label)) for label in labels]
+    X, names = plain(vectors).astype(np.float64), [literal(label) for label in labels]
     if X.ndim != 2 or not X.size or len(names) != len(X):
         raise ShapeError(
             "vectors are (n, d), with a name each", got=f"{X.shape}, {len(names)} names"
