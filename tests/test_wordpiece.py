@@ -59,10 +59,8 @@ def test_a_lone_surrogate_is_left_out() -> None:
     assert TOKENIZER.tokenize("a\ud83db") == TOKENIZER.tokenize("ab")
 
 
-@pytest.mark.parametrize(("first", "last"), CHINESE)
-def test_chinese_characters_are_words_of_their_own(first: int, last: int) -> None:
-    for code in (first, last):
-        assert len(TOKENIZER.tokenize(f"a{chr(code)}b")) in (2, 3)  # two where it is not assigned
+@pytest.mark.parametrize("first", [first for first, _ in CHINESE])
+def test_chinese_characters_are_words_of_their_own(first: int) -> None:
     assert len(TOKENIZER.tokenize(f"a{chr(first)}b")) == 3
 
 
