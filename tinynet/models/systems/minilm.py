@@ -57,7 +57,7 @@ class MiniLMSettings:
     """batch_size: sentences at a time; snippets: how many of the films' the time is taken of."""
 
     batch_size: int = 32
-    snippets: int = 512
+    snippets: int = 256
 
 
 class MiniLM(System):
