@@ -290,7 +290,7 @@ plt.show()
 # B 4.2 lets the half teach a neuron. Its slope by the score is $-y(1 - \hat y)$: zero for every sample with $y = 0$, and
 # never positive. So every score is pushed up, or left alone. What will the neuron have learned in the end?
 
-# %%
+# %% tags=["slow"]
 x = rng.normal(size=(200, 2))
 truth = (x[:, 0] + 0.5 * x[:, 1] > 0).astype(float)
 for name in ("half", "whole"):
@@ -506,7 +506,8 @@ assert np.allclose(scores.grad.numpy(), (softmax(x) - np.eye(4)[t]) / 5)
 
 # %%
 scores = tn.tensor([[1.0, 2.0, 3.0]], requires_grad=True, name="x")
-tn.explain(tn.nn.functional.cross_entropy(scores, tn.tensor([0], name="t")))
+truth = tn.tensor([0], name="t")
+tn.explain(tn.nn.functional.cross_entropy(scores, truth))
 
 # %% [markdown]
 # ### Entropy, and the distance between two beliefs

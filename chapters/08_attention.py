@@ -494,16 +494,18 @@ class Translator(nn.Module):
 
 tn.manual_seed(0)
 model = Translator()
-optimizer = tn.optim.Adam(model.parameters(), lr=2e-3)
+optimizer = tn.optim.Adam(model.parameters(), lr=3e-3)
+slower = tn.optim.lr_scheduler.CosineAnnealingLR(optimizer, 800)
 order = np.random.default_rng(0)
 losses, start = [], time.perf_counter()
-for _ in range(600):
+for _ in range(800):
     batch = order.integers(0, 8000, 64)
     scores = model(tn.tensor(read[batch]))
     loss = F.cross_entropy(scores.flatten(0, 1), tn.tensor(write[batch].ravel()))
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
+    slower.step()
     losses.append(loss.item())
 with tn.no_grad():
     said = model(tn.tensor(read[8000:])).numpy().argmax(axis=-1)
@@ -520,8 +522,15 @@ print(
 # the first four rows be dark?
 
 # %% tags=["slow"]
-figure, axes = plt.subplots(1, 3, figsize=(12, 4.6), layout="constrained")
-for ax, text in zip(axes, ("3 May 1987", "September 14, 2026", "Nov 22 1955")):
+texts = ("3 May 1987", "Nov 22 1955", "September 14, 2026")
+figure, axes = plt.subplots(
+    1,
+    3,
+    figsize=(13, 3.6),
+    width_ratios=[len(t) for t in texts],
+    layout="constrained",
+)
+for ax, text in zip(axes, texts):
     row = np.zeros((1, longest), int)
     row[0, : len(text)] = [1 + letters.index(c) for c in text]
     with tn.no_grad():

@@ -201,6 +201,8 @@ def test_a_gradient_is_looked_at_in_every_step() -> None:
 
     text = message(Net(Wrong.apply))
     assert "in epoch 2, batch 2" in text
+    assert "dropout in body.2 (Dropout) (backward): the gradient that arrives is bad" in text
+    assert "from a Function's own backward" in text
 
 
 def test_dropout_is_repeated_with_the_same_mask() -> None:

@@ -24,7 +24,7 @@ from tinynet import nn, optim
 from tinynet.data import DataLoader, Dataset, IterableDataset, TensorDataset
 from tinynet.errors import ArgumentError, DataError, DTypeError, FileFormatError
 from tinynet.optim import lr_scheduler
-from tinynet.train import History, LearningRates, evaluate, find_lr, fit
+from tinynet.train import History, LearningRates, evaluate, find_lr, finder, fit
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((40, 3))
@@ -393,6 +393,15 @@ def test_the_suggestion_lies_below_where_descent_diverges(curvature: float) -> N
     )  # fmt: skip
     assert 2 / curvature / 30 < found.suggestion < 2 / curvature
     assert found.rates[-1] < 1e3  # it stopped when the loss blew up
+
+
+def test_neither_first_noise_nor_what_comes_after_the_lowest_loss_is_suggested() -> None:
+    rates = np.geomspace(1e-6, 10, 60).tolist()
+    falls = [2.9, 2.7, 2.2, 1.9, 1.85, *[1.8] * 5]
+    smoothed = [9.0, 2.0, *[3.0] * 28, *falls, *[8.0] * 10, *[2.5] * 10]
+    assert finder._steepest(rates, smoothed) == rates[32]
+    assert finder._steepest(rates[:2], smoothed[:2]) == rates[0]
+    assert math.isnan(finder._steepest([], []))
 
 
 def test_the_rates_of_several_groups_keep_their_ratio() -> None:

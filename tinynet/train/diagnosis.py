@@ -132,13 +132,18 @@ class _Witness:
         return Cause(words, line, advice)
 
     def backward(self, node: OpNode, g: Any, gradients: Sequence[Any]) -> None:
-        if self.on_the_way_back is not None or count_bad(g):
+        if self.on_the_way_back is not None:
+            return
+        where, line = self.places.get(id(node), ("the loss", None))
+        name, bad = node.op.name, count_bad(g)
+        if bad:
+            words = f"{name} in {where} (backward): the gradient that arrives is bad already, "
+            words += f"{bad}: from a Function's own backward, or a sum that overflows"
+            self.on_the_way_back = Cause(words, line, TOO_FAST)
             return
         for d in gradients:
             bad = "" if d is None else count_bad(d)
             if bad:
-                where, line = self.places.get(id(node), ("the loss", None))
-                name = node.op.name
                 words = f"{name} in {where} (backward): a finite gradient {describe(raw(g))} "
                 words += f"arrives, {describe(raw(d))} leaves, where {bad}"
                 advice = _ADVICE.get(_ALIKE.get(name, name), TOO_FAST)

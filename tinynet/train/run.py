@@ -72,24 +72,24 @@ class Run:
         self.sums = Sums(metrics)
         if checkpoint is not None:
             self.randomness = Randomness(model, loader, held_out)
-            self.at_start: dict[str, Any] | None = None  # of a pass: where randomness stood
-            self.resumed: dict[str, Any] | None = None  # where it stood in the middle of a pass
+        self.at_start: dict[str, Any] = {}  # where randomness stood when the pass began
+        self.resumed: dict[str, Any] | None = None  # and in its middle, where a checkpoint says so
 
     # -- the course of a run -----------------------------------------------------------------------
 
     def steps_of_epoch(self) -> Iterator[list[Pair]]:
         """The batches of each step that the present epoch has still to take."""
         self.progress.begin(self.loader, self.epoch, self.batch)
-        if not self.batch:
+        resumed, self.resumed = self.resumed, None
+        if resumed is not None:
+            self.randomness.restore(self.at_start)
+        else:
             self.sums = Sums(self.metrics)
-        if self.checkpoint is not None and not self.batch:
-            self.at_start = self.randomness.state()
-        elif self.checkpoint is not None:
-            self.randomness.restore(self.at_start or {})
+            if self.checkpoint is not None:
+                self.at_start = self.randomness.state()
         batches = pairs(self.loader, self.batch)
-        if self.checkpoint is not None and self.resumed is not None:
-            self.randomness.restore(self.resumed, order=False)
-            self.resumed = None
+        if resumed is not None:
+            self.randomness.restore(resumed, order=False)
         return groups(batches, self.accumulate)
 
     def after_step(self, batches: int) -> None:
