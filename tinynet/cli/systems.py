@@ -163,6 +163,9 @@ def _open(args: Any) -> tuple[Any, Any, Any, Path]:
     folder = Path(args.folder or f"runs/{args.name}")
     config = folder / "config.json"
     if not config.is_file() or not (folder / "model").is_dir():
+        model = None if args.folder else system.pretrained()
+        if model is not None:
+            return system, system.Settings(), model, folder
         raise ArgumentError(
             f"there is no finished run in {folder}",
             hint=f"python -m tinynet train {args.name} --out {folder}",

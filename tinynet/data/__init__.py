@@ -33,6 +33,7 @@ from tinynet.data.loading import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
+from tinynet.data.masking import mask_tokens
 from tinynet.data.sets import (
     ConcatDataset,
     Dataset,
@@ -49,6 +50,7 @@ from tinynet.data.texts import (
     load_tweets,
 )
 from tinynet.data.tokenizers import CharacterTokenizer, Tokenizer, WordTokenizer
+from tinynet.data.wordpiece import WordPieceTokenizer
 
 __all__ = [
     "Augmented",
@@ -80,6 +82,7 @@ __all__ = [
     "TensorDataset",
     "Tokenizer",
     "WeightedRandomSampler",
+    "WordPieceTokenizer",
     "WordTokenizer",
     "cache_folder",
     "default_collate",
@@ -92,6 +95,7 @@ __all__ = [
     "load_movie_snippets",
     "load_sonnets",
     "load_tweets",
+    "mask_tokens",
     "pad_batch",
     "random_split",
 ]

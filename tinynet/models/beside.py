@@ -10,8 +10,10 @@ from __future__ import annotations
 import builtins
 import importlib
 import importlib.util
+import statistics
 import sys
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -124,6 +126,24 @@ def predict(model: Any, batches: Iterable[Any]) -> tuple[Any, Any]:
             predictions.append(call(model, tensors(x)).numpy())
             labels.append(tensors(y).numpy())
     return np.concatenate(predictions), np.concatenate(labels)
+
+
+def seconds(
+    calls: Mapping[str, Callable[[], Any]], rounds: int = 2, repeats: int = 4
+) -> dict[str, float]:
+    """The median of how long each call takes. All take turns, several calls at a time, of which the
+    first is not counted: one engine's threads, awake for a while after their work, shall not slow
+    the other.
+    """
+    found: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call_it in calls.items():
+            call_it()
+            for _ in range(repeats):
+                start = time.perf_counter()
+                call_it()
+                found[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times) for name, times in found.items()}
 
 
 # -- reading a file with other imports -------------------------------------------------------------

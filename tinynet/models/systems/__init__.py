@@ -27,6 +27,9 @@ NAMES = {  # what is typed -> the file, and the class in it
     "door-lock": ("door", "DoorLock"),
     "mnist-cnn": ("mnist", "MnistCNN"),
     "verification": ("verification", "Verification"),
+    "minilm": ("minilm", "MiniLM"),
+    "bert-mlm": ("bert", "BertMLM"),
+    "bert-sentiment": ("bert", "BertSentiment"),
 }
 
 
