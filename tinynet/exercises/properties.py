@@ -6,6 +6,7 @@ those at which an answer fails the simplest is shown. The draws are the same eac
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 import tracemalloc
@@ -25,6 +26,7 @@ from tinynet.op import registry
 Function = Callable[..., Any]
 _DRAWS: ContextVar[tuple[int | None, int]] = ContextVar("draws", default=(None, 40))
 Strategies = Callable[[], dict[str, Any]]  # drawn late: Hypothesis is loaded when first needed
+_MISSING = "nothing is returned: not written yet, or is the return missing?"
 
 
 def right(name: str, **options: Any) -> Function:
@@ -98,6 +100,25 @@ def at(
     return Property(name, test)
 
 
+def holds(judge: Callable[..., str], draw: Strategies, *, name: str) -> Property:
+    """Where more than one result is right: judge(result, *arguments) says what is wrong with it."""
+
+    def test(answer: Any) -> None:
+        _callable(answer)
+        strategies = draw()
+
+        def ask(**arguments: Any) -> None:
+            args = tuple(arguments[k] for k in strategies)
+            found = answer(*copy.deepcopy(args))
+            text = _MISSING if found is None or found is ... else judge(found, *args)
+            if text:
+                raise Counterexample(_title(answer), list(strategies), args, lambda: text)
+
+        _search(ask, strategies)
+
+    return Property(name, test)
+
+
 def frugal(*args: Any, mebibytes: float, name: str = "needs little memory") -> Property:
     """The answer takes no more memory than this, at these arguments."""
 
@@ -156,7 +177,7 @@ def _against(answer: Function, oracle: Function, args: tuple[Any, ...]) -> str:
         found = answer(*given)
         expected = np.asarray(oracle(*args))
     if found is None or found is ...:
-        return "nothing is returned: not written yet, or is the return missing?"
+        return _MISSING
     for place, (one, two) in enumerate(zip(given, args, strict=True), 1):
         if isinstance(two, np.ndarray) and not np.array_equal(one, two, equal_nan=True):
             return f"argument {place} was written into: the caller still needs it"
