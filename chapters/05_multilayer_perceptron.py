@@ -23,7 +23,7 @@
 # **Time** about 90 minutes, and 50 for the exercises.
 # **Sources** document C, 4.1.1 and 4.2.1 (its backward pass is left out there); document B, 3.2.7 and 4.1.
 #
-# Notation: a batch is a matrix with one sample a row, $X\ (n, d)$. Index $b$ counts samples, $i$ the inputs of a layer, $o$
+# Notation: a batch is a matrix with one sample a row, $X\ (n, d)$. Index $s$ counts samples, $i$ the inputs of a layer, $o$
 # its outputs. Weights are $W\ (\text{out}, \text{in})$ with entries $w_{oi}$. $z$ comes before an activation $\sigma$, and $a$ after
 # it. $\odot$ multiplies entry by entry.
 
@@ -57,7 +57,7 @@ LONG = os.environ.get("LONG") == "1"
 #
 # $$ z_{00} + z_{11} = b + (w_1 + w_2 + b) = (w_1 + b) + (w_2 + b) = z_{10} + z_{01} . $$
 #
-# XOR wants the left side negative and the right side positive. They are the same number. So three of four is the best, for
+# XOR wants the left side to be at most 0, and the right side more than 0. They are the same number. So three of four is the best, for
 # ever.
 
 # %%
@@ -75,7 +75,7 @@ assert best == 3
 # %% [markdown]
 # ### Two layers
 #
-# Put two neurons before it, each with $\max(z, 0)$, the *ReLU*, as its activation:
+# Put two neurons before that one, each with $\max(z, 0)$, the *ReLU*, as its activation:
 #
 # $$ a_1 = \max(x_1 + x_2,\ 0), \qquad a_2 = \max(x_1 + x_2 - 1,\ 0), \qquad \hat y = a_1 - 2 a_2 . $$
 #
@@ -118,7 +118,8 @@ plt.show()
 # %% [markdown]
 # ### Without an activation, nothing is gained
 #
-# Two affine layers in a row: $W_1\ (h, d)$, $b_1\ (h)$, then $W_2\ (k, h)$, $b_2\ (k)$. One sample is a row $x\ (1, d)$. Multiply out:
+# Two affine layers in a row: $W_1\ (h, d)$, $b_1\ (h)$, then $W_2\ (k, h)$, $b_2\ (k)$. One sample is a row $x\ (1, d)$. Multiply out,
+# and use $W_1^\top W_2^\top = (W_2 W_1)^\top$:
 #
 # $$ (x W_1^\top + b_1) W_2^\top + b_2 = x \underbrace{(W_2 W_1)^\top}_{(d,\, k)} + \underbrace{(b_1 W_2^\top + b_2)}_{(1,\, k)} . $$
 #
@@ -142,7 +143,7 @@ assert not np.allclose(relu(x @ W1.T + b1) @ W2.T + b2, one)
 #
 # $$ Z^l = A^{l-1} (W^l)^\top + b^l, \qquad A^l = \sigma(Z^l), \qquad \text{both } (n, d_l) . $$
 #
-# In numbers, for sample $b$ and neuron $o$: $z_{bo} = \sum_i a_{bi} w_{oi} + b_o$. The last layer has no activation here. It gives
+# In numbers, for sample $s$ and neuron $o$: $z_{so} = \sum_i a_{si} w_{oi} + b_o$. The last layer has no activation here. It gives
 # scores, and the loss of chapter 04 takes scores.
 #
 # **Which Z?** Document C, 4.1.1, writes $Z = \sigma(WX + b)$ and calls it the activation. Its section 4.2.1 writes
@@ -184,37 +185,44 @@ assert np.allclose([once, sigmoid(once)], [0.7311, 0.6750], atol=1e-4)
 # ## 3. Backward
 #
 # Now the question from the beginning. For the last layer the loss itself says which way each score should go: $\partial L/\partial z$
-# (chapter 04). Let us walk down from there. We need one thing at each layer, the derivative $\bar A = \partial L/\partial A\ (n, o)$ of the loss by what
-# the layer *gave*. From it we want the derivatives by its weights, and by what it *took*. Then the layer below has its $\bar A$,
-# and we go on.
+# (chapter 04). Let us walk down from there. At each layer we need one thing, $\bar A = \partial L/\partial A\ (n, o)$, the derivative of the loss
+# by what the layer *gave*. From it we want the derivatives by its weights, and by what it *took*. What it took was given by
+# the layer below, so that one has its $\bar A$, too, and we go on.
 #
-# There is one rule: **ask what a number touches, and sum over it.** Four times.
+# There is one rule, the chain rule of chapter 02. If a number $u$ touches the numbers $v_1, v_2, \dots$, and through them the loss, then
 #
-# *The activation.* $z_{bo}$ touches $a_{bo}$ and nothing else, with the slope $\sigma'(z_{bo})$:
+# $$ \bar u = \sum_k \bar v_k\, \frac{\partial v_k}{\partial u} . $$
 #
-# $$ \bar z_{bo} = \bar a_{bo}\, \sigma'(z_{bo}) . \tag{1} $$
+# So **ask what a number touches, and sum over it.** Four times. (The letter $a$ stands on both sides of a layer: with the index
+# $o$ it is what the layer gave, with $i$ what it took.)
 #
-# *A weight.* $w_{oi}$ stands in $z_{bo} = \sum_i a_{bi} w_{oi} + b_o$ of every sample $b$, with the factor $a_{bi}$. So it touches $n$ numbers:
+# *The activation.* $z_{so}$ touches $a_{so}$ and nothing else, with the slope $\sigma'(z_{so})$:
 #
-# $$ \bar w_{oi} = \sum_b \bar z_{bo}\, a_{bi} . \tag{2} $$
+# $$ \bar z_{so} = \bar a_{so}\, \sigma'(z_{so}) . \tag{1} $$
+#
+# *A weight.* $w_{oi}$ stands in $z_{so} = \sum_i a_{si} w_{oi} + b_o$ of every sample $s$, with the factor $a_{si}$. So it touches $n$ numbers:
+#
+# $$ \bar w_{oi} = \sum_s \bar z_{so}\, a_{si} . \tag{2} $$
 #
 # *A bias.* $b_o$ stands there in every sample, with the factor 1:
 #
-# $$ \bar b_o = \sum_b \bar z_{bo} . \tag{3} $$
+# $$ \bar b_o = \sum_s \bar z_{so} . \tag{3} $$
 #
-# *An input.* $a_{bi}$ stands in the $z_{bo}$ of its own sample, but of every neuron $o$, with the factor $w_{oi}$:
+# *An input.* $a_{si}$ stands in the $z_{so}$ of its own sample, but of every neuron $o$, with the factor $w_{oi}$:
 #
-# $$ \bar a_{bi} = \sum_o \bar z_{bo}\, w_{oi} . \tag{4} $$
+# $$ \bar a_{si} = \sum_o \bar z_{so}\, w_{oi} . \tag{4} $$
 #
 # That last line answers the question. A neuron in the middle is told the *weighted sum of what the neurons above it were told*,
-# with the weights by which it spoke to them. Nobody marked it. It is blamed through its listeners.
+# with the weights by which they listened to it. Nobody marked it. It is blamed through its listeners.
 #
-# Now in matrices. In (2) the sum runs over the first index of both, so one of them is transposed. In (4) it runs over the
-# inner ones:
+# Now in matrices, for layer $l$. In (2) the sum runs over the first index of both, so one of them is transposed. In (4) it runs
+# over the inner ones:
 #
-# $$ \bar Z = \bar A \odot \sigma'(Z), \qquad \bar W = \bar Z^\top A, \qquad \bar b = \sum_b \bar Z_b, \qquad \bar A_{\text{below}} = \bar Z W . $$
+# $$ \bar Z^l = \bar A^l \odot \sigma'(Z^l), \qquad \bar W^l = (\bar Z^l)^\top A^{l-1}, \qquad
+#    \bar b^l = \sum_s \bar Z^l_s, \qquad \bar A^{l-1} = \bar Z^l W^l . $$
 #
-# The shapes agree with no other order: $(o, n)(n, i) = (o, i)$ for $\bar W$, and $(n, o)(o, i) = (n, i)$ for $\bar A$.
+# The shapes remember the order: $(o, n)(n, i) = (o, i)$ for $\bar W$, and $(n, o)(o, i) = (n, i)$ for $\bar A$ below. As long as $n$, $i$ and
+# $o$ differ, no other order fits.
 
 
 # %%
@@ -238,13 +246,17 @@ dA, dW, db = layer_backward(g, x, W1, b1)
 Z = x @ W1.T + b1
 dz = g * np.exp(-Z) / (1 + np.exp(-Z)) ** 2  # (1), the quotient rule's way
 for o in range(4):
-    assert np.isclose(db[o], sum(dz[b, o] for b in range(6)))  # (3)
+    assert np.isclose(db[o], sum(dz[s, o] for s in range(6)))  # (3)
     for i in range(3):
-        assert np.isclose(dW[o, i], sum(dz[b, o] * x[b, i] for b in range(6)))
-for b in range(6):
+        assert np.isclose(
+            dW[o, i], sum(dz[s, o] * x[s, i] for s in range(6))
+        )  # (2)
+for s in range(6):
     for i in range(3):
-        assert np.isclose(dA[b, i], sum(dz[b, o] * W1[o, i] for o in range(4)))
-assert np.allclose(layer(x, W1, b1), kept[0][1] * 0 + 1 / (1 + np.exp(-Z)))
+        assert np.isclose(
+            dA[s, i], sum(dz[s, o] * W1[o, i] for o in range(4))
+        )  # (4)
+assert np.allclose(layer(x, W1, b1), 1 / (1 + np.exp(-Z)))
 assert check_backward(layer, layer_backward, x, W1, b1)
 
 # %% [markdown]
@@ -288,8 +300,9 @@ dy = 2 * (y_hat - 1)
 dW2, db2 = dy.T @ a1, dy.sum(axis=0)
 dz1 = (dy @ W2) * sigmoid_slope(z1)
 dW1, db1 = dz1.T @ x, dz1.sum(axis=0)
-print("said", y_hat, "  dW2", dW2, "  db2", db2)
-print("dW1", dW1.tolist(), "  db1", db1)
+for name, value in (("said", y_hat), ("dW2", dW2), ("db2", db2), ("db1", db1)):
+    print(name, value)
+print("dW1", *dW1)
 
 # %% tags=["check"]
 assert np.allclose(z1, [[0, 1]])
@@ -331,7 +344,8 @@ assert np.isclose(paper_loss(W1, b1, W2, b2), (1 - y_hat.item()) ** 2)
 # With a small rate the prediction is right to 1 %. With 0.1 the loss still falls, but the surface bends on the way. A
 # slope speaks of the place where you stand.
 #
-# The package derives the same numbers and shows where each comes from. Open the steps from the loss down:
+# The package derives the same numbers and shows where each comes from. Choose *Derivation*, and read it
+# from the loss down:
 
 # %%
 names = {"x": x, "W1": W1, "b1": b1, "W2": W2, "b2": b2}
@@ -406,7 +420,7 @@ for act, slope in ((sigmoid, sigmoid_slope), (relu, relu_slope)):
 # %% [markdown]
 # ### The package's version
 #
-# Now read the same lines in the package. First the affine part. The line `needs` leaves out what nobody asked for, such as
+# Now read the same lines in the package. First the affine part. `needs` leaves out what nobody asked for, such as
 # $\bar X$ of a first layer; `_rows` makes all leading axes one.
 
 # %%
@@ -506,10 +520,8 @@ def product_flops(n, sizes):
 
 # %%
 tn.manual_seed(0)
-model = nn.Sequential(
-    *(nn.Linear(64, 128), nn.ReLU()),
-    *(nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10)),
-)
+hidden = nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU()
+model = nn.Sequential(*hidden, nn.Linear(128, 10))
 out = model(tn.randn(32, 64))
 cost = tn.explain.cost((out * tn.randn(32, 10)).sum(), model)
 print(cost)
@@ -542,7 +554,9 @@ assert cost.kept > 0
 #
 # ### One layer, forward
 #
-# Let the weights be independent, with mean 0 and variance $v$, and $b = 0$. With $i, k$ running over the $n_{\text{in}}$ inputs,
+# Let the weights be drawn independently, with mean 0 and variance $v$, and $b = 0$. $\mathrm E$ is the mean over draws and samples.
+# What comes in, $a_i$, does not depend on the weights of this layer, so the mean of a product splits. With $i, k$ running over the
+# $n_{\text{in}}$ inputs,
 #
 # $$ \mathrm E[z_o^2] = \mathrm E\Big[\Big(\sum_i w_{oi} a_i\Big)^2\Big]
 #    = \sum_i \sum_k \mathrm E[w_{oi} w_{ok}]\, \mathrm E[a_i a_k] . $$
@@ -553,8 +567,9 @@ assert cost.kept > 0
 #
 # ### The activation
 #
-# Near 0, tanh does almost nothing, and $\mathrm E[a^2] \approx \mathrm E[z^2]$. For a ReLU, take $z$ and $-z$ together, which are equally
-# probable: $\max(z, 0)^2 + \max(-z, 0)^2 = z^2$. So each has half of it on average: $\mathrm E[a^2] = \tfrac12 \mathrm E[z^2]$.
+# Near 0, tanh does almost nothing, and $\mathrm E[a^2] \approx \mathrm E[z^2]$. Now a ReLU. Weights are as often $w$ as $-w$,
+# so $z$ and $-z$ are equally probable. Take the two together: $\max(z, 0)^2 + \max(-z, 0)^2 = z^2$. Each has half of it on
+# average: $\mathrm E[a^2] = \tfrac12 \mathrm E[z^2]$.
 #
 # ### Both
 #
@@ -563,8 +578,9 @@ assert cost.kept > 0
 #
 # $$ v = \frac{1}{n_{\text{in}}} \quad \text{(tanh)}, \qquad v = \frac{2}{n_{\text{in}}} \quad \text{(ReLU; He and others, 2015)} . $$
 #
-# Backward is the same sum, over the outputs: $\bar a_i = \sum_o \bar z_o w_{oi}$ gives $\mathrm E[\bar a^2] = n_{\text{out}}\, v\ \mathrm E[\bar z^2]$. One $v$ cannot
-# please both unless $n_{\text{in}} = n_{\text{out}}$. Glorot and Bengio (2010) take the middle, *Xavier*: $v = 2/(n_{\text{in}} + n_{\text{out}})$.
+# Backward is the same sum, over the outputs: $\bar a_i = \sum_o \bar z_o w_{oi}$ gives $\mathrm E[\bar a^2] = n_{\text{out}}\, v\ \mathrm E[\bar z^2]$, if $\bar z$ is
+# taken as independent of $w$, which is nearly true at the start. And the slope of a ReLU is 1 half of the time: again $\tfrac12$. One $v$ cannot
+# please both ways unless $n_{\text{in}} = n_{\text{out}}$. Glorot and Bengio (2010) take the middle, *Xavier*: $v = 2/(n_{\text{in}} + n_{\text{out}})$.
 
 
 # %%
@@ -623,8 +639,9 @@ plt.show()
 #
 # $$ \sigma' = a(1 - a) = \tfrac14 - \big(a - \tfrac12\big)^2 \le \tfrac14 . $$
 #
-# However well the weights are chosen, a sigmoid takes three quarters of the gradient away, at least. Nine of them leave
-# $4^{-9} \approx 4 \cdot 10^{-6}$ at most. The gradient *vanishes*.
+# So a sigmoid takes three quarters of the gradient away, at least. Nine of them leave
+# $4^{-9} \approx 4 \cdot 10^{-6}$ at most. The gradient *vanishes*. Could larger weights make up for it? They make $z$ larger, so $a$ comes near 0
+# or 1, and there $\sigma'$ is far below $\tfrac14$.
 
 # %% tags=["check"]
 z = np.linspace(-8, 8, 401)
@@ -676,7 +693,7 @@ plt.show()
 
 # %% [markdown]
 # - *Sigmoid.* About a quarter is left at each layer, as derived. The first layer gets a few millionths.
-# - *He.* The gradient arrives as it left.
+# - *He.* The gradient arrives nearly as it left. (The dead units in the verdict are a matter of section 10.)
 # - *As drawn by `nn.Linear`.* With $v = 1/(3n)$ a ReLU layer keeps $n v / 2 = 1/6$ of the mean square. For two or three layers
 #   nobody notices. For ten, call `nn.init.kaiming_normal_` yourself.
 # - *Twice He.* Each layer doubles it, and the first gets hundreds of times too much.
@@ -705,7 +722,8 @@ plt.show()
 # $$ v \leftarrow \mu v + g, \qquad w \leftarrow w - \eta v . $$
 #
 # Unrolled, $v = g_t + \mu g_{t-1} + \mu^2 g_{t-2} + \dots$ If the slope stays the same the geometric series gives $v \to g/(1 - \mu)$, ten times
-# the step. If it changes its sign each time, $v$ settles at the size $g/(1 + \mu)$, about half of it. Fast along the valley, calm across it.
+# the step. If it changes its sign each time, the terms alternate, and
+# $1 - \mu + \mu^2 - \dots = 1/(1 + \mu)$: about half a step. Fast along the valley, calm across it.
 
 
 # %%
@@ -746,7 +764,7 @@ assert abs(1 - 0.7 * 3.0) > 1 > abs(1 - 0.6 * 3.0)  # the limit is 2/3
 # $$ \hat m = \frac{m_t}{1 - \beta_1^t}, \qquad \hat v = \frac{v_t}{1 - \beta_2^t}, \qquad
 #    w \leftarrow w - \eta\, \frac{\hat m}{\sqrt{\hat v} + \varepsilon} . $$
 #
-# **By hand.** First step, $g = 200$, $\beta_1 = 0.9$, $\beta_2 = 0.999$. Then $m = 20$ and $v = 40$. Corrected, $\hat m = 200$ and $\hat v = 40{,}000$. The step is
+# **By hand.** First step, $g = 200$, $\beta_1 = 0.9$, $\beta_2 = 0.999$. Then $m = 0.1 \cdot 200 = 20$ and $v = 0.001 \cdot 40{,}000 = 40$. Corrected, $\hat m = 200$ and $\hat v = 40{,}000$. The step is
 # $\eta \cdot 200/200 = \eta$. For $g = 0.002$? Also $\eta$: the scale of the loss drops out. Without the correction it would be $20/\sqrt{40} = 3.2$
 # times as long.
 
@@ -820,7 +838,7 @@ plt.show()
 # crawls along it. Momentum is carried across the valley and back, each time less, and along it. Adam's first steps are equally
 # long in both weights, however different the slopes are: it goes down the diagonal, overshoots, and returns.
 #
-# A picture of two weights proves little. Here all 33 weights of a ring network learn, each way with the best of five rates:
+# A picture of two weights proves little. Here all 33 weights of a ring network learn, each way with the best of six rates:
 
 
 # %% tags=["slow"]
@@ -849,7 +867,7 @@ for way, colour in zip(
     ("gradient descent", "momentum", "Adam"), (BLUE, ORANGE, GREEN)
 ):
     with np.errstate(over="ignore"):
-        runs = {lr: ring_curve(way, lr) for lr in (0.01, 0.03, 0.1, 0.3, 1.0)}
+        runs = {lr: ring_curve(way, lr) for lr in (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)}
     rate = min(runs, key=lambda lr: runs[lr][-1])
     ax.plot(runs[rate], color=colour, label=f"{way}, rate {rate:g}")
     print(f"{way}: rate {rate:g}, loss {runs[rate][-1]:.4f} after 300 steps")
@@ -860,7 +878,7 @@ plt.show()
 # %% [markdown]
 # ## 9. Real data: digits
 #
-# 1,797 digits of 8 × 8 pixels. One layer, in chapter 04, read 96 % of the held-out ones. Now 64 → 128 → 10, from nothing: `forward`,
+# 1,797 digits of 8 × 8 pixels. One layer, in chapter 04, read 97.5 % of the held-out ones. Now 64 → 128 → 10, from nothing: `forward`,
 # `backward`, `momentum_step`. Each step takes 32 samples; a pass through all of them is an *epoch*.
 
 # %% tags=["slow"]
@@ -882,13 +900,11 @@ def learn_digits(train, epochs, seed=0):
             batch = order[start : start + 32]
             scores, kept = forward(X[batch], pairs(flat), relu)
             e = np.exp(scores - scores.max(axis=1, keepdims=True))
-            dZ = (e / e.sum(axis=1, keepdims=True) - np.eye(10)[t[batch]]) / len(
-                batch
-            )
+            p = e / e.sum(axis=1, keepdims=True)
+            dZ = (p - np.eye(10)[t[batch]]) / len(batch)
             for k, g in enumerate(backward(dZ, pairs(flat), kept, relu_slope)):
-                flat[k], velocity[k] = momentum_step(
-                    flat[k], velocity[k], g, 0.05, 0.9
-                )
+                w, v = momentum_step(flat[k], velocity[k], g, lr=0.05, mu=0.9)
+                flat[k], velocity[k] = w, v
     return pairs(flat)
 
 
@@ -903,9 +919,8 @@ for seed in seeds:
     found = learn_digits(train, epochs)
     print(f"a random fifth, seed {seed}: {right_share(found, test):.1%} right")
 first, last = digits.split_in_file_order(0.2)
-print(
-    f"the last fifth in the file: {right_share(learn_digits(first, epochs), last):.1%} right"
-)
+share = right_share(learn_digits(first, epochs), last)
+print(f"the last fifth in the file: {share:.1%} right")
 
 # %% [markdown]
 # Now the package: the same network, Adam, and `fit`, which is the loop above with a history.
@@ -937,7 +952,8 @@ for name, (train, test) in {
 #
 # Same network, same number of digits, but five times as many mistakes. Thirteen people wrote these digits, and in the file the
 # digits of one hand stand near each other. A random split puts every hand into the training set. The end of the file belongs to hands that
-# the network has hardly seen. That can be measured without any network: how far is a held-out digit from the nearest training digit?
+# the network has hardly seen. That can be measured without any network: how far is a held-out digit from the nearest training digit,
+# and are the two the same digit?
 
 # %% tags=["slow"]
 figure, ax = plt.subplots(figsize=(7, 3.3), layout="constrained")
@@ -945,20 +961,23 @@ for name, (train, test), colour in (
     ("a random fifth", digits.split(0.2, seed=0), BLUE),
     ("the last fifth", digits.split_in_file_order(0.2), ORANGE),
 ):
-    A, B = as_matrix(train)[0], as_matrix(test)[0]
+    (A, known), (B, true) = as_matrix(train), as_matrix(test)
     squared = (B**2).sum(axis=1)[:, None] + (A**2).sum(axis=1) - 2 * B @ A.T
-    nearest = np.sqrt(squared.min(axis=1))
+    near, same = np.sqrt(squared.min(axis=1)), known[squared.argmin(axis=1)] == true
     ax.hist(
-        nearest, np.linspace(0, 2.5, 41), color=colour, histtype="step", label=name
+        near, np.linspace(0, 2.5, 41), color=colour, histtype="step", label=name
     )
-    print(f"{name}: median distance {np.median(nearest):.2f}")
+    print(
+        f"{name}: median distance {np.median(near):.2f}, same digit {same.mean():.1%}"
+    )
 ax.set(xlabel="distance to the nearest training digit", ylabel="held-out digits")
 ax.legend(frameon=False)
 plt.show()
 
 # %% [markdown]
 # Neither number is wrong. They answer different questions: *how well does it read the people it knows*, and *how well does it read
-# somebody else*. Say which one you mean. (`LONG=1` trains 40 epochs and five random splits.)
+# somebody else*. Say which one you mean. With `LONG=1` in the environment the cells above
+# train 40 epochs on five random splits: 96.7 % to 98.1 %, in the mean 97.6 %, and 91.6 % for the last fifth; Adam 98.3 % and 91.1 %.
 #
 # ## 10. What goes wrong
 #
