@@ -248,14 +248,12 @@ dz = g * np.exp(-Z) / (1 + np.exp(-Z)) ** 2  # (1), the quotient rule's way
 for o in range(4):
     assert np.isclose(db[o], sum(dz[s, o] for s in range(6)))  # (3)
     for i in range(3):
-        assert np.isclose(
-            dW[o, i], sum(dz[s, o] * x[s, i] for s in range(6))
-        )  # (2)
+        w_bar = sum(dz[s, o] * x[s, i] for s in range(6))  # (2)
+        assert np.isclose(dW[o, i], w_bar)
 for s in range(6):
     for i in range(3):
-        assert np.isclose(
-            dA[s, i], sum(dz[s, o] * W1[o, i] for o in range(4))
-        )  # (4)
+        a_bar = sum(dz[s, o] * W1[o, i] for o in range(4))  # (4)
+        assert np.isclose(dA[s, i], a_bar)
 assert np.allclose(layer(x, W1, b1), 1 / (1 + np.exp(-Z)))
 assert check_backward(layer, layer_backward, x, W1, b1)
 
@@ -597,6 +595,9 @@ def first_weights(sizes, gain, draw):
 same = np.random.default_rng(0).normal(0, np.sqrt(2 / 100), (2000, 100))
 assert np.allclose(W, same)
 assert not b.any()
+rules = derivations.initialisation
+assert np.isclose(rules.he_std(100, np.sqrt(2)) ** 2, 2 / 100)
+assert np.isclose(rules.xavier_std(100, 2000) ** 2, 2 / (100 + 2000))
 A = rng.uniform(0, 1, (300, 100))  # its mean is not 0, and need not be
 Z = A @ W.T
 assert np.isclose(np.mean(Z**2), 100 * 0.02 * np.mean(A**2), rtol=0.05)
@@ -822,8 +823,8 @@ def slice_loss(w, v):
 tn.plot.loss_landscape(
     slice_loss,
     {
-        "gradient descent, 0.05": lambda p: tn.optim.SGD(p, lr=0.05),
         "momentum 0.9, 0.05": lambda p: tn.optim.SGD(p, lr=0.05, momentum=0.9),
+        "gradient descent, 0.05": lambda p: tn.optim.SGD(p, lr=0.05),
         "Adam, 0.1": lambda p: tn.optim.Adam(p, lr=0.1),
     },
     start=(3.3, 3.3),
@@ -863,9 +864,8 @@ def ring_curve(way, lr, steps=300):
 
 
 figure, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
-for way, colour in zip(
-    ("gradient descent", "momentum", "Adam"), (BLUE, ORANGE, GREEN)
-):
+ways = "momentum", "gradient descent", "Adam"
+for way, colour in zip(ways, (BLUE, ORANGE, GREEN)):
     with np.errstate(over="ignore"):
         runs = {lr: ring_curve(way, lr) for lr in (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)}
     rate = min(runs, key=lambda lr: runs[lr][-1])
@@ -1036,8 +1036,9 @@ for value in (0.0, 0.3):
     assert np.allclose(grads[2], grads[2][:, :1])
 
 # %% [markdown]
-# **Dead ReLUs.** A ReLU whose $z$ is negative for *every* sample gives 0 and passes nothing back, so its weights never change
-# again. One step that is much too long is enough. Here it is in slow motion: one step of gradient descent with a rate of 20.
+# **Dead ReLUs.** A ReLU whose $z$ is negative for *every* sample gives 0 and passes nothing back. In a first layer, whose inputs
+# stay what they are, it is silent for ever. One step that is much too long is enough. Here are the hidden neurons before and after one
+# step of gradient descent with a rate of 20: look at the column *dead*.
 
 # %% tags=["slow"]
 train, test = digits.split(0.2, seed=0)
@@ -1053,8 +1054,10 @@ for rate in (None, 20.0):
     print(tn.explain.health(model, batch, F.cross_entropy), "\n")
 
 # %% [markdown]
-# **A rate that is too large.** With the squared error nothing holds the loss back: by section 8 the error grows by a factor at every
-# step. `fit` stops before bad numbers reach the weights, and names the first of them:
+# A quarter of the layer is gone. A smaller rate avoids it; a leaky ReLU (exercise 4) leaves a way back.
+#
+# **A rate that is too large.** With the squared error nothing holds the loss back: where $\eta > 2/h$ (section 8), the error grows by a
+# factor at every step. `fit` stops before bad numbers reach the weights, and names the first of them:
 
 # %% tags=["slow"]
 model = nn.Sequential(
@@ -1096,7 +1099,7 @@ def tied_backward(g, X, W):
 # %% [markdown]
 # ## 11. Exercises
 #
-# `tn.exercise("05.adam_step").hint()` gives a hint; there are three for each, each saying more.
+# `tn.exercise("05.adamw_step").hint()` gives a hint; there are three for each, each saying more.
 #
 # **1. By hand.** The network of section 4 with the same weights, but ReLU in place of the sigmoid, $x = (2, 1)$ and $t = 1$. What is the slope
 # of the loss by the first weight of the first hidden neuron?
