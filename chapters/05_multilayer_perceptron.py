@@ -621,9 +621,8 @@ for factor, colour in ((2.0, ORANGE), (1.0, BLUE), (0.5, GREEN)):
     ax.plot(range(1, 11), squares, "o", color=colour, label=f"{factor:g} × He")
     expected = squares[0] * factor ** (2 * np.arange(10.0))
     ax.plot(range(1, 11), expected, color=colour, linewidth=1)
-    print(
-        f"{factor:g} × He: measured {squares[9] / squares[0]:.3g}, derived {factor**18:.3g}"
-    )
+    grown, derived = squares[9] / squares[0], factor**18
+    print(f"{factor:g} × He: measured {grown:.3g}, derived {derived:.3g}")
 ax.set(yscale="log", xlabel="layer", ylabel="mean of $z^2$", xticks=range(1, 11))
 ax.set_title("dots: measured; lines: derived")
 ax.legend(frameon=False)
@@ -971,9 +970,8 @@ for name, (train, test), colour in (
     ax.hist(
         near, np.linspace(0, 2.5, 41), color=colour, histtype="step", label=name
     )
-    print(
-        f"{name}: median distance {np.median(near):.2f}, same digit {same.mean():.1%}"
-    )
+    middle, share = np.median(near), same.mean()
+    print(f"{name}: median distance {middle:.2f}, same digit {share:.1%}")
 ax.set(xlabel="distance to the nearest training digit", ylabel="held-out digits")
 ax.legend(frameon=False)
 plt.show()
