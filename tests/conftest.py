@@ -4,6 +4,7 @@ or PyTorch, and CuPy or its double.
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 from collections.abc import Iterator
@@ -46,6 +47,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, reason in missing.items():
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_collection_finish() -> None:
+    """Twelve thousand tests are a million objects. From here on the collector walks only over what
+    the tests make, and so does `tn.explain`, which asks it for the names of constants: they are
+    found if they were made in a test, not beside it.
+    """
+    gc.freeze()
 
 
 @pytest.fixture(params=["double", pytest.param("real", marks=pytest.mark.gpu)])

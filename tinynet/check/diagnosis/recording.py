@@ -157,8 +157,8 @@ class Program:
         """Run the calls again, on other arguments; the value of every slot.
 
         `change(step, values)` may stand in for a step: what it returns is the step's value, or the
-        step itself to let it run as it was; where `places` are given, it is asked only about the
-        steps that make these slots. `steps` and `values`: run only these, the other slots are known.
+        step itself to let it run as it was. `places`: it is asked only about the steps that make
+        these slots. `steps` and `values`: run only these, the other slots are known.
         """
         values = [None] * len(self.values) if values is None else list(values)
         for slot, x in zip(self.inputs, args, strict=True):
