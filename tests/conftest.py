@@ -49,11 +49,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
-def pytest_collection_finish() -> None:
-    """Twelve thousand tests are a million objects. From here on the collector walks only over what
-    the tests make, and so does `tn.explain`, which asks it for the names of constants: they are
-    found if they were made in a test, not beside it.
+@pytest.fixture(autouse=True, scope="module")
+def _freeze() -> None:
+    """Twelve thousand tests and what they import are a million objects. The collector, before each
+    file told to leave alone what is there, walks only over what the file's tests make. So does
+    `tn.explain`, which asks it for the names of constants: it finds those that were made in a test,
+    not beside it.
     """
+    gc.collect()
     gc.freeze()
 
 
