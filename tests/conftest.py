@@ -4,6 +4,7 @@ or PyTorch, and CuPy or its double.
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 from collections.abc import Iterator
@@ -56,6 +57,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if data and not _fetched(data.args):
             names = " ".join(source.name for source in data.args)
             item.add_marker(pytest.mark.skip(reason=f"not fetched: {names}; TINYNET_NETWORK=1"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _freeze() -> None:
+    """Twelve thousand tests and what they import are a million objects. The collector, before each
+    file told to leave alone what is there, walks only over what the file's tests make. So does
+    `tn.explain`, which asks it for the names of constants: it finds those that were made in a test,
+    not beside it.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(params=["double", pytest.param("real", marks=pytest.mark.gpu)])

@@ -123,32 +123,33 @@ def test_the_forward_formula_of_an_entrywise_op_is_true_as_it_is_written(name: s
             np.testing.assert_allclose(value(formula, letters), float(y.array[k]), rtol=1e-7)
 
 
-CONDITION = tn.tensor(True, name="b")
-
-
 @pytest.mark.parametrize(
     ("make", "shown"),
     [
-        (lambda x: x**2, "s = {a}^{2}"),
-        (lambda x: x - (-1), r"s = a - \left(-1\right)"),
-        (lambda x: x / 1e-5, r"s = a / \left(10^{-5}\right)"),
-        (lambda x: 1e-5 ** x.exp(), r"s = \left(10^{-5}\right)^{v_{1}}"),
-        (lambda x: tn.clamp(x, min=-1), r"s = \max({a}, -1)"),
-        (lambda x: tn.nn.functional.leaky_relu(x, 0.1), r"s = \max({a}, 0) + 0.1 \, \min({a}, 0)"),
+        (lambda x, _: x**2, "s = {a}^{2}"),
+        (lambda x, _: x - (-1), r"s = a - \left(-1\right)"),
+        (lambda x, _: x / 1e-5, r"s = a / \left(10^{-5}\right)"),
+        (lambda x, _: 1e-5 ** x.exp(), r"s = \left(10^{-5}\right)^{v_{1}}"),
+        (lambda x, _: tn.clamp(x, min=-1), r"s = \max({a}, -1)"),
         (
-            lambda x: tn.nn.functional.elu(x),
+            lambda x, _: tn.nn.functional.leaky_relu(x, 0.1),
+            r"s = \max({a}, 0) + 0.1 \, \min({a}, 0)",
+        ),
+        (
+            lambda x, _: tn.nn.functional.elu(x),
             r"s = \max({a}, 0) + \left(e^{\min({a}, 0)} - 1\right)",
         ),
-        (lambda x: tn.erf(x), r"s = \frac{2}{\sqrt\pi} \int_0^{a} e^{-t^2} dt"),
+        (lambda x, _: tn.erf(x), r"s = \frac{2}{\sqrt\pi} \int_0^{a} e^{-t^2} dt"),
         (
-            lambda x: tn.where(CONDITION, x, 0.5),
+            lambda x, b: tn.where(b, x, 0.5),
             r"s = \begin{cases} {a} & \text{if } {b} \\ {0.5} & \text{else} \end{cases}",
         ),
     ],
 )
 def test_how_options_and_numbers_are_written(make: Any, shown: str) -> None:
     x = tn.tensor(0.5, requires_grad=True, name="a")
-    y = make(x)
+    b = tn.tensor(True, name="b")
+    y = make(x, b)
     why = tn.explain(y * 1, {"s": y})
     assert why.steps[1].forward.replace("{s}", "s", 1) == shown
 

@@ -59,7 +59,7 @@ from tinynet.kernels.attention_heads import (
 )
 from tinynet.kernels.choice import Kernel
 from tinynet.kernels.elementary import exp
-from tinynet.kernels.jit import inner, kernel
+from tinynet.kernels.jit import inner, kernel, put
 from tinynet.kernels.strips import ROWS, lanes, product, row
 from tinynet.kernels.threads import share
 
@@ -252,7 +252,7 @@ def tiled(
             spread(total, more[: REPEATS * width])
             times(o.reshape(-1), more[: REPEATS * width])
             transpose(o[:Ev, :count], y[place, i0 : i0 + count])
-            log_total[place, i0 : i0 + count] = top[:count]
+            put(log_total[place, i0 : i0 + count], top[:count])
 
 
 # -- all heads, all cores --------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinynet.kernels.choice import Kernel
 from tinynet.kernels.elementary import sigmoid, tanh
-from tinynet.kernels.jit import inner, kernel
+from tinynet.kernels.jit import inner, kernel, put
 from tinynet.kernels.recurrent import (
     Lengths,
     before_and_after,
@@ -65,7 +65,7 @@ def step_back(a: Any, qn: Any, before: Any, g: Any, dh: Any, dp: Any, dq: Any) -
     for j in range(H):
         dqn[j] = dn[j] * r[j]
         dr[j] = dqn[j] * qn[j] * (1 - r[j])
-    dq[: 2 * H] = dp[: 2 * H]
+    put(dq, dp[: 2 * H])
 
 
 # -- all steps of some sequences -------------------------------------------------------------------
@@ -98,16 +98,16 @@ def steps(
         t = T - 1 - k if end else k
         before, after = kept[t + end], kept[t + 1 - end]
         for n in range(first, last):
-            xs[n - first] = x[t, n]
+            put(xs[n - first], x[t, n])
         times(xs, U, p)
         times(h, V, q)
         for n in range(first, last):
             r = n - first
             if t < lengths[n]:
                 step(p[r], q[r], b, a[t, n], qn[t, n], before[n], after[n])
-                h[r] = after[n]
+                put(h[r], after[n])
             else:
-                after[n] = before[n]
+                put(after[n], before[n])
 
 
 @kernel("U", "V", "a", "qn", "kept", "g", "dp", "dq", "dx", "dh", "p", "q", "into_x", "into_h")
@@ -148,12 +148,12 @@ def steps_back(
                 q[r] = 0
                 for j in range(H):
                     dh[r, j] += g[t, n, j]
-            dp[t, n] = p[r]
-            dq[t, n] = q[r]
+            put(dp[t, n], p[r])
+            put(dq[t, n], q[r])
         times(p, U, into_x)
         times(q, V, into_h)
         for n in range(first, last):
-            dx[t, n] = into_x[n - first, :inputs]
+            put(dx[t, n], into_x[n - first, :inputs])
             for j in range(H):
                 dh[n - first, j] += into_h[n - first, j]
 

@@ -59,6 +59,15 @@ def _sources() -> str:
     return found.hexdigest()
 
 
+@inner
+def put(into: Any, x: Any) -> None:
+    """into[: len(x)] = x. Where a kernel says it with a slice, Numba compiles what it would say of
+    shapes that do not fit, too: a second or two.
+    """
+    for i in range(x.shape[0]):
+        into[i] = x[i]
+
+
 def _announcer(name: str) -> Any:
     """Listens to Numba: says that a kernel is being compiled, and counts the seconds. What is found
     on disk is not compiled.

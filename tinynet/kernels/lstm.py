@@ -10,7 +10,7 @@ import numpy as np
 
 from tinynet.kernels.choice import Kernel
 from tinynet.kernels.elementary import sigmoid, tanh
-from tinynet.kernels.jit import inner, kernel
+from tinynet.kernels.jit import inner, kernel, put
 from tinynet.kernels.recurrent import (
     Lengths,
     before_and_after,
@@ -98,14 +98,14 @@ def steps(
         t = T - 1 - k if end else k
         before, after = kept[t + end], kept[t + 1 - end]
         for n in range(first, last):
-            z[n - first, :inputs] = x[t, n]
+            put(z[n - first], x[t, n])
         times(z, W, q)
         for n in range(first, last):
             if t < lengths[n]:
                 step(q[n - first], b, a[t, n], before[n], after[n])
-                z[n - first, inputs:] = after[n, :H]
+                put(z[n - first, inputs:], after[n, :H])
             else:
-                after[n] = before[n]
+                put(after[n], before[n])
 
 
 @kernel("W", "a", "kept", "g", "da", "dx", "dh", "dc", "q")
@@ -144,9 +144,9 @@ def steps_back(
                     dc[r, j] += g[t, n, H + j]
         times(row[: q.shape[0]], W, q)
         for n in range(first, last):
-            dx[t, n] = q[n - first, H : H + inputs]
+            put(dx[t, n], q[n - first, H : H + inputs])
             if t < lengths[n]:
-                dh[n - first] = q[n - first, :H]
+                put(dh[n - first], q[n - first, :H])
 
 
 # -- the op ----------------------------------------------------------------------------------------

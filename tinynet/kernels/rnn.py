@@ -16,7 +16,7 @@ import numpy as np
 
 from tinynet.kernels.choice import Kernel
 from tinynet.kernels.elementary import tanh
-from tinynet.kernels.jit import inner, kernel
+from tinynet.kernels.jit import inner, kernel, put
 from tinynet.kernels.recurrent import (
     Lengths,
     before_and_after,
@@ -104,14 +104,14 @@ def steps(
         t = T - 1 - k if end else k
         before, after = kept[t + end], kept[t + 1 - end]
         for n in range(first, last):
-            z[n - first, :inputs] = x[t, n]
+            put(z[n - first], x[t, n])
         times(z, W, q)
         for n in range(first, last):
             if t < lengths[n]:
                 step(q[n - first], b, after[n], relu)
-                z[n - first, inputs:] = after[n]
+                put(z[n - first, inputs:], after[n])
             else:
-                after[n] = before[n]
+                put(after[n], before[n])
 
 
 @kernel("W", "kept", "g", "da", "dx", "dh", "row", "q")
@@ -146,12 +146,12 @@ def steps_back(
                 row[r] = 0
                 for j in range(H):
                     dh[r, j] += g[t, n, j]
-            da[t, n] = row[r]
+            put(da[t, n], row[r])
         times(row, W, q)
         for n in range(first, last):
-            dx[t, n] = q[n - first, H : H + inputs]
+            put(dx[t, n], q[n - first, H : H + inputs])
             if t < lengths[n]:
-                dh[n - first] = q[n - first, :H]
+                put(dh[n - first], q[n - first, :H])
 
 
 # -- the op ----------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.check.diagnosis.meaning import same
-from tinynet.check.diagnosis.operands import arguments, factors, with_operand
+from tinynet.check.diagnosis.meaning import first, near, same
+from tinynet.check.diagnosis.operands import Factor, arguments, factors, with_operand
 from tinynet.check.diagnosis.recording import Step
 from tinynet.check.diagnosis.retraced import Backward, Edit, edit
 from tinynet.check.problem import Array
@@ -116,18 +116,31 @@ def _products(backward: Backward, step: Step, true: Array) -> Iterator[Any]:
                     yield text.format(u, w), about, cost, lambda v, f=f, i=i, j=j: f(v[i], v[j])
 
 
+def _form(backward: Backward, factor: Factor, slot: int) -> Any:
+    """A factor made from the value of its variable, once."""
+    key = factor.text, slot
+    if key not in backward.formed:
+        backward.formed[key] = factor.form(backward.values[slot])
+    return backward.formed[key]
+
+
 def _multiples(backward: Backward, step: Step, true: Array) -> Iterator[Any]:
     values = backward.values
     before = {n: s for n in backward.variables if (s := backward.latest(n, step.out)) is not None}
+    by = [
+        (factor, j, form)
+        for factor in factors(backward)
+        if (j := before.get(factor.name)) is not None
+        if np.ndim(form := _form(backward, factor, j)) in (0, true.ndim) and np.size(form)
+    ]
     for u, i in before.items():
-        if np.shape(values[i]) != true.shape or values[i].dtype.kind != "f":
+        if np.shape(values[i]) != true.shape or values[i].dtype.kind != "f" or not true.size:
             continue
-        for factor in factors(backward):
-            j = before.get(factor.name)
-            if factor.name == u or j is None or np.ndim(values[j]) not in (0, true.ndim):
-                continue
+        for factor, j, times in by:
+            if factor.name == u or not near(first(values[i]) * first(times), first(true)):
+                continue  # there are many pairs, and one entry tells
             try:
-                made = values[i] * factor.form(values[j])
+                made = values[i] * times
             except ValueError:
                 continue
             if same(made, true):

@@ -125,4 +125,16 @@ def same(x: Any, y: Any) -> bool:
     """Whether two values are equal up to rounding."""
     if x is None or y is None or np.shape(x) != np.shape(y):
         return False
+    if np.size(x) and not near(first(x), first(y)):  # most pairs differ: one entry tells
+        return False
     return bool(np.all(np.abs(np.subtract(x, y)) <= 1e-12 + 1e-9 * np.abs(y)))
+
+
+def near(x: float, y: float) -> bool:
+    """The same for two numbers."""
+    return abs(x - y) <= 1e-12 + 1e-9 * abs(y)
+
+
+def first(x: Any) -> Any:
+    """The first entry, as a number of Python."""
+    return x.item(0) if isinstance(x, (np.ndarray, np.generic)) else x

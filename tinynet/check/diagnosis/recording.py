@@ -16,7 +16,8 @@ import itertools
 import operator
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +35,8 @@ class Ref(NamedTuple):
     slot: int
 
 
-class Step(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Step:
     """One call: slot `out` becomes function(*args, **kwargs), where Refs stand for values.
 
     `into` is the slot that it wrote into, where it wrote in place: `out` is then its new state.
@@ -57,7 +59,7 @@ class Step(NamedTuple):
         place of each: places are numbered as the values come, in lists too.
         """
         if use is None:
-            return self.function(*fill(self.args, values), **fill(self.kwargs, values))
+            return self.again(values)
         place = itertools.count()
 
         def put(x: Any) -> Any:
@@ -65,8 +67,26 @@ class Step(NamedTuple):
 
         return self.function(*nested(self.args, put), **nested(self.kwargs, put))
 
+    @functools.cached_property
+    def again(self) -> Callable[[Sequence[Any]], Any]:
+        """The call as a function of the values. A search for a repair runs each step thousands of
+        times, so where its values come from is found out once.
+        """
+        function, kwargs = self.function, self.kwargs
+        parts = [reader(x) for x in self.args]
+        if kwargs:
+            return lambda values: function(*[p(values) for p in parts], **fill(kwargs, values))
+        if len(parts) == 2:
+            first, second = parts
+            return lambda values: function(first(values), second(values))
+        return lambda values: function(*[p(values) for p in parts])
+
     def reads(self) -> list[int]:
         """The slots it takes as arguments."""
+        return self._reads
+
+    @functools.cached_property
+    def _reads(self) -> list[int]:
         return [r.slot for r in refs((self.args, tuple(self.kwargs.values())))]
 
 
@@ -132,21 +152,23 @@ class Program:
         change: Callable[[Step, Sequence[Any]], Any] | None = None,
         steps: Iterable[Step] | None = None,
         values: Sequence[Any] | None = None,
+        places: Container[int] | None = None,
     ) -> list[Any]:
         """Run the calls again, on other arguments; the value of every slot.
 
         `change(step, values)` may stand in for a step: what it returns is the step's value, or the
-        step itself to let it run as it was. `steps` and `values`: run only these, the other slots
-        are known.
+        step itself to let it run as it was. `places`: it is asked only about the steps that make
+        these slots. `steps` and `values`: run only these, the other slots are known.
         """
         values = [None] * len(self.values) if values is None else list(values)
         for slot, x in zip(self.inputs, args, strict=True):
             if slot is not None:
                 values[slot] = x
         for step in self.steps if steps is None else steps:
-            y = step if change is None else change(step, values)
+            asked = change is not None and (places is None or step.out in places)
+            y = change(step, values) if asked else step  # type: ignore[misc]
             if y is step:
-                y = step.compute(values)
+                y = step.again(values)
                 if step.into is not None:
                     y = values[step.into]
             values[step.out] = np.asarray(y) if isinstance(y, np.generic) else y
@@ -213,6 +235,15 @@ def fill(x: Any, values: Sequence[Any]) -> Any:
     if type(x) in (list, dict, slice):
         return nested(x, lambda item: values[item.slot] if type(item) is Ref else item)
     return x
+
+
+def reader(x: Any) -> Callable[[Sequence[Any]], Any]:
+    """What `fill(x, values)` gives, as a function of the values."""
+    if type(x) is Ref:
+        return operator.itemgetter(x.slot)
+    if next(refs(x), None) is None:
+        return lambda _: x
+    return functools.partial(fill, x)
 
 
 class Traced(np.ndarray[Any, Any]):

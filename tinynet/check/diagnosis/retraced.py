@@ -26,8 +26,8 @@ class Edit(NamedTuple):
     key      finds the same edit at another point
     say      the message and the hint
     cost     how far-fetched it is
-    change   what Program.run takes
-    changed  the steps that it changes
+    change   what the steps that it changes compute instead, as Program.run takes it
+    changed  these steps
     """
 
     key: tuple[Any, ...]
@@ -48,18 +48,13 @@ def edit(
     new: New,
 ) -> Edit:
     """The repair that computes `new(step, values)` at these steps."""
-    places = {step.out for step in steps}
-
-    def change(step: Step, values: Sequence[Any]) -> Any:
-        return new(step, values) if step.out in places else step
-
-    return Edit((steps[-1].site, *key), kind, say, cost, steps[0].line, change, steps)
+    return Edit((steps[-1].site, *key), kind, say, cost, steps[0].line, new, steps)
 
 
 def compute(step: Step, values: Sequence[Any], **changes: Any) -> Any:
     """The step as it was, but for some of its arguments: compute(step, values, a0=x)."""
     args = tuple(changes.get(f"a{i}", x) for i, x in enumerate(step.args))
-    return step._replace(args=args).compute(values)
+    return step.function(*fill(args, values), **fill(step.kwargs, values))
 
 
 class Backward:
@@ -74,8 +69,9 @@ class Backward:
         self.words = Words(self.program, ["g", *problem.names])
         self.steps = self.words.steps
         self.factors: list[Any] | None = None  # what operands.py makes of the variables
-        self.made_of: dict[Any, list[Any]] = {}
-        self._after: dict[Any, list[Step]] = {}
+        self.made_of: dict[Any, list[Any]] = {}  # and departures.py, of a gradient
+        self.formed: dict[tuple[str, int], Any] = {}  # and of a factor
+        self._after: dict[tuple[int, ...], list[Step]] = {}
         self.order = {step.out: i for i, step in enumerate(self.program.steps)}
         # What each variable stood for, and since which step.
         self.variables: dict[str, list[tuple[int, int]]] = {}
@@ -91,7 +87,7 @@ class Backward:
         key = tuple(step.out for step in changed)
         if key not in self._after:
             self._after[key] = self.program.after(changed)
-        values = self.program.run(copies, change, self._after[key], self.values)
+        values = self.program.run(copies, change, self._after[key], self.values, places=set(key))
         return list(fill(tuple(self.outputs), values))
 
     def latest(self, name: str, out: int) -> int | None:

@@ -118,6 +118,7 @@ def _as_if(forward: Forward) -> Iterator[Candidate]:
     problem, wrong = forward.problem, forward.problem.wrong()
     true = forward.gradients()
     second: Forward | None = None
+    there: list[Hypothesis] = []
     for h in _hypotheses(forward):
         fits, repaired = _as_found(forward, true, h, wrong)
         if not fits:
@@ -126,8 +127,8 @@ def _as_if(forward: Forward) -> Iterator[Candidate]:
             second = _recorded(Forward, problem.again())
             if second is None:
                 return
-        same = [s for s in _hypotheses(second) if s.message == h.message]
-        true2 = second.gradients()
+            there, true2 = list(_hypotheses(second)), second.gradients()
+        same = [s for s in there if s.message == h.message]
         fits = max((_as_found(second, true2, s, fits)[0] for s in same), key=len, default=[])
         if not fits:
             continue
