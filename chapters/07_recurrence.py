@@ -515,7 +515,7 @@ plt.show()
 
 # %% [markdown]
 # Straight lines on this scale are products, and the forget bias sets their slope. With a bias of 3 hardly anything is lost in
-# 60 steps, less than $0.953^{60} = 0.056$ would have it: besides the cells' way there is the one through $W_h$, and the two add up.
+# 60 steps. Along the cells alone $\sigma(3)^{60} = 0.054$ would be left; there is also the way through $W_h$, and the two add up.
 #
 # The package's backward pass is the same, with the slopes of all gates made before the loop. (`W_hr` is an optional projection
 # of the state; without it `P` is $k$.)
