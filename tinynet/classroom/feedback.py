@@ -29,9 +29,11 @@ def write_feedback(results: Sequence[dict[str, Any]], to: str | Path) -> None:
     """Into a folder: `feedback/STUDENT.ASSIGNMENT.html`, `grades.csv`, `overview.html`."""
     folder = Path(to)
     for result in results:
-        name = f"{result['student']}.{result['assignment']}.html"
-        write(folder / "feedback" / name, _page(_student(result), result["student"]))
-    write(folder / "grades.csv", _grades(results).encode())
+        write(
+            folder / "feedback" / f"{result['label']}.html",
+            _page(_student(result), result["student"]),
+        )
+    write(folder / "grades.csv", _grades(results).encode(errors="replace"))
     write(folder / "overview.html", _page(_overview(results), "Overview"))
 
 
