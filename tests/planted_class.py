@@ -1,8 +1,8 @@
 """A planted class: what students hand in, right and wrong and hostile, and what each must get.
 
 Points are asserted in the order of the chapter below: a number (1), softmax with a temperature (2),
-the backward pass of log softmax (1). `{out}`, `{secret}` and `{theirs}` become paths: of the results,
-of a file of the teacher's, of another student's notebook.
+the backward pass of log softmax (1). `{out}`, `{secret}` and `{theirs}` become paths: of the results, of
+a file of the teacher's, of another student's notebook.
 """
 
 from __future__ import annotations
@@ -202,8 +202,7 @@ WRONG = {
     ),
     "writes_into_x": one(
         SOFTMAX.replace("    return weights(x / tau)", "    x /= tau\n    return weights(x)"),
-        1,
-        "written into",
+        says="written into",
     ),
     "three_arguments": one("def my_softmax(x, tau, axis): return x", says="TypeError"),
     "a_number_it_is": one("my_softmax = 3", says="a function is asked for"),
@@ -213,7 +212,9 @@ WRONG = {
         (1, 2, 0), "sign", backward=BACKWARD.replace("g - w", "w").replace("g.s", "g.s")
     ),
     "no_g": Planted(
-        (1, 2, 0), "factor", backward=WEIGHTS + "def my_backward(g, x): return g - weights(x)"
+        (1, 2, 0),
+        "upstream",
+        backward=WEIGHTS + "def my_backward(g, x): return g - weights(x)",
     ),
     "mean": Planted((1, 2, 0), "wrong", backward=BACKWARD.replace("g.sum", "g.mean")),
     "nothing_sent_back": Planted((1, 2, 0), "None", backward="def my_backward(g, x): 3"),
@@ -250,7 +251,7 @@ HOSTILE = {
         "PermissionError",
     ),
     "memory": one("def my_softmax(x, tau): return np.ones(10**10)", says="MemoryError"),
-    "memory_bit_by_bit": cell("x = [b'x']\nwhile True: x = x + x", "MemoryError"),
+    "memory_bit_by_bit": cell("x = b'x'\nwhile True: x = x + x", "MemoryError"),
     "disk": cell(
         "i = 0\nwhile True:\n    i += 1\n    open(str(i), 'wb').write(b'x' * 2**22)", "64 MiB"
     ),

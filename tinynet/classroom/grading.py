@@ -27,7 +27,7 @@ from typing import Any
 import tinynet
 from tinynet.classroom.notebooks import MOST, student_cells, write
 from tinynet.classroom.release import MANIFEST
-from tinynet.classroom.remote import Gone, Limits, Student
+from tinynet.classroom.remote import Gone, Limits, NotStarted, Student
 from tinynet.errors import ArgumentError, FileFormatError
 from tinynet.exercises import Failure, exercise
 from tinynet.exercises.properties import drawn
@@ -232,6 +232,8 @@ def _message(student: Student, name: str, wanted: Any) -> str:
         return found(wanted, answer)[:4000]
     except Failure as failure:
         return str(failure)
+    except NotStarted:
+        raise
     except Exception as error:  # an answer that changes while it is explained
         return f"the answer is not the same each time ({type(error).__name__})"
 

@@ -27,11 +27,12 @@ import numpy as np
 
 import tinynet
 from tinynet.classroom.wire import Unknown, pack, read_frame
-from tinynet.errors import ArgumentError, DataError
+from tinynet.errors import ArgumentError, DataError, TinynetError
 from tinynet.exercises import Failure
 
 _ROOT = Path(tinynet.__file__).parent
 _DISK, _FILES, _THREADS = 64 << 20, 1000, 64  # what a process may have before it is ended
+_START = 60.0  # seconds, for numpy and tinynet
 _ENDED = "the process of the answer has ended (os._exit, a crash, or a limit)"
 
 
@@ -46,6 +47,10 @@ class Limits:
 
 class Gone(Failure):
     """The process did not answer in time, or has ended."""
+
+
+class NotStarted(TinynetError):
+    """The process did not begin at all: not the student's fault."""
 
 
 class Student:
@@ -153,16 +158,20 @@ class Student:
         """Start the process and run its cells; the one at which it was lost."""
         self.stop()
         self._spawn()
-        self._send(
-            {
-                "folder": self.folder,
-                "readable": _readable(),
-                "seconds": self.limits.total,
-                "mebibytes": self.limits.mebibytes,
-                "cells": self.cells,
-            }
-        )
-        self.held = list(self._receive(60.0)["held"])  # numpy and tinynet are imported before
+        set_up = {
+            "folder": self.folder,
+            "readable": _readable(),
+            "seconds": self.limits.total,
+            "mebibytes": self.limits.mebibytes,
+            "cells": self.cells,
+        }
+        try:
+            self._send(set_up)
+            self.held = list(self._receive(_START)["held"])
+        except Gone as gone:
+            raise NotStarted(
+                "the process for a student's code did not start", got=str(gone)
+            ) from None
         self.until = min(self.until, time.monotonic() + self.limits.total)
         for number, cell in enumerate(self.cells):
             try:

@@ -80,7 +80,7 @@ class Unknown:
 
 
 def _tree(x: Any, data: list[bytes], depth: int) -> Any:
-    if depth > _MOST_DEPTH:
+    if depth == _MOST_DEPTH:
         return {"other": "something nested too deeply"}
     if x is None or isinstance(x, bool | int | float | str):
         return x
