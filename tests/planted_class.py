@@ -1,8 +1,8 @@
 """A planted class: what students hand in, right and wrong and hostile, and what each must get.
 
 Points are asserted in the order of the chapter below: a number (1), softmax with a temperature (2),
-the backward pass of log softmax (1). `{out}`, `{secret}` and `{theirs}` become paths: of the results, of
-a file of the teacher's, of another student's notebook.
+the backward pass of log softmax (1). `{out}`, `{secret}` and `{theirs}` become paths: of the
+results, of a file of the teacher's, of another student's notebook.
 """
 
 from __future__ import annotations
@@ -264,7 +264,8 @@ HOSTILE = {
     "crash": one("import ctypes\ndef my_softmax(x, tau): ctypes.string_at(0)", says="has ended"),
     "quits": cell("raise SystemExit(0)", "SystemExit"),
     "threads": cell(
-        "import threading, time\nfor _ in range(8):\n    threading.Thread(target=time.sleep, args=[10**6]).start()"
+        "import threading, time\nfor _ in range(8):\n"
+        "    threading.Thread(target=time.sleep, args=[10**6]).start()"
     ),
     "thread_bomb": cell(
         "import threading, time\nthreading.stack_size(2**16)\n"
@@ -273,7 +274,8 @@ HOSTILE = {
     ),
     "deaf": one(
         "import signal, time\nfor s in range(1, 65):\n    try: signal.signal(s, signal.SIG_IGN)\n"
-        "    except (OSError, ValueError): pass\ndef my_softmax(x, tau):\n    while True: time.sleep(1)",
+        "    except (OSError, ValueError): pass\n"
+        "def my_softmax(x, tau):\n    while True: time.sleep(1)",
         says="no answer within",
     ),
     "kills": cell("import os\nos.kill(os.getppid(), 9)", "PermissionError"),
@@ -305,7 +307,8 @@ HOSTILE = {
         "import tinynet\nopen(tinynet.__file__, 'a')", "PermissionError"
     ),
     "traces": lie(
-        "import sys\ndef trace(frame, event, arg):\n    frame.f_locals.update(value=1)\n    return trace\n"
+        "import sys\ndef trace(frame, event, arg):\n    frame.f_locals.update(value=1)\n"
+        "    return trace\n"
         "sys.settrace(trace)"
     ),
     "patches_numpy": lie(
@@ -338,12 +341,14 @@ HOSTILE = {
     "frames_without_end": cell("import struct\n" + FDS.format("struct.pack('=Q', 10**6)") + LOOP),
     "closes_everything": cell("import os\nos.closerange(0, 64)"),
     "equal_to_all": one(
-        "class All:\n    shape = (1, 1)\n    __eq__ = lambda *a: True\n    __array__ = lambda *a, **k: np.ones((1, 1))\n"
+        "class All:\n    shape = (1, 1)\n    __eq__ = lambda *a: True\n"
+        "    __array__ = lambda *a, **k: np.ones((1, 1))\n"
         "    __float__ = lambda s: 1.408\ndef my_softmax(x, tau): return All()",
         says="All came",
     ),
     "subclass": one(
-        "class All(np.ndarray):\n    __eq__ = lambda *a: True\n    __sub__ = __rsub__ = lambda s, o: np.zeros(s.shape)\n"
+        "class All(np.ndarray):\n    __eq__ = lambda *a: True\n"
+        "    __sub__ = __rsub__ = lambda s, o: np.zeros(s.shape)\n"
         "def my_softmax(x, tau): return np.ones(x.shape).view(All)",
         says="not right",
     ),

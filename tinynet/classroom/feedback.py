@@ -76,7 +76,7 @@ def _grades(results: Sequence[dict[str, Any]]) -> str:
     for result in results:
         points = {e["name"]: e["points"] for e in result["exercises"]}
         student = result["student"]
-        student = f"'{student}" if student[:1] in "=+-@\t\r" else student
+        student = f"'{student}" if student.strip()[:1] in "=+-@" else student
         row = [student, result["assignment"], result["points"], result["most"]]
         table.writerow([*row, *(points.get(name, "") for name in names)])
     return out.getvalue()

@@ -166,9 +166,11 @@ class Student:
             "cells": self.cells,
         }
         try:
-            self._send(set_up)
+            self._send(set_up, _START)
             self.held = list(self._receive(_START)["held"])
         except Gone as gone:
+            if time.monotonic() > self.until:
+                raise
             raise NotStarted(
                 "the process for a student's code did not start", got=str(gone)
             ) from None
@@ -245,12 +247,12 @@ class Student:
     def _exchange(self, message: dict[str, Any]) -> dict[str, Any]:
         if self.process is None:
             self.start()
-        self._send(message)
+        self._send(message, self.limits.seconds)
         return self._receive(self.limits.seconds)
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any], seconds: float) -> None:
         frame = memoryview(pack(message))
-        deadline = time.monotonic() + self.limits.seconds
+        deadline = time.monotonic() + seconds
         os.set_blocking(self._sink, False)
         while frame:
             ready = select.select([], [self._sink], [], max(0.0, deadline - time.monotonic()))[1]
