@@ -26,7 +26,7 @@ from typing import Any
 
 import tinynet
 from tinynet.classroom.notebooks import MOST, student_cells, write
-from tinynet.classroom.release import MANIFEST
+from tinynet.classroom.release import MANIFEST, hypothesis_version
 from tinynet.classroom.remote import Gone, Limits, NotStarted, Student
 from tinynet.errors import ArgumentError, FileFormatError
 from tinynet.exercises import Failure, exercise
@@ -131,6 +131,7 @@ def grade(
 
     Raises `ArgumentError` where there is nothing to grade.
     """
+    hypothesis_version()
     manifest, rules = read_manifest(release), rules or Rules()
     handed_in = find_submissions(submissions, manifest)
     if not handed_in:
