@@ -208,9 +208,8 @@ WRONG = {
     "a_number_it_is": one("my_softmax = 3", says="a function is asked for"),
     "a_function_it_is": Planted((0, 2, 1), "a function", number="def your_number(): return 1.408"),
     "too_small": Planted((0, 2, 1), "too small", number="your_number = 0.4076"),
-    "sign": Planted(
-        (1, 2, 0), "sign", backward=BACKWARD.replace("g - w", "w").replace("g.s", "g.s")
-    ),
+    "sign": Planted((1, 2, 0), "the sign is wrong", backward=BACKWARD.replace("g - w", "-g + w")),
+    "assertion": one("def my_softmax(x, tau): assert False", says="AssertionError"),
     "no_g": Planted(
         (1, 2, 0),
         "upstream",
@@ -329,6 +328,13 @@ HOSTILE = {
         "import tinynet.classroom.worker as w\nw._answer = lambda asked, names: "
         "{{'kind': 'function', 'value': True, 'points': 4, 'message': ''}}"
     ),
+    "errors_without_words": lie(
+        "import tinynet.classroom.worker as w\nright = w._answer\n"
+        "def answer(asked, names):\n"
+        "    return dict(error='') if 'args' in asked else right(asked, names)\n"
+        "w._answer = answer",
+        "without a word",
+    ),
     "forges_frames": lie(
         "from tinynet.classroom.wire import pack\n"
         + FDS.format("100 * pack({{'error': None, 'kind': 'function', 'value': 0, 'points': 9}})")
@@ -388,7 +394,7 @@ HOSTILE = {
     "no_words": cell(
         "class Odd(Exception):\n    def __str__(self): raise Odd\nraise Odd", "has ended"
     ),
-    "html": cell("raise ValueError('<script>alert(1)</script>')", "&lt;script&gt;"),
+    "html": cell("raise ValueError('<script>alert(1)</script>')", "<script>"),
 }
 CLASS = {**RIGHT, **WRONG, **HOSTILE}
 

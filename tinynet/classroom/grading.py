@@ -232,7 +232,7 @@ def _message(student: Student, name: str, wanted: Any) -> str:
         answer = student.function(name) if held["kind"] == "function" else held["value"]
         return found(wanted, answer)[:4000]
     except Failure as failure:
-        return str(failure)
+        return str(failure) or "an error without a word"
     except NotStarted:
         raise
     except Exception as error:  # an answer that changes while it is explained

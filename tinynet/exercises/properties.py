@@ -135,6 +135,8 @@ def number(
         except (TypeError, ValueError, OverflowError):
             what = "a function" if callable(answer) else f"{answer!r:.60}"
             raise Failure(f"a number is asked for, and {what} came") from None
+        if math.isnan(found):
+            raise Failure("nan is no number: not written yet?")
         true = compute()
         if not math.isclose(found, true, rel_tol=0.5 * 10.0 ** (1 - digits), abs_tol=1e-12):
             way = "too large" if found > true else "too small"
