@@ -101,7 +101,7 @@ def _overview(results: Sequence[dict[str, Any]]) -> str:
     shares = [r["points"] / r["most"] for r in results if r["most"]]
     mean = sum(shares) / max(1, len(shares))
     return (
-        f"<h1>{len(results)} submissions, {mean:.0%} of the points on the mean</h1>"
+        f"<h1>{len(results)} submissions, {mean:.0%} of the points on average</h1>"
         f"{_picture(failed, shares)}"
         f"<h2>The most common mistakes</h2><table>{rows}</table>"
     )
@@ -115,17 +115,21 @@ def mistake(message: str, asked: str) -> str:
 
     >>> mistake("f is wrong at the simplest arguments:\\n  x = 1\\nwrong: the sign is wrong.", "")
     'the sign is wrong.'
+    >>> mistake("f is wrong at the simplest arguments that were found:\\n  x = 1\\nno return", "")
+    'no return'
     >>> mistake("argument 1 = 3\\nthe value is not right: at [0] nan, not 1", "stays finite")
     'nan where it must be a number (stays finite)'
     """
-    lines = [line.strip() for line in message.splitlines()] or [""]
-    told = [line for line in lines if re.match(r"(wrong|error|nan|shape):", line)]
-    told = told or [line for line in lines if "not right" in line] or lines
+    lines = message.splitlines()
+    told = [line for line in lines if re.match(r"(wrong|error|nan|shape):|.*not right", line)]
+    own = [line for line in lines if not line.startswith(" ") and not line.endswith("found:")]
+    told = [*told, *own, *lines, ""]
     text = re.sub(r"^(wrong|error|nan|shape): ", "", told[0])
     value = re.match(r"the value is not right: (at \[.*?\] )?(shape|-?\w+)", text)
     if value:
         kinds = {"nan": "nan where it must be a number", "shape": "the shape is not right"}
         return f"{kinds.get(value[2].lstrip('-'), 'the value is not right')} ({asked})"[:200]
+    text = re.sub(r" \(line \d+.*\)$", "", text)
     return re.sub(r"-?\d+\.\d+(e[-+]?\d+)?", "…", text)[:200]
 
 
