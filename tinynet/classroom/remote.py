@@ -71,7 +71,7 @@ class Student:
         self.held: list[str] = []
         self.errors: list[str | None] = [None] * len(self.cells)
         self.process: subprocess.Popen[bytes] | None = None
-        self.until = float("inf")  # set as soon as the student's code begins
+        self.left = float("inf")  # seconds, counted as soon as the student's code begins
         self.lost: dict[str, str] = {}  # what did not come back once is not called again
 
     def __enter__(self) -> Student:
@@ -169,18 +169,18 @@ class Student:
             self._send(set_up, _START)
             self.held = list(self._receive(_START)["held"])
         except Gone as gone:
-            if time.monotonic() > self.until:
+            if self.left <= 0:
                 raise
             raise NotStarted(
                 "the process for a student's code did not start", got=str(gone)
             ) from None
-        self.until = min(self.until, time.monotonic() + self.limits.total)
+        self.left = min(self.left, self.limits.total)
         for number, cell in enumerate(self.cells):
             try:
                 error = self._receive(self.limits.seconds).get("error")
             except Gone as gone:
                 self.errors[number] = str(gone)
-                if time.monotonic() > self.until:
+                if self.left <= 0:
                     raise
                 return number
             if cell:
@@ -188,7 +188,7 @@ class Student:
         return None
 
     def _spawn(self) -> None:
-        if time.monotonic() > self.until:
+        if self.left <= 0:
             raise Gone(self._over())
         self.folder = tempfile.mkdtemp(prefix="tinynet-student-")
         with suppress(OSError):  # or matplotlib would look through all fonts each time
@@ -252,7 +252,10 @@ class Student:
 
     def _send(self, message: dict[str, Any], seconds: float) -> None:
         frame = memoryview(pack(message))
-        deadline = time.monotonic() + seconds
+        with self._counted(seconds) as deadline:
+            self._write(frame, deadline)
+
+    def _write(self, frame: memoryview, deadline: float) -> None:
         os.set_blocking(self._sink, False)
         while frame:
             ready = select.select([], [self._sink], [], max(0.0, deadline - time.monotonic()))[1]
@@ -266,10 +269,7 @@ class Student:
                 self._gone(_ENDED)
 
     def _receive(self, seconds: float) -> dict[str, Any]:
-        why = f"no answer within {seconds:g} seconds"
-        deadline = time.monotonic() + seconds
-        if deadline > self.until:
-            deadline, why = self.until, self._over()
+        why = self._over() if self.left < seconds else f"no answer within {seconds:g} seconds"
 
         def read(count: int) -> bytes:
             whole = bytearray()
@@ -284,12 +284,22 @@ class Student:
             return bytes(whole)
 
         try:
-            reply = read_frame(read)
+            with self._counted(seconds) as deadline:
+                reply = read_frame(read)
         except DataError as error:
             self._gone(f"the answer is no value: {error.reason}")
         if not isinstance(reply, dict):
             self._gone("the answer is no value")
         return dict(reply)
+
+    @contextmanager
+    def _counted(self, seconds: float) -> Iterator[float]:
+        """Until when to wait; what was waited is taken off what is left. Judging costs nothing."""
+        start = time.monotonic()
+        try:
+            yield start + max(0.0, min(seconds, self.left))
+        finally:
+            self.left -= time.monotonic() - start
 
     def _gone(self, why: str) -> Any:
         self.stop()
