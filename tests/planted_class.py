@@ -104,7 +104,7 @@ def cell(first: str, says: str = "", points: tuple[int, int, int] = ALL) -> Plan
 def lie(first: str, says: str = "") -> Planted:
     """One cell that cheats, and answers that are wrong."""
     wrong = "def my_softmax(x, tau): return x\n"
-    grad = "def my_backward(g, x): return g\n"
+    grad = "def my_backward(g, x): return g.sum()\n"  # a shape: told without a search
     return Planted(NONE, says, "your_number = 0", wrong, grad, first)
 
 

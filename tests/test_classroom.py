@@ -448,7 +448,7 @@ def test_a_run_that_was_killed_goes_on(course: Path, tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
         start_new_session=True,
     )
     assert run.stdout is not None
