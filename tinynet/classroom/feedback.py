@@ -29,9 +29,11 @@ def write_feedback(results: Sequence[dict[str, Any]], to: str | Path) -> None:
     """Into a folder: `feedback/STUDENT.ASSIGNMENT.html`, `grades.csv`, `overview.html`."""
     folder = Path(to)
     for result in results:
-        name = f"{result['student']}.{result['assignment']}.html"
-        write(folder / "feedback" / name, _page(_student(result), result["student"]))
-    write(folder / "grades.csv", _grades(results).encode())
+        write(
+            folder / "feedback" / f"{result['label']}.html",
+            _page(_student(result), result["student"]),
+        )
+    write(folder / "grades.csv", _grades(results).encode(errors="replace"))
     write(folder / "overview.html", _page(_overview(results), "Overview"))
 
 
@@ -74,7 +76,7 @@ def _grades(results: Sequence[dict[str, Any]]) -> str:
     for result in results:
         points = {e["name"]: e["points"] for e in result["exercises"]}
         student = result["student"]
-        student = f"'{student}" if student[:1] in "=+-@\t\r" else student
+        student = f"'{student}" if student.strip()[:1] in "=+-@" else student
         row = [student, result["assignment"], result["points"], result["most"]]
         table.writerow([*row, *(points.get(name, "") for name in names)])
     return out.getvalue()
@@ -85,11 +87,13 @@ def _overview(results: Sequence[dict[str, Any]]) -> str:
     failed: Counter[str] = Counter()
     mistakes: Counter[str] = Counter()
     for result in results:
+        made = set()  # a mistake counts once for each submission
         for exercise in result["exercises"]:
             for wanted in exercise["properties"]:
                 failed[f"{exercise['name']}: {wanted['name']}"] += bool(wanted["message"])
                 if wanted["message"]:
-                    mistakes[f"{exercise['name']}: {mistake(wanted['message'])}"] += 1
+                    made.add(f"{exercise['name']}: {mistake(wanted['message'], wanted['name'])}")
+        mistakes.update(sorted(made))
     rows = "".join(
         f"<tr><td>{count}</td><td>{html.escape(text)}</td></tr>"
         for text, count in mistakes.most_common(20)
@@ -97,22 +101,35 @@ def _overview(results: Sequence[dict[str, Any]]) -> str:
     shares = [r["points"] / r["most"] for r in results if r["most"]]
     mean = sum(shares) / max(1, len(shares))
     return (
-        f"<h1>{len(results)} submissions, {mean:.0%} of the points on the mean</h1>"
+        f"<h1>{len(results)} submissions, {mean:.0%} of the points on average</h1>"
         f"{_picture(failed, shares)}"
         f"<h2>The most common mistakes</h2><table>{rows}</table>"
     )
 
 
-def mistake(message: str) -> str:
+def mistake(message: str, asked: str) -> str:
     """The one line of a message that says what kind of mistake it is, without its numbers.
 
-    >>> mistake("f is wrong at the simplest arguments:\\n  x = 1\\nwrong: the sign of dx is wrong.")
-    'the sign of dx is wrong.'
+    message    what a property had to say
+    asked      the property's name: the only thing to be said of a wrong value
+
+    >>> mistake("f is wrong at the simplest arguments:\\n  x = 1\\nwrong: the sign is wrong.", "")
+    'the sign is wrong.'
+    >>> mistake("f is wrong at the simplest arguments that were found:\\n  x = 1\\nno return", "")
+    'no return'
+    >>> mistake("argument 1 = 3\\nthe value is not right: at [0] nan, not 1", "stays finite")
+    'nan where it must be a number (stays finite)'
     """
     lines = message.splitlines()
-    told = [line.strip() for line in lines if re.match(r"\s*(wrong|error|nan|shape):", line)]
-    told = told or [line.strip() for line in lines if "not right" in line] or lines
+    told = [line for line in lines if re.match(r"(wrong|error|nan|shape):|.*not right", line)]
+    own = [line for line in lines if not line.startswith(" ") and not line.endswith("found:")]
+    told = [*told, *own, *lines, ""]
     text = re.sub(r"^(wrong|error|nan|shape): ", "", told[0])
+    value = re.match(r"the value is not right: (at \[.*?\] )?(shape|-?\w+)", text)
+    if value:
+        kinds = {"nan": "nan where it must be a number", "shape": "the shape is not right"}
+        return f"{kinds.get(value[2].lstrip('-'), 'the value is not right')} ({asked})"[:200]
+    text = re.sub(r" \(line \d+.*\)$", "", text)
     return re.sub(r"-?\d+\.\d+(e[-+]?\d+)?", "…", text)[:200]
 
 
@@ -121,13 +138,13 @@ def _picture(failed: Counter[str], shares: Sequence[float]) -> str:
     from matplotlib.figure import Figure
 
     names = list(failed)
-    figure = Figure(figsize=(9, 1.6 + 0.32 * len(names)), layout="constrained", dpi=110)
+    figure = Figure(figsize=(10, 1.6 + 0.32 * len(names)), layout="constrained", dpi=110)
     left, right = figure.subplots(1, 2, width_ratios=[2, 1])
     left.barh(names[::-1], [failed[name] for name in names[::-1]], color="#D55E00")
     left.set(xlabel="submissions that fail", title="Which property fails")
     left.xaxis.get_major_locator().set_params(integer=True)
     right.hist([100 * share for share in shares], bins=range(0, 101, 10), color="#0072B2")
-    right.set(xlabel="share of the points, %", ylabel="submissions", title="Points")
+    right.set(xlabel="% of the points", ylabel="submissions", title="Points")
     right.yaxis.get_major_locator().set_params(integer=True)
     out = io.BytesIO()
     figure.savefig(out, format="png")

@@ -14,24 +14,27 @@ import hashlib
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
 import tinynet
-from tinynet.classroom.notebooks import student_cells, write
-from tinynet.classroom.release import MANIFEST
-from tinynet.classroom.remote import Limits, Student
+from tinynet.classroom.notebooks import MOST, student_cells, write
+from tinynet.classroom.release import MANIFEST, hypothesis_version
+from tinynet.classroom.remote import Gone, Limits, NotStarted, Student
 from tinynet.errors import ArgumentError, FileFormatError
 from tinynet.exercises import Failure, exercise
 from tinynet.exercises.properties import drawn
 from tinynet.exercises.task import found
 
 ALL_LIMITS = ("limits", "files", "calls")
+_MOST_NOTES = 20  # of the cells that went wrong
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,14 @@ class Submission:
 
     @property
     def label(self) -> str:
-        """What its files are called."""
-        return f"{self.student}.{self.assignment}"
+        """What its files are called; a name that is too long for a file is cut."""
+        return f"{_short(self.student)}.{self.assignment}"
+
+
+def _short(name: str) -> str:
+    if len(name.encode(errors="replace")) <= 100:
+        return name
+    return f"{name[:20]}-{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:8]}"
 
 
 def find_submissions(folder: str | Path, manifest: dict[str, Any]) -> list[Submission]:
@@ -74,15 +83,20 @@ def find_submissions(folder: str | Path, manifest: dict[str, Any]) -> list[Submi
     found: dict[tuple[str, str], Submission] = {}
     for path in sorted(root.rglob("*.ipynb"), key=lambda p: (p.lstat().st_mtime, str(p))):
         parts = path.relative_to(root).parts
-        if path.is_symlink() or ".ipynb_checkpoints" in parts:
+        if path.is_symlink() or not path.is_file() or ".ipynb_checkpoints" in parts:
             continue
         named = [name for name in known if name in path.stem]
         if not named and len(known) > 1:
             continue
-        student = parts[0] if len(parts) > 1 else path.stem
+        student = _printable(parts[0] if len(parts) > 1 else path.stem)
         assignment = named[0] if named else known[0]
         found[student, assignment] = Submission(student, assignment, path)
     return sorted(found.values(), key=lambda s: (s.student, s.assignment))
+
+
+def _printable(name: str) -> str:
+    """A name from the disk without what a terminal, or an encoding, would stumble over."""
+    return "".join(c if c.isprintable() else "�" for c in name)
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:
@@ -117,6 +131,7 @@ def grade(
 
     Raises `ArgumentError` where there is nothing to grade.
     """
+    hypothesis_version()
     manifest, rules = read_manifest(release), rules or Rules()
     handed_in = find_submissions(submissions, manifest)
     if not handed_in:
@@ -133,19 +148,32 @@ def grade(
             results.append(kept)
             progress(kept, len(results), len(handed_in))
     workers = max(1, min(jobs or os.cpu_count() or 1, len(waiting) or 1))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    processes = get_context("spawn")
+    with ProcessPoolExecutor(workers, processes, initializer=_end_with_parent) as pool:
         running = {
             pool.submit(judge, s, manifest["assignments"][s.assignment], rules): (s, key)
             for s, key in waiting
         }
         for done in as_completed(running):
             submission, key = running[done]
-            result = {**done.result(), "key": key}
+            result = {**done.result(), "label": submission.label, "key": key}
             text = json.dumps(result, indent=1, ensure_ascii=False)
             write(folder / f"{submission.label}.json", text.encode(errors="replace"))
             results.append(result)
             progress(result, len(results), len(handed_in))
     return sorted(results, key=lambda r: (r["student"], r["assignment"]))
+
+
+def _end_with_parent() -> None:
+    """A process that grades ends when the one that started it was killed."""
+
+    def wait() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def judge(submission: Submission, assignment: dict[str, Any], rules: Rules) -> dict[str, Any]:
@@ -157,33 +185,32 @@ def judge(submission: Submission, assignment: dict[str, Any], rules: Rules) -> d
         "notes": [],
         "exercises": [],
     }
+    cells = [assignment["given"]]
     try:
-        cells = [assignment["given"], *student_cells(submission.path)]
+        cells += student_cells(submission.path)
     except FileFormatError as error:
         result["notes"].append(str(error))
-        cells = [assignment["given"]]
     with Student(cells, rules.limits) as student, drawn(rules.seed, rules.examples):
-        student.start()
-        result["notes"] += [f"cell {i}: {e}" for i, e in enumerate(student.errors) if e]
-        held = student.held
+        try:
+            student.start()
+        except Gone as gone:
+            result["notes"].append(str(gone))
+        result["notes"] += [f"code cell {i}: {e}" for i, e in enumerate(student.errors) if e]
+        result["notes"] = result["notes"][:_MOST_NOTES]
+        result["held"] = student.held
         for asked in assignment["exercises"]:
-            left = rules.limits.total - (time.monotonic() - start)
-            result["exercises"].append(_judged(student, asked, left))
-    result["held"] = held
+            result["exercises"].append(_judged(student, asked))
     result["points"] = sum(e["points"] for e in result["exercises"])
     result["most"] = sum(e["most"] for e in result["exercises"])
     result["seconds"] = round(time.monotonic() - start, 1)
     return result
 
 
-def _judged(student: Student, asked: dict[str, Any], left: float) -> dict[str, Any]:
+def _judged(student: Student, asked: dict[str, Any]) -> dict[str, Any]:
     """One exercise of one student."""
-    task = exercise(asked["name"])
     properties = []
-    for wanted in task.properties:
-        message = "the time for this notebook is over" if left <= 0 else ""
-        if not message:
-            message = _message(student, asked["answer"], wanted)
+    for wanted in exercise(asked["name"]).properties:
+        message = _message(student, asked["answer"], wanted)
         points = 0 if message else wanted.points
         properties.append(
             {"name": wanted.name, "points": points, "most": wanted.points, "message": message}
@@ -203,16 +230,22 @@ def _message(student: Student, name: str, wanted: Any) -> str:
         if held["kind"] == "missing":
             return f"there is no {name}: was it renamed, or is its cell in error?"
         answer = student.function(name) if held["kind"] == "function" else held["value"]
+        return found(wanted, answer)[:4000]
     except Failure as failure:
-        return str(failure)
-    return found(wanted, answer)[:4000]
+        return str(failure) or "an error without a word"
+    except NotStarted:
+        raise
+    except Exception as error:  # an answer that changes while it is explained
+        return f"the answer is not the same each time ({type(error).__name__})"
 
 
 def _key(submission: Submission, manifest: dict[str, Any], rules: Rules) -> str:
     """What a result depends on."""
     about = json.dumps([asdict(rules), manifest["assignments"][submission.assignment]])
-    whole = about.encode() + tinynet.__version__.encode() + submission.path.read_bytes()
-    return hashlib.sha256(whole).hexdigest()
+    key = hashlib.sha256(about.encode() + tinynet.__version__.encode())
+    with suppress(OSError), submission.path.open("rb") as file:
+        key.update(file.read(MOST + 1))
+    return key.hexdigest()
 
 
 def _kept(path: Path, key: str) -> dict[str, Any] | None:

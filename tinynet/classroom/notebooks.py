@@ -13,7 +13,8 @@ from typing import Any
 from tinynet import files
 from tinynet.errors import FileFormatError
 
-_MOST = 20 << 20  # bytes of a submission
+MOST = 20 << 20  # bytes of a submission
+_MOST_CELLS, _MOST_CODE = 1000, 1 << 18
 
 
 @dataclass(frozen=True)
@@ -81,20 +82,24 @@ def _nbgrader(grade_id: str, **about: Any) -> dict[str, Any]:
 
 
 def student_cells(path: Path) -> list[str]:
-    """The code that a student wrote: every code cell but those that were locked.
+    """What a student wrote: the code of each code cell, nothing for those that were locked.
 
-    Lines that begin with % or ! are for notebooks only, and are left out. Raises `FileFormatError`
-    for what is no notebook.
+    Raises `FileFormatError` for what is no notebook, or too large.
     """
     try:
-        if path.stat().st_size > _MOST:
-            raise ValueError(f"larger than {_MOST >> 20} MiB")
-        content = json.loads(path.read_text("utf-8"))
-        cells = [c for c in content["cells"] if c["cell_type"] == "code"]
-        texts = ["".join(c["source"]) for c in cells if not _locked(c)]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        with path.open("rb") as file:
+            text = file.read(MOST + 1)
+        if len(text) > MOST:
+            raise ValueError(f"larger than {MOST >> 20} MiB")
+        cells = [c for c in json.loads(text)["cells"] if c["cell_type"] == "code"]
+        texts = ["" if _locked(c) else "".join(c["source"]) for c in cells]
+        if len(texts) > _MOST_CELLS or sum(map(len, texts)) > _MOST_CODE:
+            raise ValueError(f"more than {_MOST_CELLS} cells, or {_MOST_CODE >> 10} KiB of code")
+    except OSError as error:
+        raise FileFormatError(f"{path.name} cannot be read", got=error.strerror) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FileFormatError(f"{path.name} is not a notebook", got=f"{error!s:.200}") from None
-    return [re.sub(r"^[ \t]*[%!].*$", "", text, flags=re.MULTILINE) for text in texts]
+    return texts
 
 
 def _locked(cell: Any) -> bool:

@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def release(
         "format": 1,
         "tinynet": tinynet.__version__,
         "numpy": version("numpy"),
-        "hypothesis": version("hypothesis"),
+        "hypothesis": hypothesis_version(),
         "assignments": made,
     }
     text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
@@ -87,6 +87,17 @@ def release(
     if nbgrader:
         write(folder / "nbgrader_config.py", _NBGRADER.encode())
     return manifest
+
+
+def hypothesis_version() -> str:
+    """Which Hypothesis is here. Raises `ArgumentError` where there is none."""
+    try:
+        return version("hypothesis")
+    except PackageNotFoundError:
+        raise ArgumentError(
+            "assignments are graded with Hypothesis, which is not here",
+            hint='pip install "tinynet[check]"',
+        ) from None
 
 
 def _script(chapter: str, source: Path) -> Path:

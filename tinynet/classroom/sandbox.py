@@ -4,8 +4,8 @@ Four kinds of limits, all of which a process may put on itself without being roo
 it can take off again:
 
     limits       processor time, memory, open files, size of files (setrlimit)
-    Landlock     files: reading where Python and its packages lie, writing in one folder, nothing
-                 else (Linux 5.13)
+    Landlock     files: reading where Python and its packages lie, plain files in one folder, no
+                 more (Linux 5.13)
     seccomp      system calls: no new process or program, no socket, no signal to others, no tracing
                  (Linux, x86-64 and ARM64)
     a session    of its own, so that it can be ended with all its threads (the parent's part)
@@ -22,6 +22,7 @@ import ctypes
 import errno
 import os
 import platform
+import signal
 import struct
 import sys
 from collections.abc import Sequence
@@ -32,10 +33,13 @@ _LANDLOCK = 444  # create_ruleset; add_rule and restrict_self follow
 
 # Rights of Landlock, bit by bit, and how many of them each version of it knows.
 _EXECUTE, _WRITE, _READ, _READ_DIR = 1, 2, 4, 8
+_REMOVE, _MAKE_FILE, _TRUNCATE = 1 << 5, 1 << 8, 1 << 14
 _RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}  # 5 and later: 16
+_OWN = _READ | _WRITE | _READ_DIR | _REMOVE | _MAKE_FILE | _TRUNCATE  # no folders, no links
 
 # What no answer needs, by name, on x86-64 and on ARM64; None where there is no such call.
 _CALLS = {
+    "add_key": (248, 217),
     "bpf": (321, 280),
     "chmod": (90, None),
     "chown": (92, None),
@@ -53,14 +57,19 @@ _CALLS = {
     "futimesat": (261, None),
     "io_uring_setup": (425, 425),
     "ioprio_set": (251, 30),
+    "keyctl": (250, 219),
     "kill": (62, 129),
     "lchown": (94, None),
     "lremovexattr": (198, 15),
     "lsetxattr": (189, 6),
+    "memfd_create": (319, 279),
+    "memfd_secret": (447, 447),
     "mount": (165, 40),
+    "mq_open": (240, 180),
     "msgget": (68, 186),
     "open_by_handle_at": (304, 265),
     "perf_event_open": (298, 241),
+    "pidfd_getfd": (438, 438),
     "pidfd_open": (434, 434),
     "pidfd_send_signal": (424, 424),
     "pivot_root": (155, 41),
@@ -69,6 +78,7 @@ _CALLS = {
     "process_vm_writev": (311, 271),
     "ptrace": (101, 117),
     "removexattr": (197, 14),
+    "request_key": (249, 218),
     "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240),
     "sched_setaffinity": (203, 122),
@@ -78,11 +88,13 @@ _CALLS = {
     "semget": (64, 190),
     "setns": (308, 268),
     "setpriority": (141, 140),
+    "setrlimit": (160, 164),
     "setxattr": (188, 5),
     "shmget": (29, 194),
     "socket": (41, 198),
     "socketpair": (53, 199),
     "tkill": (200, 130),
+    "truncate": (76, 45),
     "umount2": (166, 39),
     "unshare": (272, 97),
     "userfaultfd": (323, 282),
@@ -93,6 +105,12 @@ _CALLS = {
 }
 _CLONE, _CLONE3, _THREAD = (56, 220), 435, 0x00010000  # a clone that is no thread is a process
 _TGKILL = (234, 131)  # a signal to a thread: its own only
+_OPENAT2 = 437  # its options cannot be seen either
+_OPEN, _OPENAT = (
+    (2, None),
+    (257, 56),
+)  # to read and to empty at once: Landlock looked away until 6.2
+_PRCTL, _END_WITH_PARENT = (157, 167), 1  # may not be taken back
 _CAPSET, _CAPABILITIES = (126, 91), 0x20080522
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
@@ -110,6 +128,7 @@ def enclose(folder: str, readable: Sequence[str], *, seconds: int, mebibytes: in
         held.append("limits")
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(_END_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
         if libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) == 0:
             if _restrict_files(libc, folder, readable):
                 held.append("files")
@@ -126,8 +145,8 @@ def _limit(seconds: int, mebibytes: int) -> bool:
     for what, most in (
         (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_AS, mebibytes << 20),
-        (resource.RLIMIT_FSIZE, 16 << 20),
-        (resource.RLIMIT_NOFILE, 128),
+        (resource.RLIMIT_FSIZE, 4 << 20),
+        (resource.RLIMIT_NOFILE, 64),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(what, (most, most))
@@ -145,7 +164,7 @@ def _restrict_files(libc: Any, folder: str, readable: Sequence[str]) -> bool:
     if rules < 0:
         return False
     allowed = dict.fromkeys(readable, _EXECUTE | _READ | _READ_DIR)
-    allowed |= {"/dev/null": _READ | _WRITE, "/dev/urandom": _READ, folder: everything}
+    allowed |= {"/dev/null": _READ | _WRITE, "/dev/urandom": _READ, folder: _OWN & everything}
     for place, rights in allowed.items():
         try:
             descriptor = os.open(place, os.O_PATH | os.O_CLOEXEC)
@@ -180,7 +199,7 @@ def _restrict_calls(libc: Any) -> bool:
 
 def _program(column: int, machine: int) -> list[tuple[int, int, int, int]]:
     """(code, jump if true, jump if false, number): load, compare, return."""
-    load, equal, at_least, any_bit, give = 0x20, 0x15, 0x35, 0x45, 0x06
+    load, equal, at_least, any_bit, only, give = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
     kill, allow, refuse = 0x80000000, 0x7FFF0000, 0x00050000
     number, architecture, first = 0, 4, 16  # where the call's data have them
     code = [
@@ -190,7 +209,8 @@ def _program(column: int, machine: int) -> list[tuple[int, int, int, int]]:
         (load, 0, 0, number),
         (at_least, 0, 1, 0x40000000),  # a second set of numbers, on x86-64
         (give, 0, 0, kill),
-        (equal, 0, 1, _CLONE3),  # its flags cannot be seen: the C library then takes clone
+        (equal, 1, 0, _CLONE3),  # its flags cannot be seen: the C library then takes clone
+        (equal, 0, 1, _OPENAT2),
         (give, 0, 0, refuse | errno.ENOSYS),
         (equal, 0, 4, _CLONE[column]),
         (load, 0, 0, first),
@@ -202,7 +222,22 @@ def _program(column: int, machine: int) -> list[tuple[int, int, int, int]]:
         (equal, 0, 1, os.getpid()),
         (give, 0, 0, allow),
         (give, 0, 0, refuse | errno.EPERM),
+        (equal, 0, 4, _PRCTL[column]),
+        (load, 0, 0, first),
+        (equal, 1, 0, _END_WITH_PARENT),
+        (give, 0, 0, allow),
+        (give, 0, 0, refuse | errno.EPERM),
     ]
+    for opened, flags in ((_OPEN[column], first + 8), (_OPENAT[column], first + 16)):
+        if opened is not None:
+            code += [
+                (equal, 0, 5, opened),
+                (load, 0, 0, flags),
+                (only, 0, 0, os.O_TRUNC | os.O_ACCMODE),
+                (equal, 0, 1, os.O_TRUNC | os.O_RDONLY),
+                (give, 0, 0, refuse | errno.EPERM),
+                (give, 0, 0, allow),
+            ]
     for numbers in _CALLS.values():
         refused = numbers[column]
         if refused is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -17,9 +18,18 @@ import numpy as np
 
 from tinynet.errors import DataError
 
-MOST = 64 << 20  # bytes in a frame
-_MOST_HEADER, _MOST_DEPTH = 1 << 20, 16
+MOST = 16 << 20  # bytes in a frame
+_MOST_HEADER, _MOST_DEPTH = 4 << 20, 16
 _KINDS = "biufc"
+_NO_VALUE = (
+    AttributeError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 
 
 def pack(value: Any) -> bytes:
@@ -52,7 +62,7 @@ def unpack(body: bytes) -> Any:
             raise ValueError("header")
         tree = json.loads(body[4 : 4 + size])
         value, end = _value(tree, memoryview(body), 4 + size, 0)
-    except (ValueError, TypeError, KeyError, IndexError, struct.error, RecursionError) as error:
+    except _NO_VALUE as error:
         raise DataError("what came over the wire is no value", got=str(error)[:80]) from None
     if end != len(body):
         raise DataError("what came over the wire is no value", got="bytes left over")
@@ -70,7 +80,7 @@ class Unknown:
 
 
 def _tree(x: Any, data: list[bytes], depth: int) -> Any:
-    if depth > _MOST_DEPTH:
+    if depth == _MOST_DEPTH:
         return {"other": "something nested too deeply"}
     if x is None or isinstance(x, bool | int | float | str):
         return x
@@ -90,12 +100,15 @@ def _tree(x: Any, data: list[bytes], depth: int) -> Any:
 def _value(tree: Any, body: memoryview, at: int, depth: int) -> tuple[Any, int]:
     if depth > _MOST_DEPTH:
         raise ValueError("depth")
-    if isinstance(tree, list) or (isinstance(tree, dict) and "tuple" in tree):
+    if isinstance(tree, dict) and "tuple" in tree:
+        parts, at = _value(list(tree["tuple"]), body, at, depth)
+        return tuple(parts), at
+    if isinstance(tree, list):
         parts = []
-        for part in tree if isinstance(tree, list) else tree["tuple"]:
+        for part in tree:
             value, at = _value(part, body, at, depth + 1)
             parts.append(value)
-        return (parts if isinstance(tree, list) else tuple(parts)), at
+        return parts, at
     if not isinstance(tree, dict):
         return tree, at
     if "dict" in tree:
@@ -110,11 +123,12 @@ def _value(tree: Any, body: memoryview, at: int, depth: int) -> tuple[Any, int]:
 
 
 def _array(code: str, shape: list[int], body: memoryview, at: int) -> tuple[Any, int]:
-    dtype = np.dtype(str(code))
-    if dtype.kind not in _KINDS or len(shape) > 16 or any(type(n) is not int for n in shape):
+    if not re.fullmatch(rf"[<>|][{_KINDS}]\d{{1,2}}", code) or not isinstance(shape, list):
         raise ValueError("array")
-    count = math.prod(shape)
-    end = at + count * dtype.itemsize
-    if min(shape, default=0) < 0 or end > len(body):
-        raise ValueError("array")
+    if len(shape) > 16 or any(type(n) is not int or n < 0 for n in shape):
+        raise ValueError("shape")
+    dtype = np.dtype(code)
+    end = at + math.prod(shape) * dtype.itemsize
+    if end > len(body) or math.prod(n or 1 for n in shape) > MOST:  # an empty one is no small one
+        raise ValueError("size")
     return np.frombuffer(body[at:end], dtype).reshape(shape).copy(), end

@@ -7,6 +7,7 @@ other end of the wire sees values only, and compares them itself.
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from typing import Any
 
@@ -41,8 +42,8 @@ def serve(source: int, sink: int) -> None:
     set_up = read_frame(read)
     limits = {"seconds": set_up["seconds"], "mebibytes": set_up["mebibytes"]}
     write({"held": enclose(set_up["folder"], set_up["readable"], **limits)})
-    names: dict[str, Any] = {"__name__": "__main__"}
-    for number, cell in enumerate(set_up["cells"], 1):
+    names: dict[str, Any] = {"__name__": "__main__", "display": lambda *_, **__: None}
+    for number, cell in enumerate(set_up["cells"]):
         write({"error": _run(cell, number, names)})
     while True:
         write(_answer(read_frame(read), names))
@@ -51,10 +52,18 @@ def serve(source: int, sink: int) -> None:
 def _run(cell: str, number: int, names: dict[str, Any]) -> str | None:
     """Run one cell; what went wrong, in a line or two."""
     try:
-        exec(compile(cell, f"<cell {number}>", "exec"), names)
+        exec(_compiled(cell, f"<cell {number}>"), names)
     except BaseException as error:
         return _said(error)
     return None
+
+
+def _compiled(cell: str, place: str) -> Any:
+    """The cell's code; lines for notebooks only, with % or ! in front, left out if need be."""
+    try:
+        return compile(cell, place, "exec")
+    except SyntaxError:
+        return compile(re.sub(r"^[ \t]*[%!].*$", "", cell, flags=re.MULTILINE), place, "exec")
 
 
 def _answer(asked: Any, names: dict[str, Any]) -> dict[str, Any]:

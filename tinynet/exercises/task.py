@@ -145,7 +145,7 @@ def found(asked: Property, answer: Any) -> str:
     try:
         asked.test(answer)
     except (Failure, AssertionError) as failure:
-        return str(failure)
+        return str(failure) or f"{type(failure).__name__} without a word"  # nothing would be: holds
     except Exception as error:  # the learner's code may raise anything
         return _own_lines(error)
     return ""
