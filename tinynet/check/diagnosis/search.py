@@ -193,7 +193,7 @@ def _solved(backward: Backward, wrong: Sequence[int], end: float) -> Iterator[tu
     """The constant factors that are missing somewhere."""
     now = backward.run()
     for steps in backward.program.sites().values():
-        for k in wrong if time.process_time() < end + 1 else ():
+        for k in wrong if time.thread_time() < end + 1 else ():
             try:
                 found = operands.solved(backward, steps, now, k)
             except FAILURES:
@@ -207,11 +207,11 @@ def _edited(backward: Backward) -> Iterator[Candidate]:
     """Causes found by changing the backward pass."""
     problem, wrong = backward.problem, backward.problem.wrong()
     kept = [k for k in range(len(problem.wrt)) if k not in wrong]
-    end = time.process_time() + SECONDS
+    end = time.thread_time() + SECONDS
     second: Backward | None = None
     clear = False  # whether one simple cause explains everything
     for e, there in _edits(backward, wrong):
-        if time.process_time() > (end - SECONDS + 1 if clear else end):
+        if time.thread_time() > (end - SECONDS + 1 if clear else end):
             break
         fits, residual, broken = _set_right(backward, e, wrong, kept)
         if not fits:
