@@ -53,7 +53,7 @@ class DoorSettings(Recipe):
     shift      augmentation: pixels, of 25, by which it is moved at most
     """
 
-    epochs: int = 12
+    epochs: int = 20
     batch_size: int = 20
     lr: float = 1e-3
     schedule: str = "cosine"
