@@ -15,7 +15,7 @@ export PYTHONNOUSERSITE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test lint docs ci lab bench clean
+.PHONY: help tour test lint docs systems ci lab bench clean
 # Two installations at once would disturb each other; pytest itself uses all cores.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -23,7 +23,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## this list
 	@echo "usage: make TARGET"
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do \
-	  printf '  %-6s %s\n' "$$name" "$$text"; done
+	  printf '  %-8s %s\n' "$$name" "$$text"; done
 
 tour: $(VENV)/.base ## a first look at the package, in a minute
 	@$(BIN)/python -m tinynet tour
@@ -37,14 +37,18 @@ lint: $(VENV)/.dev ## style, types, and who may import whom
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-docs: $(VENV)/.docs ## the documentation, into build/docs
+docs: $(VENV)/.docs ## the documentation and the chapters, run, into build/docs
 	@$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees docs build/docs
 	@echo "Documentation: build/docs/index.html"
 
-ci: test lint docs ## test, lint and docs: what a change must pass
+systems: $(VENV)/.base ## every system of the documents, trained quickly on its data
+	@rm -rf build/systems
+	@$(BIN)/python -m tinynet train all --quick --out build/systems
 
-lab: $(VENV)/.lab ## JupyterLab with the package installed
-	@$(BIN)/jupyter lab
+ci: test lint docs systems ## test, lint, docs and systems: what a change must pass
+
+lab: $(VENV)/.lab ## the chapters in JupyterLab
+	@$(BIN)/jupyter lab chapters
 
 bench: $(VENV)/.base ## the speed measurements, on this machine
 	@$(BIN)/python -m tinynet bench

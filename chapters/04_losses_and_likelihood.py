@@ -290,7 +290,7 @@ plt.show()
 # B 4.2 lets the half teach a neuron. Its slope by the score is $-y(1 - \hat y)$: zero for every sample with $y = 0$, and
 # never positive. So every score is pushed up, or left alone. What will the neuron have learned in the end?
 
-# %%
+# %% tags=["slow"]
 x = rng.normal(size=(200, 2))
 truth = (x[:, 0] + 0.5 * x[:, 1] > 0).astype(float)
 for name in ("half", "whole"):

@@ -29,7 +29,7 @@ def test_without_a_command_help_with_an_example_of_each(capsys: Any) -> None:
     listed = re.search(r"commands:\n  COMMAND\n(.*?)\n\n", out, re.DOTALL)
     assert listed
     names = re.findall(r"^    (\w+)", listed[1], re.MULTILINE)
-    assert names == ["tour", "where", "check", "data", *SYSTEMS, "bench", "info"]
+    assert names == ["tour", "where", "check", "data", *SYSTEMS, "classroom", "bench", "info"]
     for name in names:
         assert f"python -m tinynet {name}" in out
 
@@ -196,3 +196,21 @@ def test_a_reader_that_stops_early_and_ctrl_c() -> None:
     assert process.wait(60) == 0
     assert process.stderr.read() == ""
     process.stderr.close()
+
+
+def test_train_all(capsys: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    """One that fails is said, and the others are trained."""
+    from tinynet import models
+
+    def train(name: str, *, out: Path, **_: Any) -> Any:
+        if name != "digits-mlp":
+            raise OSError("no such data")
+        return models.Result(name, None, {"tinynet": {"accuracy": 0.5}}, None, out)
+
+    monkeypatch.setattr(models, "NAMES", ["digits-mlp", "other"])
+    monkeypatch.setattr(models, "train", train)
+    status, out, _ = run(capsys, "train", "all", "--quick", "--out", str(tmp_path))
+    assert status == 1
+    assert re.search(r"^digits-mlp .* tinynet: accuracy 0.5000$", out, re.MULTILINE)
+    assert re.search(r"^other .* failed$", out, re.MULTILINE)
+    assert "no such data" in out

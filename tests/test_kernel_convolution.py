@@ -140,9 +140,9 @@ def test_rungs_agree(stride: int, dilation: int, padding: int, groups: int) -> N
     kernel.plain(kernel.laid_out(x, grid), *how, flat, y)
     fast = kernel.correlate(x, flat, np.zeros(6), grid)
     np.testing.assert_allclose(fast, y.reshape(fast.shape), atol=1e-13)
-    np.testing.assert_allclose(
-        kernel.weights(x, g, grid, groups), kernel._careful_weights(x, g, grid, groups), atol=1e-12
-    )
+    dW, db = kernel.weights(x, g, grid, groups)
+    np.testing.assert_allclose(dW, kernel._careful_weights(x, g, grid, groups), atol=1e-12)
+    np.testing.assert_allclose(db, np.sum(g, axis=(0, 2, 3, 4)), atol=1e-13)
     parts = W.reshape(groups, 6 // groups, 4 // groups, 1, 3, 2)
     slow = kernel._careful_adjoint(g, parts, np.ones(4), grid, np.empty(x.shape))
     fast = kernel.adjoint(g, W, np.ones(4), grid, back, groups, x.shape[2:])
@@ -179,12 +179,12 @@ def test_work_is_cut_into_pieces(
 
 
 def test_small_pieces_and_spans(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sums over places that do not fit a span; more pieces than parts of W̄."""
+    """Sums over places that do not fit a span; more pieces than parts of W̄ and b̄."""
     monkeypatch.setattr(kernel, "SPAN", 48)
     monkeypatch.setattr(kernel, "PIECE", 1.0)
     monkeypatch.setattr(kernel, "SMALL", 0.0)
     x, W = drawn((11, 3, 12, 13), "f4", 0), drawn((5, 3, 3, 3), "f4", 1)
-    check("conv2d", x, W, (), {"stride": 1})
+    check("conv2d", x, W, (drawn((5,), "f4", 2),), {"stride": 1})
 
 
 def test_what_is_saved_outlives_the_next_call() -> None:

@@ -178,6 +178,19 @@ def touches(box: Any, point: Any, side: float) -> bool:
     return inside and abs(point[1] - side) < 2
 
 
+def test_a_narrow_tape_is_not_squeezed_by_its_legend() -> None:
+    from matplotlib.patches import FancyBboxPatch
+
+    x = tensor(1.0, requires_grad=True, name="x")
+    y = x + x
+    ax = plot.tape(y + y)
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]
+    around = [p.get_window_extent() for p in ax.patches if isinstance(p, FancyBboxPatch)]
+    for text in ax.texts:
+        shown = text.get_window_extent()
+        assert any(b.x0 < shown.x0 and shown.x1 < b.x1 for b in around), text.get_text()
+
+
 def test_tapes_that_cannot_be_drawn() -> None:
     x = tensor(2.0, requires_grad=True)
     with pytest.raises(GraphError, match="nothing was recorded"):

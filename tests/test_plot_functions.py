@@ -184,6 +184,22 @@ def test_a_report_without_numbers_is_not_drawn() -> None:
     )
 
 
+def test_similarity_is_the_cosines() -> None:
+    X = np.array([[2.0, 0.0], [0.0, 0.5], [-3.0, 3.0]])
+    ax = plot.similarity(X, ["a", "b", "c"])
+    right = np.array([[1, 0, -0.71], [0, 1, 0.71], [-0.71, 0.71, 1]])
+    np.testing.assert_allclose(ax.images[0].get_array(), right)
+    assert [t.get_text() for t in ax.texts][:3] == ["1.0", ".00", "-.71"]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["a", "b", "c"]
+    ax = plot.similarity(X, ["a sentence, long", "b", "c"])
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["1", "2", "3"]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["a sentence, long  1", "b  2", "c  3"]
+    with pytest.raises(ShapeError, match="2 names"):
+        plot.similarity(X, ["a", "b"])
+    with pytest.raises(ArgumentError, match="zeros"):
+        plot.similarity([[0.0, 0.0]], ["nothing"])
+
+
 def test_saliency_is_the_size_of_the_gradient() -> None:
     rng = np.random.default_rng(0)
     image, W = rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 3, 4))

@@ -83,6 +83,7 @@ _ROOMS = (
     "backends",
     "bench",
     "check",
+    "classroom",
     "cli",
     "cuda",
     "data",

@@ -55,6 +55,7 @@ from tinynet import amp as amp
 from tinynet import backends as backends
 from tinynet import bench as bench
 from tinynet import check as check
+from tinynet import classroom as classroom
 from tinynet import cli as cli
 from tinynet import cuda as cuda
 from tinynet import data as data

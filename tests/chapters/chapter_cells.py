@@ -68,7 +68,7 @@ def functions(path: Path) -> list[str]:
 
 def definitions(path: Path) -> dict[str, Any]:
     """What a chapter's quick cells define: its own functions, not copies."""
-    return run(path, leave={"check", *QUIET})
+    return run(path, leave={"check", "wrong", *QUIET})
 
 
 def run(path: Path, *, leave: set[str] = QUIET, scaled: str = "") -> dict[str, Any]:

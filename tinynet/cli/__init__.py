@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tinynet.cli import check, data, systems, where
+from tinynet.cli import check, classroom, data, systems, where
 from tinynet.errors import TinynetError
 
 _EXAMPLES = """\
@@ -25,6 +25,7 @@ examples:
   python -m tinynet train digits-mlp --quick  train a system of the documents; alone, lists them
   python -m tinynet evaluate digits-mlp       the scores of one that was trained
   python -m tinynet generate gpt --prompt O   let a trained language model write
+  python -m tinynet classroom release 04 --to hw    an assignment for a class; then grade it
   python -m tinynet embed minilm 'a' 'b'      vectors of texts, and how alike they are
   python -m tinynet data get mnist-5k         fetch a data set, check it, keep it
   python -m tinynet bench engine mlp          speed, beside the other engines here
@@ -89,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     check.declare(add)
     data.declare(add)
     systems.declare(add)
+    classroom.declare(add)
     bench = add("bench", _bench, "speed, beside the engines that are installed")
     bench.add_argument("names", nargs="*", metavar="ROW", help="some rows; all if left out")
     bench.add_argument("--device", default="cpu", help="cpu or cuda")

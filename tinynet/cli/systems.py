@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from tinynet.errors import ArgumentError
+from tinynet.errors import ArgumentError, TinynetError
 
 
 def declare(add: Callable[..., Any]) -> None:
     """Put the commands into the parser."""
     train = add("train", _train, "train a system of the documents, or list them")
-    train.add_argument("name", nargs="?", metavar="NAME", help="lists all systems if left out")
+    train.add_argument(
+        "name", nargs="?", metavar="NAME", help="or all; lists the systems if left out"
+    )
     train.add_argument("--quick", action="store_true", help="little data, few epochs: seconds")
     train.add_argument("--out", metavar="DIR", help="folder of the run; runs/NAME by default")
     train.add_argument(
@@ -60,11 +63,50 @@ def _train(args: Any) -> int:
             system = models.find(name)
             print(f"{name:<{wide}}   {system.document:<12} {system.about}")
         return 0
+    if args.name == "all":
+        return _train_all(args)
     changes = _changes(models.find(args.name), args.set)
     result = models.train(args.name, quick=args.quick, out=args.out, beside=args.beside, **changes)
     _show(result.metrics)
     print(f"\neverything is in {result.folder}: {', '.join(sorted(_held(result.folder)))}")
     return 0
+
+
+def _train_all(args: Any) -> int:
+    """Every system in its own folder below DIR; one that fails does not stop the others."""
+    from tinynet import models
+
+    if args.set:
+        raise ArgumentError("--set changes one system: name it")
+    rows, failed = [], 0
+    for name in models.NAMES:
+        print(f"\n== {name}", flush=True)
+        folder = Path(args.out or "runs") / (name + ("-quick" if args.quick else ""))
+        start = time.perf_counter()
+        try:
+            result = models.train(name, quick=args.quick, out=folder, beside=args.beside)
+        except (TinynetError, OSError) as error:
+            print(error)
+            failed += 1
+            rows.append((name, "failed", time.perf_counter() - start))
+        else:
+            rows.append((name, _first(result.metrics), time.perf_counter() - start))
+    print()
+    for name, said, seconds in rows:
+        print(f"{name:<16}{seconds:7.1f} s   {said}")
+    return 1 if failed else 0
+
+
+def _first(metrics: dict[str, Any]) -> str:
+    """The first number of each engine."""
+    engines = {name: part for name, part in metrics.items() if isinstance(part, dict)}
+    shown = [
+        f"{engine}: {name} {_text(value)}"
+        for engine, part in engines.items()
+        for name, value in list(part.items())[:1]
+        if isinstance(value, float | int)
+    ]
+    return ", ".join(shown)
 
 
 def _held(folder: Path) -> list[str]:
@@ -121,6 +163,9 @@ def _open(args: Any) -> tuple[Any, Any, Any, Path]:
     folder = Path(args.folder or f"runs/{args.name}")
     config = folder / "config.json"
     if not config.is_file() or not (folder / "model").is_dir():
+        model = None if args.folder else system.pretrained()
+        if model is not None:
+            return system, system.Settings(), model, folder
         raise ArgumentError(
             f"there is no finished run in {folder}",
             hint=f"python -m tinynet train {args.name} --out {folder}",
@@ -140,8 +185,7 @@ def _evaluate(args: Any) -> int:
 
 def _generate(args: Any) -> int:
     system, _, model, folder = _open(args)
-    print(args.prompt, end="", flush=True)
-    for piece in system.generate(
+    pieces = system.generate(
         model,
         folder,
         args.prompt,
@@ -150,7 +194,9 @@ def _generate(args: Any) -> int:
         top_k=args.top_k,
         top_p=args.top_p,
         seed=args.seed,
-    ):
+    )  # a prompt that cannot be read is an error before anything is printed
+    print(args.prompt, end="", flush=True)
+    for piece in pieces:
         print(piece, end="", flush=True)
     print()
     return 0

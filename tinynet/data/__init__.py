@@ -19,6 +19,7 @@ from tinynet.data.augmentation import (
     Standardize,
 )
 from tinynet.data.batching import default_collate
+from tinynet.data.byte_pairs import BytePairTokenizer
 from tinynet.data.fetching import Member, Source, cache_folder, fetch, is_cached
 from tinynet.data.handwriting import Digits, load_digits
 from tinynet.data.images import Images, load_faces, load_mnist, load_mnist_5k
@@ -32,6 +33,7 @@ from tinynet.data.loading import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
+from tinynet.data.masking import mask_tokens
 from tinynet.data.sets import (
     ConcatDataset,
     Dataset,
@@ -47,10 +49,14 @@ from tinynet.data.texts import (
     load_sonnets,
     load_tweets,
 )
+from tinynet.data.tokenizers import CharacterTokenizer, Tokenizer, WordTokenizer
+from tinynet.data.wordpiece import WordPieceTokenizer
 
 __all__ = [
     "Augmented",
     "BatchSampler",
+    "BytePairTokenizer",
+    "CharacterTokenizer",
     "Compose",
     "ConcatDataset",
     "DataLoader",
@@ -74,7 +80,10 @@ __all__ = [
     "Subset",
     "SubsetRandomSampler",
     "TensorDataset",
+    "Tokenizer",
     "WeightedRandomSampler",
+    "WordPieceTokenizer",
+    "WordTokenizer",
     "cache_folder",
     "default_collate",
     "fetch",
@@ -86,6 +95,7 @@ __all__ = [
     "load_movie_snippets",
     "load_sonnets",
     "load_tweets",
+    "mask_tokens",
     "pad_batch",
     "random_split",
 ]

@@ -6,10 +6,13 @@ those at which an answer fails the simplest is shown. The draws are the same eac
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -21,7 +24,9 @@ from tinynet.exercises.task import Failure, Property
 from tinynet.op import registry
 
 Function = Callable[..., Any]
+_DRAWS: ContextVar[tuple[int | None, int]] = ContextVar("draws", default=(None, 40))
 Strategies = Callable[[], dict[str, Any]]  # drawn late: Hypothesis is loaded when first needed
+_MISSING = "nothing is returned: not written yet, or is the return missing?"
 
 
 def right(name: str, **options: Any) -> Function:
@@ -72,7 +77,7 @@ def gradient(
         strategies = draw()
         named = _with_names(forward, list(strategies), _title(answer))
         asked = list(strategies) if wrt is None else wrt
-        property_check(named, answer, wrt=asked, settings=_calm(), **strategies)()
+        _seeded(property_check(named, answer, wrt=asked, settings=_calm(), **strategies))()
 
     return Property(name, test)
 
@@ -91,6 +96,25 @@ def at(
             if text := _against(answer, oracle, args):
                 given = "\n".join(shown(f"argument {i}", x) for i, x in enumerate(args, 1))
                 raise Failure(f"{given}\n{text}")
+
+    return Property(name, test)
+
+
+def holds(judge: Callable[..., str], draw: Strategies, *, name: str) -> Property:
+    """Where more than one result is right: judge(result, *arguments) says what is wrong with it."""
+
+    def test(answer: Any) -> None:
+        _callable(answer)
+        strategies = draw()
+
+        def ask(**arguments: Any) -> None:
+            args = tuple(arguments[k] for k in strategies)
+            found = answer(*copy.deepcopy(args))
+            text = _MISSING if found is None or found is ... else judge(found, *args)
+            if text:
+                raise Counterexample(_title(answer), list(strategies), args, lambda: text)
+
+        _search(ask, strategies)
 
     return Property(name, test)
 
@@ -153,10 +177,12 @@ def _against(answer: Function, oracle: Function, args: tuple[Any, ...]) -> str:
         found = answer(*given)
         expected = np.asarray(oracle(*args))
     if found is None or found is ...:
-        return "nothing is returned: not written yet, or is the return missing?"
+        return _MISSING
     for place, (one, two) in enumerate(zip(given, args, strict=True), 1):
         if isinstance(two, np.ndarray) and not np.array_equal(one, two, equal_nan=True):
             return f"argument {place} was written into: the caller still needs it"
+    if np.iscomplexobj(found):
+        return "real numbers are asked for, and complex ones came"
     try:
         found = np.asarray(found, dtype=float)
     except (TypeError, ValueError):
@@ -181,7 +207,25 @@ def _with_names(function: Function, names: Sequence[str], title: str) -> Functio
 def _search(compare: Function, strategies: dict[str, Any]) -> None:
     import hypothesis
 
-    _calm()(hypothesis.given(**strategies)(compare))()
+    _seeded(_calm()(hypothesis.given(**strategies)(compare)))()
+
+
+@contextmanager
+def drawn(seed: int, examples: int) -> Iterator[None]:
+    """Within the block, properties are tried at other arguments than a learner's, and at more."""
+    token = _DRAWS.set((seed, examples))
+    try:
+        yield
+    finally:
+        _DRAWS.reset(token)
+
+
+def _seeded(test: Function) -> Function:
+    import hypothesis
+
+    seed, _ = _DRAWS.get()
+    seeded: Function = test if seed is None else hypothesis.seed(seed)(test)
+    return seeded
 
 
 def _calm() -> Any:
@@ -193,12 +237,13 @@ def _calm() -> Any:
             "exercises are checked with Hypothesis, which is not here",
             hint='pip install "tinynet[check]"',
         ) from missing
+    seed, examples = _DRAWS.get()
     phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate, hypothesis.Phase.shrink)
     return hypothesis.settings(
-        derandomize=True,
+        derandomize=seed is None,
         database=None,
         deadline=None,
-        max_examples=40,
+        max_examples=examples,
         phases=phases,
         suppress_health_check=list(hypothesis.HealthCheck),
     )

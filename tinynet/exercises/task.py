@@ -118,7 +118,7 @@ class Exercise:
         Every property is tried, those after a failure too. An answer that raises an error fails
         that property alone.
         """
-        return Feedback(self.name, tuple(Outcome(p, _found(p, answer)) for p in self.properties))
+        return Feedback(self.name, tuple(Outcome(p, found(p, answer)) for p in self.properties))
 
     def hint(self, level: int | None = None) -> str:
         """The next hint, from 1 to 3; or the one of a level."""
@@ -140,7 +140,7 @@ class Exercise:
         )
 
 
-def _found(asked: Property, answer: Any) -> str:
+def found(asked: Property, answer: Any) -> str:
     """What a property has to say against an answer; nothing if it holds."""
     try:
         asked.test(answer)

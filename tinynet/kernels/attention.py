@@ -40,8 +40,11 @@ from tinynet.errors import DTypeError
 from tinynet.kernels.attention_backward import backward
 from tinynet.kernels.attention_heads import (
     BLOCK,
+    FEW,
     REPEATS,
+    WAIT,
     Heads,
+    add,
     dot,
     exponentials,
     head,
@@ -59,16 +62,6 @@ from tinynet.kernels.elementary import exp
 from tinynet.kernels.jit import inner, kernel
 from tinynet.kernels.strips import ROWS, lanes, product, row
 from tinynet.kernels.threads import share
-
-FEW = 4  # queries, for which packing does not pay
-WAIT = 2  # times as long takes a flop that waits for memory
-
-
-@inner
-def add(y: Any, factor: Any, x: Any) -> None:
-    """y += factor x."""
-    for f in range(y.shape[0]):
-        y[f] += factor * x[f]
 
 
 @inner

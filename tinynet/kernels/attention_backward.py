@@ -13,6 +13,9 @@ Q̄ is summed over keys, K̄ and V̄ over queries; whichever loop is outside, on
 all. Here one thread has all strips of a head and of those that share its keys and values, and K̄
 and V̄ stay in the cache. Few heads are cut into parts, with sums of their own that are added at the
 end, always in the same order.
+
+For few queries packing does not pay, and memory sets the pace: `naive_backward`, the formulas one
+key after the other, reads keys and values once and adds to their gradients once.
 """
 
 from __future__ import annotations
@@ -24,8 +27,11 @@ import numpy as np
 
 from tinynet.kernels.attention_heads import (
     BLOCK,
+    FEW,
     REPEATS,
+    WAIT,
     Heads,
+    add,
     dot,
     exponentials,
     five,
@@ -38,11 +44,60 @@ from tinynet.kernels.attention_heads import (
     transpose,
     visible,
 )
+from tinynet.kernels.elementary import exp
 from tinynet.kernels.jit import inner, kernel
-from tinynet.kernels.strips import ROWS, lanes, product
+from tinynet.kernels.strips import ROWS, lanes, product, row
 from tinynet.kernels.threads import share
 
 SUMS = 8  # of K̄ and V̄ at the same time, for a single head
+
+
+@kernel("table", "y", "log_total", "dq", "dk", "dv", "dmask")
+def naive_backward(
+    q: Any,
+    k: Any,
+    v: Any,
+    flags: Any,
+    added: Any,
+    table: Any,
+    y: Any,
+    log_total: Any,
+    causal: int,
+    kind: int,
+    scale: Any,
+    g: Any,
+    dq: Any,
+    dk: Any,
+    dv: Any,
+    dmask: Any,
+) -> None:
+    """Adds to dq, dk, dv and dmask (heads, rows, columns) what comes from the heads of the table,
+    one query after the other. Where no gradient is wanted they have no heads.
+    """
+    weights = np.empty(k.shape[3], y.dtype)
+    for t in range(table.shape[0]):
+        a, b, c, m, place = table[t, 0], table[t, 1], table[t, 2], table[t, 3], table[t, 4]
+        Q, K, V, G = head(q, a), head(k, b), head(v, c), head(g, place)
+        F, B = head(flags, m), head(added, m)
+        for i in range(Q.shape[0]):
+            p = weights[: min(i + 1, K.shape[0])] if causal else weights
+            for j in range(p.shape[0]):
+                p[j] = dot(row(Q, i), row(K, j)) * scale[0]
+            hide(p.reshape(p.shape[0], 1), i, 0, causal, kind, F, B)
+            D, ell = dot(row(G, i), y[place, i]), log_total[place, i]
+            for j in range(p.shape[0]):
+                p[j] = exp(p[j] - ell)
+            for j in range(p.shape[0]):
+                d = p[j] * (dot(row(G, i), row(V, j)) - D)
+                if dv.shape[0]:
+                    add(dv[c, j], p[j], row(G, i))
+                if dq.shape[0]:
+                    add(dq[a, i], d * scale[0], row(K, j))
+                if dk.shape[0]:
+                    add(dk[b, j], d * scale[0], row(Q, i))
+                if dmask.shape[0]:
+                    line = dmask[m, i if dmask.shape[1] > 1 else 0]
+                    line[j if line.shape[0] > 1 else 0] += d
 
 
 @inner
@@ -184,19 +239,24 @@ def backward(
     to_mask = needs[3] and mask is not None and mask.dtype != bool
     heads = Heads(q, k, values, mask, is_causal, scale, to_mask)
     L, S, E, Ev = heads.L, heads.S, heads.E, heads.Ev
-    strip = 2 * lanes(y)
-    groups, parts = heads.pieces(strip, L * S * (6 * E + 4 * Ev), heads.together, SUMS)
+    packs, flops = L > FEW, L * S * (6 * E + 4 * Ev)
+    if packs:
+        groups, parts = heads.pieces(2 * lanes(y), flops, heads.together, SUMS)
+    else:
+        groups, parts = heads.pieces(L, WAIT * flops, heads.together)
     if to_mask and mask.shape[-2:-1] != (L,):
         parts = 1  # all queries add to the same row
     dq, dk = _sums(1, q, needs[0]), _sums(parts, k, needs[1])
     dv, dmask = _sums(parts, v, needs[2]), _sums(1, _matrix(mask if to_mask else q), to_mask)
     arrived = five(side_by_side(g))
 
-    def piece(number: int) -> None:
+    def piece(number: int) -> Any:
         table = heads.table[groups[number // parts]]
         arguments = (*heads.arrays, table, y.reshape(-1, L, Ev), log_total, *heads.options, arrived)
+        if not packs:
+            return naive_backward(*arguments, dq[0], dk[0], dv[0], dmask[0])
         rooms = (*heads.rooms("K", "V"), *heads.rooms("dK", "dV"))
-        tiled_backward(*arguments, dq[0], dk, dv, dmask[0], *rooms, number % parts, parts)
+        return tiled_backward(*arguments, dq[0], dk, dv, dmask[0], *rooms, number % parts, parts)
 
     if y.size and S:
         share(len(groups) * parts, piece)

@@ -19,6 +19,8 @@ BLOCK = 128  # keys at a time
 REPEATS = 4  # of a row, for loops that are long enough to be vector code
 FLOPS = 8e6  # that a piece of work has at least
 PIECES = 64  # at most
+FEW = 4  # queries, for which packing does not pay
+WAIT = 4  # times as long takes a flop that waits for memory
 EVERYTHING, FLAGS, ADDED = 0, 1, 2  # kinds of masks
 
 
@@ -44,9 +46,10 @@ class Heads:
         self.count, self.dtype = math.prod(self.lead), q.dtype
         (self.L, self.E), (self.S, self.Ev) = q.shape[-2:], v.shape[-2:]
         kind = EVERYTHING if mask is None else FLAGS if mask.dtype == bool else ADDED
-        mask = np.ones((1, 1), bool) if mask is None else mask.reshape(_at_least(2, mask.shape))
-        mask = np.broadcast_to(mask, (*mask.shape[:-2], self.L, self.S))
-        other = np.broadcast_to(np.zeros((), q.dtype if mask.dtype == bool else bool), mask.shape)
+        shape = () if mask is None else mask.shape
+        lead = (*_at_least(2, shape)[:-2], self.L, self.S)
+        other = _one_for_all(bool if kind == ADDED else q.dtype, lead)
+        mask = _one_for_all(bool, lead) if mask is None else np.broadcast_to(mask, lead)
         flags, added = (other, mask) if kind == ADDED else (mask, other)
         leads = tuple(x.shape[:-2] for x in (q, k, v, mask))
         self.table, self.together = _table(self.lead, leads, 4 if mask_too else 3)
@@ -73,6 +76,12 @@ class Heads:
         step = max(ROWS, lanes(self.arrays[0]))
         shapes = [(-(-self.S // ROWS) * ROWS, -(-n // step) * step) for n in (self.E, self.Ev)]
         return [room(f"attention {n}", s, self.dtype) for n, s in zip(names, shapes, strict=True)]
+
+
+@functools.lru_cache(64)
+def _one_for_all(dtype: Any, shape: tuple[int, ...]) -> Any:
+    """A mask that nobody reads."""
+    return np.broadcast_to(np.zeros((), dtype), shape)
 
 
 def _lead(q: Any, k: Any, v: Any, mask: Any) -> tuple[int, ...]:
@@ -178,6 +187,13 @@ def dot(x: Any, y: Any) -> Any:
     for e in range(x.shape[0]):
         total += x[e] * y[e]
     return total
+
+
+@inner
+def add(y: Any, factor: Any, x: Any) -> None:
+    """y += factor x."""
+    for f in range(y.shape[0]):
+        y[f] += factor * x[f]
 
 
 @inner

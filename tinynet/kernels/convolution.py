@@ -241,8 +241,10 @@ def adjoint(
     return x
 
 
-def weights(x: Any, g: Any, grid: Grid, groups: int) -> Any:
-    """W̄ = Σ_n g Xᵀ. Shapes: x (n, C, …), g (n, O, …), W̄ (G, O/G, C/G·K)."""
+def weights(x: Any, g: Any, grid: Grid, groups: int) -> tuple[Any, Any]:
+    """W̄ = Σ_n g Xᵀ and b̄ = Σ_{n,p} g. Shapes: x (n, C, …), g (n, O, …), W̄ (G, O/G, C/G·K), b̄
+    (O,).
+    """
     (n, all_filters), channels = g.shape[:2], x.shape[1]
     (high, wide), lane, filters = dots_shape(), lanes(x.dtype), all_filters // groups
     extent = -(-grid.extent // lane) * lane
@@ -255,12 +257,17 @@ def weights(x: Any, g: Any, grid: Grid, groups: int) -> Any:
     images, pieces, outer, within = _pieces(n, 2 * g.size * depth)
     parts = min(pieces, 2 * outer) if outer > 1 else 1  # that are summed on their own
     each = rows.shape[1] if within == 1 else -(-rows.shape[1] // (2 * within * high)) * high
-    W = np.zeros((parts, *rows.shape, taps.shape[1]), x.dtype)
+    W, b = (
+        np.zeros((parts, *rows.shape, taps.shape[1]), x.dtype),
+        np.zeros((parts, all_filters), x.dtype),
+    )
 
     def part(number: int) -> None:
         for i in range(number, pieces, parts):
             some = slice(i * images, (i + 1) * images)
-            add(x[some], np.require(g[some], requirements=["C", "W"]), W[number])
+            dy = np.require(g[some], requirements=["C", "W"])
+            add(x[some], dy, W[number])
+            b[number] += np.sum(dy, axis=(0, 2, 3, 4))  # while it is near
 
     def add(x: Any, g: Any, W: Any) -> None:
         flat = laid_out(x, grid)
@@ -280,7 +287,9 @@ def weights(x: Any, g: Any, grid: Grid, groups: int) -> Any:
 
     share(parts, part, outer)
     total = np.sum(W, axis=0)[:, :filters, :depth]
-    return total if np.isfinite(total).all() else _careful_weights(x, g, grid, groups)
+    if not np.isfinite(total).all():
+        total = _careful_weights(x, g, grid, groups)
+    return total, np.sum(b, axis=0)
 
 
 # Blocks multiply with the zeros around an image too, and 0·∞ is NaN where no window is. Where a
@@ -363,10 +372,11 @@ def conv2d_backward(
         none, sizes = np.zeros(x.shape[1], x.dtype), _images(x).shape[2:]
         dx = adjoint(_images(g), _images(W), none, grid, back, groups, sizes).reshape(x.shape)
     if needs[1]:
-        dW = weights(_images(x), _images(g), grid, groups).reshape(W.shape)
-    if b and needs[2]:
+        dW, db = weights(_images(x), _images(g), grid, groups)
+        dW = dW.reshape(W.shape)
+    elif b and needs[2]:
         db = np.sum(g, axis=(0, *range(2, g.ndim)))
-    return (dx, dW, db) if b else (dx, dW)
+    return (dx, dW, db if needs[2] else None) if b else (dx, dW)
 
 
 def conv_transpose2d(
@@ -408,7 +418,7 @@ def conv_transpose2d_backward(
         dx = correlate(_images(g), W.reshape(groups, len(W) // groups, -1), none, grid)
         dx = dx.reshape(x.shape)
     if needs[1]:
-        dW = weights(_images(g), _images(x), grid, groups).reshape(W.shape)
+        dW = weights(_images(g), _images(x), grid, groups)[0].reshape(W.shape)
     if b and needs[2]:
         db = np.sum(g, axis=(0, *range(2, g.ndim)))
     return (dx, dW, db) if b else (dx, dW)

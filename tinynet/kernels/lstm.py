@@ -25,6 +25,7 @@ from tinynet.kernels.recurrent import (
     times,
     to_weights,
 )
+from tinynet.kernels.strips import LOW
 from tinynet.kernels.threads import room
 
 # -- one step of one sequence ----------------------------------------------------------------------
@@ -107,7 +108,7 @@ def steps(
                 after[n] = before[n]
 
 
-@kernel("W", "a", "kept", "g", "da", "dx", "dh", "dc", "row", "q")
+@kernel("W", "a", "kept", "g", "da", "dx", "dh", "dc", "q")
 def steps_back(
     W: Any,
     a: Any,
@@ -118,20 +119,20 @@ def steps_back(
     dx: Any,
     dh: Any,
     dc: Any,
-    row: Any,
     q: Any,
     first: int,
     last: int,
     end: int,
 ) -> None:
-    """The same from the last step to the first: da (T, N, 4H) and dx (T, N, I), and at its end dh
-    and dc are the gradients of h_0 and c_0. W is (W_hh W_ih) in strips, row the ā of one step.
-    Where x̄ is not wanted, I = 0, and W is W_hh.
+    """The same from the last step to the first: da (T N and more, 4H) and dx (T, N, I), and at its
+    end dh and dc are the gradients of h_0 and c_0. W is (W_hh W_ih) in strips. Where x̄ is not
+    wanted, I = 0, and W is W_hh. The last block of a product may read rows that are not ours, or
+    not there yet: what it makes of them is dropped.
     """
-    T, H, inputs = a.shape[0], dh.shape[1], dx.shape[2]
+    T, N, H, inputs = a.shape[0], a.shape[1], dh.shape[1], dx.shape[2]
     for k in range(T):
         t = k if end else T - 1 - k
-        before, after = kept[t + end], kept[t + 1 - end]
+        before, after, row = kept[t + end], kept[t + 1 - end], da[t * N + first :]
         for n in range(first, last):
             r = n - first
             if t < lengths[n]:
@@ -141,8 +142,7 @@ def steps_back(
                 for j in range(H):
                     dh[r, j] += g[t, n, j]
                     dc[r, j] += g[t, n, H + j]
-            da[t, n] = row[r]
-        times(row, W, q)
+        times(row[: q.shape[0]], W, q)
         for n in range(first, last):
             dx[t, n] = q[n - first, H : H + inputs]
             if t < lengths[n]:
@@ -191,21 +191,20 @@ def backward(
     x, W_ih, W_hh, gates, kept, counts, biased = saved
     (T, N, inputs), H, g = x.shape, W_hh.shape[1], dense(g)
     W = strips(np.concatenate((W_hh, W_ih), axis=1) if needs[0] else W_hh)
-    da, dx = (
-        room("recurrent da", gates.shape, g.dtype),
-        np.empty((T, N, needs[0] * inputs), g.dtype),
-    )
+    da = room("recurrent da", (T * N + LOW, 4 * H), g.dtype)
+    dx = np.empty((T, N, needs[0] * inputs), g.dtype)
     dh0, dc0 = np.empty((N, H), g.dtype), np.empty((N, H), g.dtype)
 
     def work(first: int, last: int) -> None:
         count, end = last - first, int(reverse)
         dh, dc = (rows_for(s, count, H, g.dtype) for s in ("dh", "dc"))
-        row, q = rows_for("row", count, 4 * H, g.dtype), sums_for(count, W)
-        steps_back(W, gates, kept, counts, g, da, dx, dh, dc, row, q, first, last, end)
+        q = sums_for(count, W)
+        steps_back(W, gates, kept, counts, g, da, dx, dh, dc, q, first, last, end)
         dh0[first:last], dc0[first:last] = dh[:count], dc[:count]
 
     by_sequences(N, 2 * T * N * W.size, work)
     before, _ = before_and_after(kept, reverse)
+    da = da[: T * N].reshape(gates.shape)
     weights = to_weights(da, da, x, before[..., :H], biased, needs[3:])
     return dx if needs[0] else None, dh0, dc0, *weights
 

@@ -9,10 +9,11 @@ plane is what is pooled: one channel of one image.)
 
 Limits. An entry is read once for each window that it is in, and compared or added: a few operations
 for 4 bytes, so memory sets the pace. The reference takes one tap of all windows after the other:
-then x comes from memory once for each tap, and y goes there and back as often. Here a plane and its
-table stay in the cache while all of its windows are done, and memory sees x and y once. The largest
-so far and its place stay in registers; they are chosen without a branch, as nobody can predict
-which entry is larger.
+then x comes from memory once for each tap, and y goes there and back as often. Here that happens to
+one plane at a time, which stays in the cache meanwhile, and memory sees x and y once. The entries
+of a tap are first collected side by side, a number in a cycle, as no vector instruction does it
+faster; comparing or adding them is vector code then, without a branch: nobody can predict which
+entry is larger.
 
 Saved is q(i), four bytes for a window, so that backward is one addition for each.
 """
@@ -26,36 +27,43 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinynet.kernels.choice import Kernel
-from tinynet.kernels.jit import kernel
-from tinynet.kernels.threads import get_num_threads, share
+from tinynet.kernels.jit import inner, kernel
+from tinynet.kernels.passes import split
 
 Sizes = tuple[int, ...]
-SMALL = 1 << 15  # entries below which a second thread costs more than it brings
+COST = 0.6  # nanoseconds for an entry of a window
 LARGEST = 1 << 22  # numbers of a table; larger ones are left to the reference
+
+
+@inner
+def collect(plane: Any, entries: Any, line: Any) -> None:
+    """line_i = x_q for q = entries_i."""
+    for i in range(line.shape[0]):
+        line[i] = plane[np.uint32(entries[i])]  # without a sign: nothing is counted from the end
 
 
 # -- maxima ----------------------------------------------------------------------------------------
 
 
-@kernel("x", "table", "entries", "y", "won")
-def largest(x: Any, table: Any, entries: Any, y: Any, won: Any) -> None:
+@kernel("x", "table", "y", "won")
+def largest(x: Any, table: Any, y: Any, won: Any) -> None:
     """y_i and q(i). Of equal entries the first is taken, of NaN the last.
 
-    x (planes, entries), table (windows, K), of which the first entries_i count; y, won (planes,
-    windows).
+    x (planes, entries), table (K, windows); y, won (planes, windows).
     """
+    line = np.empty(table.shape[1], x.dtype)
     for b in range(x.shape[0]):
-        plane = x[b]
-        for i in range(table.shape[0]):
-            at = table[i, 0]
-            best = plane[np.uint32(at)]  # without a sign: nothing is counted from the end
-            for t in range(1, entries[i]):
-                q = table[i, t]
-                v = plane[np.uint32(q)]
-                better = (v > best) | (v != v)
-                best = v if better else best
-                at = q if better else at
-            y[b, i], won[b, i] = best, at
+        best, place = y[b], won[b]
+        collect(x[b], table[0], best)
+        place[:] = table[0]
+        for t in range(1, table.shape[0]):
+            entries = table[t]
+            collect(x[b], entries, line)
+            for i in range(line.shape[0]):
+                v, q, top, at = line[i], entries[i], best[i], place[i]
+                better = (v > top) | (v != v)
+                v, q = v if better else top, q if better else at
+                best[i], place[i] = v, q  # both at the end: else this is no vector code
 
 
 @kernel("dx")
@@ -73,14 +81,18 @@ def to_largest(g: Any, won: Any, dx: Any) -> None:
 
 @kernel("x", "table", "entries", "counts", "y")
 def means(x: Any, table: Any, entries: Any, counts: Any, y: Any) -> None:
-    """y_i = 1/c_i Σ_{q ∈ w(i)} x_q."""
+    """y_i = 1/c_i Σ_{q ∈ w(i)} x_q, of whose column in the table the first entries_i count."""
+    line, zero = np.empty(table.shape[1], x.dtype), x.dtype.type(0)
     for b in range(x.shape[0]):
-        plane = x[b]
-        for i in range(table.shape[0]):
-            total = x.dtype.type(0)
-            for t in range(entries[i]):
-                total += plane[np.uint32(table[i, t])]
-            y[b, i] = total / counts[i]
+        total = y[b]
+        total[:] = 0
+        for t in range(table.shape[0]):
+            collect(x[b], table[t], line)
+            for i in range(line.shape[0]):
+                v = line[i]
+                total[i] += v if t < entries[i] else zero
+        for i in range(line.shape[0]):
+            total[i] /= counts[i]
 
 
 @kernel("table", "entries", "counts", "dx")
@@ -89,10 +101,10 @@ def from_means(g: Any, table: Any, entries: Any, counts: Any, dx: Any) -> None:
     for b in range(g.shape[0]):
         line = dx[b]
         line[:] = 0
-        for i in range(table.shape[0]):
+        for i in range(table.shape[1]):
             part = g[b, i] / counts[i]
             for t in range(entries[i]):
-                line[np.uint32(table[i, t])] += part
+                line[np.uint32(table[t, i])] += part
 
 
 # -- which entries a window has --------------------------------------------------------------------
@@ -101,7 +113,7 @@ def from_means(g: Any, table: Any, entries: Any, counts: Any, dx: Any) -> None:
 class Windows(NamedTuple):
     """The entries of every window, counted in its plane."""
 
-    table: Any  # (windows, K), int32
+    table: Any  # (K, windows), int32; a window that has fewer repeats its last one
     entries: Any  # (windows,): how many it has
     counts: Any  # (windows,): the c_i of a mean
     shape: Sizes  # windows along each axis
@@ -121,7 +133,10 @@ def _boxes(sizes: Sizes, axes: list[list[range]], counts: list[Any]) -> Windows 
         table = np.where(inside, wider, -1).reshape(len(table) * len(rows), -1)
         entries = np.multiply.outer(entries, [len(r) for r in ranges]).reshape(-1)
     order = np.argsort(table < 0, axis=1, kind="stable")  # what is none, behind
-    table = np.take_along_axis(table, order, 1).astype(np.int32)
+    order = np.take_along_axis(
+        order, np.minimum(np.arange(order.shape[1]), entries[:, None] - 1), 1
+    )
+    table = np.ascontiguousarray(np.take_along_axis(table, order, 1).T, np.int32)
     c = functools.reduce(np.multiply.outer, counts, np.ones((), np.float64)).reshape(-1)
     return Windows(table, entries, c, tuple(map(len, axes)))
 
@@ -182,17 +197,6 @@ def _windows(x: Any, options: dict[str, Any]) -> Any:
 # -- as ops ----------------------------------------------------------------------------------------
 
 
-def _share(planes: int, size: int, work: Any) -> None:
-    """work(a slice of the planes) on all cores."""
-    threads = get_num_threads() if size > SMALL else 1
-    pieces = min(planes, 4 * threads if threads > 1 else 1)
-
-    def piece(number: int) -> None:
-        work(slice(number * planes // pieces, (number + 1) * planes // pieces))
-
-    share(pieces, piece, threads)
-
-
 def _planes(x: Any, w: Windows) -> tuple[Any, Any]:
     """x as planes, and room for y."""
     lead = x.shape[: x.ndim - len(w.shape)]
@@ -204,12 +208,13 @@ def max_pool(x: Any, **options: Any) -> tuple[Any, tuple[Any, ...]]:
     """As `derivations.max_pool.forward` and `derivations.adaptive_max_pool.forward`."""
     w, shape = _windows(x, options), x.shape
     x, y = _planes(x, w)
-    flat, won = y.reshape(len(x), -1), np.empty((len(x), len(w.table)), np.int32)
+    flat = y.reshape(len(x), -1)
+    won = np.empty(flat.shape, np.int32)
 
-    def work(part: slice) -> None:
-        largest(x[part], w.table, w.entries, flat[part], won[part])
+    def work(first: int, last: int) -> None:
+        largest(x[first:last], w.table, flat[first:last], won[first:last])
 
-    _share(len(x), x.size, work)
+    split(len(x), COST * w.table.size, work)
     return y, (won, shape)
 
 
@@ -219,7 +224,11 @@ def max_pool_backward(
     """x̄_{q(i)} += g_i."""
     won, shape = saved
     dx, g = np.empty((len(won), math.prod(shape) // len(won)), g.dtype), g.reshape(won.shape)
-    _share(len(dx), dx.size, lambda part: to_largest(g[part], won[part], dx[part]))
+
+    def work(first: int, last: int) -> None:
+        to_largest(g[first:last], won[first:last], dx[first:last])
+
+    split(len(dx), COST * dx.shape[1], work)
     return (dx.reshape(shape),)
 
 
@@ -227,8 +236,12 @@ def avg_pool(x: Any, **options: Any) -> tuple[Any, tuple[Any, ...]]:
     """As `derivations.avg_pool.forward` and `derivations.adaptive_avg_pool.forward`."""
     w, shape = _windows(x, options), x.shape
     x, y = _planes(x, w)
-    flat, how = y.reshape(len(x), -1), (w.table, w.entries, w.counts.astype(x.dtype))
-    _share(len(x), x.size, lambda part: means(x[part], *how, flat[part]))
+    flat, counts = y.reshape(len(x), -1), w.counts.astype(x.dtype)
+
+    def work(first: int, last: int) -> None:
+        means(x[first:last], w.table, w.entries, counts, flat[first:last])
+
+    split(len(x), COST * w.table.size, work)
     return y, (shape, w)
 
 
@@ -237,10 +250,13 @@ def avg_pool_backward(
 ) -> tuple[Any, ...]:
     """x̄_q = Σ g_i / c_i."""
     shape, w = saved
-    g = g.reshape(-1, len(w.table))
-    dx, how = np.empty((len(g), math.prod(shape) // len(g)), g.dtype), (w.table, w.entries)
-    counts = w.counts.astype(g.dtype)
-    _share(len(dx), dx.size, lambda part: from_means(g[part], *how, counts, dx[part]))
+    g, counts = g.reshape(-1, len(w.entries)), w.counts.astype(g.dtype)
+    dx = np.empty((len(g), math.prod(shape) // len(g)), g.dtype)
+
+    def work(first: int, last: int) -> None:
+        from_means(g[first:last], w.table, w.entries, counts, dx[first:last])
+
+    split(len(dx), COST * w.table.size, work)
     return (dx.reshape(shape),)
 
 

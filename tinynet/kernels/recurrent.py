@@ -171,8 +171,17 @@ def to_weights(
     p_t = W_ih x_t + b_ih and q_t = W_hh h_{t−1} + b_hh of all steps:
 
         W̄_ih = Σ_t p̄_t x_tᵀ    W̄_hh = Σ_t q̄_t h_{t−1}ᵀ    b̄ = Σ_t p̄_t, Σ_t q̄_t
+
+    Where a gate adds both, p̄ and q̄ are the same array.
     """
-    P, Q, ones = rows(dp), rows(dq), np.ones((1, math.prod(dp.shape[:2])), dp.dtype)
-    pairs = [(P.T, rows(x)), (Q.T, rows(before)), *([(ones, P), (ones, Q)] if biased else [])]
-    found = [product(a, b) if need else None for (a, b), need in zip(pairs, needs, strict=True)]
-    return [*found[:2], *(None if d is None else d[0] for d in found[2:])]
+    P, Q = rows(dp), rows(dq)
+    found = [
+        product(P.T, rows(x)) if needs[0] else None,
+        product(Q.T, rows(before)) if needs[1] else None,
+    ]
+    if biased:
+        ones = np.ones((1, len(P)), dp.dtype)
+        b_ih = product(ones, P)[0]
+        b_hh = b_ih.copy() if dq is dp else product(ones, Q)[0]
+        found += [b if need else None for b, need in zip((b_ih, b_hh), needs[2:], strict=True)]
+    return found

@@ -149,6 +149,14 @@ class _Pool:
         for _ in range(helpers):
             self.jobs.put(job)
 
+    def roam(self) -> None:
+        """Let the helpers run on the core of a caller who now sleeps until they are done: on their
+        own another program may be busy.
+        """
+        for helper in self.helpers:
+            if helper.avoids >= 0:
+                helper.avoid(-1)
+
 
 _pool = _Pool()
 
@@ -184,7 +192,9 @@ def share(count: int, work: Callable[[int], Any], threads: int | None = None) ->
     job.run()
     if not job.over.acquire(False):
         _watch(job.bell, 0, 150)
-        job.over.acquire()
+        if not job.over.acquire(False):
+            _pool.roam()
+            job.over.acquire()
     del job.work  # a helper that wakes up late finds an empty job
     if job.error is not None:
         try:

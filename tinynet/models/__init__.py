@@ -5,6 +5,7 @@
     systems/         a network with its data, its recipe, its scores and its pictures
     system.py        what a system is, and a run of it
     beside.py        the same network on PyTorch, from the same file
+    sampling.py      from the scores of a language model to text
 
 In: numbers of the documents. Not in: formulas (`derivations`), layers (`nn`), the loop (`train`).
 Start with `mlp.py`, then `systems/digits.py`; `python -m tinynet train` lists what there is.
@@ -17,23 +18,47 @@ from typing import Any
 
 from tinynet.models.cnn import CNN, CNNConfig
 from tinynet.models.embedder import Embedder, EmbedderConfig
+from tinynet.models.gpt import GPT, GPTConfig
+from tinynet.models.language import (
+    Bigram,
+    BigramConfig,
+    LanguageModel,
+    MLPLanguageConfig,
+    MLPLanguageModel,
+    RecurrentConfig,
+    RecurrentLanguageModel,
+)
 from tinynet.models.mlp import MLP, MLPConfig
 from tinynet.models.pretrained import Pretrained
+from tinynet.models.sentiment import BagOfWords, BagOfWordsConfig, SentimentConfig, SentimentLSTM
 from tinynet.models.system import Recipe, Result, Run, System, adjusted, run_system
 from tinynet.models.systems import NAMES, find
 
 __all__ = [
     "CNN",
+    "GPT",
     "MLP",
     "NAMES",
+    "BagOfWords",
+    "BagOfWordsConfig",
+    "Bigram",
+    "BigramConfig",
     "CNNConfig",
     "Embedder",
     "EmbedderConfig",
+    "GPTConfig",
+    "LanguageModel",
     "MLPConfig",
+    "MLPLanguageConfig",
+    "MLPLanguageModel",
     "Pretrained",
     "Recipe",
+    "RecurrentConfig",
+    "RecurrentLanguageModel",
     "Result",
     "Run",
+    "SentimentConfig",
+    "SentimentLSTM",
     "System",
     "find",
     "train",

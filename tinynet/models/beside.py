@@ -10,8 +10,10 @@ from __future__ import annotations
 import builtins
 import importlib
 import importlib.util
+import statistics
 import sys
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -21,7 +23,7 @@ from tinynet import kernels
 from tinynet.errors import ArgumentError
 from tinynet.tensor import Tensor
 
-_SHARED = ("tinynet.models.pretrained",)  # of the files that networks import, the one without nn
+_SHARED = ("tinynet.errors", "tinynet.models.pretrained")  # imported by networks, and without nn
 
 
 def pytorch() -> Any:
@@ -78,16 +80,18 @@ def fit(
     epochs: int,
     factor: Callable[[int], float],
     clip: float | None = None,
+    validation: Any = None,
 ) -> list[float]:
     """Train a twin, as `train.fit` trains the original: the mean loss of each epoch.
 
     batches     gives the batches of one epoch, in the order in which tinynet saw them
     loss        (torch.nn.functional, prediction, y) -> the loss
     factor      (number of the step, from 0) -> what the learning rate is multiplied by
+    validation  batches: end with the weights of the epoch that had the lowest loss on them
     """
     torch = pytorch()
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-    losses = []
+    losses, lowest, best = [], float("inf"), None
     for _ in range(epochs):
         model.train()
         total, samples = 0.0, 0
@@ -102,6 +106,13 @@ def fit(
             scheduler.step()
             total, samples = total + len(y) * value.item(), samples + len(y)
         losses.append(total / samples)
+        if validation is not None:
+            predictions, labels = map(torch.from_numpy, predict(model, validation))
+            value = loss(torch.nn.functional, predictions, labels).item()
+            if value < lowest:
+                lowest, best = value, numbers(model)
+    if best is not None:
+        model.load_state_dict({name: torch.from_numpy(w) for name, w in best.items()})
     return losses
 
 
@@ -115,6 +126,24 @@ def predict(model: Any, batches: Iterable[Any]) -> tuple[Any, Any]:
             predictions.append(call(model, tensors(x)).numpy())
             labels.append(tensors(y).numpy())
     return np.concatenate(predictions), np.concatenate(labels)
+
+
+def seconds(
+    calls: Mapping[str, Callable[[], Any]], rounds: int = 2, repeats: int = 4
+) -> dict[str, float]:
+    """The median of how long each call takes. All take turns, several calls at a time, of which the
+    first is not counted: one engine's threads, awake for a while after their work, shall not slow
+    the other.
+    """
+    found: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call_it in calls.items():
+            call_it()
+            for _ in range(repeats):
+                start = time.perf_counter()
+                call_it()
+                found[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times) for name, times in found.items()}
 
 
 # -- reading a file with other imports -------------------------------------------------------------

@@ -193,7 +193,9 @@ def augmented(transform: Callable[[Any], Any]) -> Loader:
 
 def as_batches(data: Any, batch_size: int) -> Any:
     """Data sets in file order; what is batches already, as it is."""
-    return DataLoader(data, batch_size=batch_size) if hasattr(data, "__getitem__") else data
+    if isinstance(data, list) or not hasattr(data, "__getitem__"):
+        return data
+    return DataLoader(data, batch_size=batch_size)
 
 
 class Run:
@@ -269,6 +271,7 @@ class Run:
                 epochs=len(history),
                 factor=lambda i: recipe.factor(i, steps),
                 clip=recipe.clip or None,
+                validation=options.get("validation") if options.get("restore_best") else None,
             )
             trained.twin_seconds = time.perf_counter() - start
         return trained
@@ -314,6 +317,10 @@ class System:
     def evaluate(self, model: Any, settings: Any) -> dict[str, float]:
         """The scores of a network on the data that its training held out."""
         raise NotImplementedError
+
+    def pretrained(self) -> Any:
+        """The network as it comes, for systems that can be used without a run; else None."""
+        return None
 
     def generate(self, model: Any, folder: Path, prompt: str, **options: Any) -> Iterable[str]:
         """A text that goes on from the prompt, piece by piece."""

@@ -19,7 +19,7 @@ from tinynet.plot.graphs import tape
 from tinynet.plot.grids import feature_maps, filters, images, weights
 from tinynet.plot.landscape import loss_landscape
 from tinynet.plot.layers import histograms
-from tinynet.plot.maps import attention, gradient_errors, saliency
+from tinynet.plot.maps import attention, gradient_errors, saliency, similarity
 from tinynet.plot.speed import roofline
 from tinynet.plot.style import OKABE_ITO
 
@@ -42,6 +42,7 @@ __all__ = [
     "roc",
     "roofline",
     "saliency",
+    "similarity",
     "tape",
     "thresholds",
     "weights",

@@ -22,6 +22,7 @@ _LIMIT = 80  # more boxes than this nobody can read
 _INCH = 80.0  # units of the layout
 _WIDE, _LINE, _LAYER = 7.9, 19.0, 112.0  # a letter, a line of text, from one layer to the next
 _SIZE = 9  # of the letters, in points
+_LEAST = 4.0  # inches that the legend takes
 _TALL = r"\dfrac"  # a fraction as high as one on a line of its own
 
 
@@ -54,7 +55,8 @@ def tape(tensor: Tensor, names: Names = None, *, ax: Axes | None = None) -> Axes
     edges = [(id(x), id(s.output)) for s in graph.steps for x in s.inputs if isinstance(x, Value)]
     place = arranged(widths, edges)
     y = {key: -_LAYER * place.layer[key] for key in lines}
-    ax = axes_in(ax, (place.width + 40) / _INCH, _LAYER * (place.layers + 0.4) / _INCH)
+    width = max((place.width + 40) / _INCH, _LEAST)
+    ax = axes_in(ax, width, _LAYER * (place.layers + 0.4) / _INCH)
     for value in graph.values:
         _draw_box(ax, lines[id(value)], value.kind, place.x[id(value)], y[id(value)])
     for a, b in dict.fromkeys(edges):

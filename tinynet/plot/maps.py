@@ -9,7 +9,16 @@ import numpy as np
 
 from tinynet.autograd import grad
 from tinynet.errors import ArgumentError, GraphError, ShapeError
-from tinynet.plot.style import OKABE_ITO, Array, AxesArray, axes_in, literal, new_figure, plain
+from tinynet.plot.style import (
+    OKABE_ITO,
+    Array,
+    AxesArray,
+    axes_in,
+    ink_on,
+    literal,
+    new_figure,
+    plain,
+)
 from tinynet.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -54,6 +63,43 @@ def attention(
     ax.set_yticks(range(len(rows)), rows)
     ax.set(xlabel="looked at (key)", ylabel="looks (query)", title="Attention")
     ax.figure.colorbar(image, ax=ax, label="weight", shrink=0.85)
+    return ax
+
+
+def similarity(vectors: Any, labels: Sequence[Any], *, ax: Axes | None = None) -> Axes:
+    """How alike vectors are: the cosines between them, x · y / (|x| |y|).
+
+    vectors   (n, d), none of them 0
+    labels    n names
+
+    >>> ax = similarity([[1.0, 0.0], [3.0, 3.0]], ["east", "north-east"])
+    >>> [text.get_text() for text in ax.texts]
+    ['1.0', '.71', '.71', '1.0']
+    """
+    X, names = plain(vectors).astype(np.float64), [literal(label) for label in labels]
+    if X.ndim != 2 or not X.size or len(names) != len(X):
+        raise ShapeError(
+            "vectors are (n, d), with a name each", got=f"{X.shape}, {len(names)} names"
+        )
+    sizes = np.linalg.norm(X, axis=1, keepdims=True)
+    if not (sizes > 0).all():
+        raise ArgumentError("a vector of zeros points nowhere: it has no cosine")
+    cosines = np.round((X / sizes) @ (X / sizes).T, 2) + 0.0  # no minus before a zero
+    ax = axes_in(ax, 0.36 * len(X) + 0.085 * max(map(len, names)) + 2.0, 0.36 * len(X) + 1.0)
+    image = ax.imshow(cosines, cmap="RdBu_r", vmin=-1, vmax=1)
+    for i, j in np.ndindex(cosines.shape):
+        text = f"{cosines[i, j]:.2f}".replace("0.", ".", 1).replace("1.00", "1.0")
+        colour = ink_on(image.to_rgba(cosines[i, j]))
+        ax.text(j, i, text, ha="center", va="center", color=colour, fontsize=7)
+    if max(map(len, names)) > 12:  # below, numbers stand for long names
+        numbers = [str(i) for i in range(1, len(X) + 1)]
+        names, below = [f"{a}  {i}" for a, i in zip(names, numbers, strict=True)], numbers
+    else:
+        below = names
+    ax.set_xticks(range(len(X)), below, rotation=90 if max(map(len, below)) > 2 else 0)
+    ax.set_yticks(range(len(X)), names)
+    ax.set_title("Cosines")
+    ax.figure.colorbar(image, ax=ax, shrink=0.85)
     return ax
 
 

@@ -199,6 +199,11 @@ def jacobians(forward: Forward, words: Words, found: list[Found]) -> Iterator[Hy
             ),
             ("lacks the factor sum(g) of the softmax", "jacobian", lambda g, y: g - np.exp(y)),
             ("lacks the factor softmax of the sum(g)", "jacobian", lambda g, y: g - total(g)),
+            (
+                "has the mean of g where its sum belongs",
+                "jacobian",
+                lambda g, y: g - np.exp(y) * np.mean(g, axis=axis, keepdims=True),
+            ),
         ]
     for what, kind, rule in menu:
         yield Hypothesis(

@@ -17,9 +17,19 @@ from tinynet.models.system import System
 NAMES = {  # what is typed -> the file, and the class in it
     "digits-cnn": ("digits", "DigitsCNN"),
     "digits-mlp": ("digits", "DigitsMLP"),
+    "sentiment": ("sentiment", "Sentiment"),
+    "bigram": ("sonnets", "BigramSystem"),
+    "mlp-lm": ("sonnets", "MLPSystem"),
+    "rnn-lm": ("sonnets", "RNNSystem"),
+    "lstm-lm": ("sonnets", "LSTMSystem"),
+    "gru-lm": ("sonnets", "GRUSystem"),
+    "gpt": ("sonnets", "GPTSystem"),
     "door-lock": ("door", "DoorLock"),
     "mnist-cnn": ("mnist", "MnistCNN"),
     "verification": ("verification", "Verification"),
+    "minilm": ("minilm", "MiniLM"),
+    "bert-mlm": ("bert", "BertMLM"),
+    "bert-sentiment": ("bert", "BertSentiment"),
 }
 
 
