@@ -28,7 +28,7 @@ def thresholds(curve: Any, chosen: float | None = None, *, ax: Axes | None = Non
     margin = 0.05 * (finite[-1] - finite[0]) or 0.5
     # The rates of a threshold hold from just above the score below it up to itself.
     ends = np.concatenate([[finite[0] - margin], finite, [finite[-1] + margin]])
-    ax = axes_in(ax, 5.2, 3.6)
+    ax = axes_in(ax, 6.2, 3.6)
     for name, rate, colour in zip(
         ("false accepts", "false rejects"), (accepts, rejects), (LINES[1], LINES[0]), strict=True
     ):
@@ -37,7 +37,7 @@ def thresholds(curve: Any, chosen: float | None = None, *, ax: Axes | None = Non
     if chosen is not None:
         ax.axvline(chosen, color=GREY, linestyle="--", label=f"chosen: {chosen:.3g}")
     ax.set(xlabel="threshold", ylabel="share, %", title="Accepted: score ≥ threshold")
-    ax.legend(frameon=False)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     tidy(ax)
     return ax
 
