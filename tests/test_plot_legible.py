@@ -68,6 +68,10 @@ PICTURES: dict[str, Callable[[], Any]] = {
     "roofline": lambda: plot.roofline(ROOF),
     "saliency": lambda: plot.saliency(lambda x: (x**2).sum(), RNG.normal(size=(5, 5))),
     "tape": lambda: plot.tape(neuron()),
+    "similarity": lambda: plot.similarity(
+        np.random.default_rng(0).normal(size=(5, 3)),
+        ["A cat sits on the mat.", "The kitten lies on a rug.", "Stocks fell.", "Rain", "Snow"],
+    ),
     "thresholds": lambda: plot.thresholds(CURVE, chosen=0.5),
     "weights": lambda: plot.weights(RNG.normal(size=(12, 16)), titles=[f"{i}" for i in range(12)]),
 }

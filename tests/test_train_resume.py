@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -265,7 +266,15 @@ def test_schedules(tmp_path: Path, name: str) -> None:
 # -- Ctrl-C ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="no signals")
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """Ctrl-C as in a terminal; where tests run in the background it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("signals")
 @pytest.mark.parametrize("batch", [3, 5])
 def test_ctrl_c_waits_for_the_step_and_writes_the_checkpoint(tmp_path: Path, batch: int) -> None:
     """In the second epoch, in the middle and after the last of its five batches."""
@@ -300,6 +309,7 @@ def test_ctrl_c_waits_for_the_step_and_writes_the_checkpoint(tmp_path: Path, bat
     assert model[0].weight.array.tobytes() == expected[1]["0.weight"]
 
 
+@pytest.mark.usefixtures("signals")
 def test_ctrl_c_twice_stops_at_once(tmp_path: Path) -> None:
     calls = []
 

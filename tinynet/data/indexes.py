@@ -19,6 +19,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from html.parser import HTMLParser
@@ -192,7 +193,9 @@ def _pip_settings() -> dict[str, str]:
 def _default_index() -> str:
     """The index that pip asks when nothing is configured. pip alone knows its address."""
     try:
-        return str(importlib.import_module("pip._internal.models.index").PyPI.simple_url)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what pip says about setuptools when it is loaded
+            return str(importlib.import_module("pip._internal.models.index").PyPI.simple_url)
     except (ImportError, AttributeError):
         return ""
 
