@@ -268,7 +268,9 @@ HOSTILE = {
     ),
     "thread_bomb": cell(
         "import threading, time\nthreading.stack_size(2**16)\n"
-        "while True: threading.Thread(target=time.sleep, args=[10**6]).start()",
+        "while True:\n"
+        "    try: threading.Thread(target=time.sleep, args=[10**6]).start()\n"
+        "    except RuntimeError: time.sleep(0.01)",  # no memory for more: it holds what it has
         "threads",
     ),
     "deaf": one(
