@@ -12,47 +12,20 @@ from __future__ import annotations
 import ast
 import contextlib
 import io
-import json
 import linecache
-import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tinynet.classroom.notebooks import script_cells as cells
 
 CHAPTERS = Path(__file__).parents[2] / "chapters"
 TAGS = {"check", "picture", "slow", "wrong", "exercise"}
 QUIET = {"picture", "slow", "exercise"}  # cells that a quick run leaves out
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One cell of a chapter: code or text, its tags, its lines, and where they begin."""
-
-    code: bool
-    tags: frozenset[str]
-    text: str
-    line: int
-
-
 def paths() -> list[Path]:
     """The scripts of all chapters, in order."""
     return sorted(CHAPTERS.glob("[0-9][0-9]_*.py"))
-
-
-def cells(path: Path) -> list[Cell]:
-    """The cells of a chapter's script, its heading left out."""
-    text = path.read_text("utf-8")
-    marks = list(re.finditer(r"^# %%(.*)\n", text, re.MULTILINE))
-    found = []
-    for mark, after in zip(marks, [*marks[1:], None], strict=True):
-        body = text[mark.end() : after.start() if after else None].strip("\n")
-        tags = re.search(r"tags=(\[.*\])", mark[1])
-        code = "[markdown]" not in mark[1]
-        if not code:
-            body = re.sub(r"^# ?", "", body, flags=re.MULTILINE)
-        line = text.count("\n", 0, mark.end()) + 1
-        found.append(Cell(code, frozenset(json.loads(tags[1]) if tags else ()), body, line))
-    return found
 
 
 def functions(path: Path) -> list[str]:
@@ -69,6 +42,11 @@ def functions(path: Path) -> list[str]:
 def definitions(path: Path) -> dict[str, Any]:
     """What a chapter's quick cells define: its own functions, not copies."""
     return run(path, leave={"check", "wrong", *QUIET})
+
+
+def code_of(chapter: str) -> Any:
+    """The definitions of the chapter with this number."""
+    return definitions(next(path for path in paths() if path.stem.startswith(chapter)))
 
 
 def run(path: Path, *, leave: set[str] = QUIET, scaled: str = "") -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chapter_cells import definitions, paths
+from chapter_cells import code_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +14,7 @@ import tinynet as tn
 from tinynet.check import check_gradients
 from tinynet.check.strategies import arrays, broadcastable_shapes, shapes
 
-CODE: Any = definitions(next(path for path in paths() if path.stem.startswith("00")))
+CODE: Any = code_of("00")
 
 
 @given(shapes(min_dims=1))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chapter_cells import definitions, paths
+from chapter_cells import code_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +15,7 @@ import tinynet as tn
 from tinynet.check import check_gradients, property_check
 from tinynet.check.strategies import arrays, broadcastable_arrays, broadcastable_shapes
 
-CODE: Any = definitions(next(path for path in paths() if path.stem.startswith("02")))
+CODE: Any = code_of("02")
 Value, Dual = CODE["Value"], CODE["Dual"]
 
 test_add = property_check(lambda x, y: x + y, CODE["add_rule"], x=arrays("n k"), y=arrays("n k"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from chapter_cells import definitions, paths
+from chapter_cells import code_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +15,7 @@ from tinynet.check.strategies import arrays, labels
 from tinynet.derivations import neuron as package_neuron
 from tinynet.derivations import perceptron as package_perceptron
 
-CODE: Any = definitions(next(path for path in paths() if path.stem.startswith("03")))
+CODE: Any = code_of("03")
 SIDES = labels("n", 2).map(lambda t: 2 * t - 1)
 
 test_neuron = property_check(

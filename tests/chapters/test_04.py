@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from chapter_cells import definitions, paths
+from chapter_cells import code_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +16,7 @@ from tinynet.derivations import cross_entropy as package_cross_entropy
 from tinynet.derivations import mse as package_mse
 from tinynet.derivations import softmax as package_softmax
 
-CODE: Any = definitions(next(path for path in paths() if path.stem.startswith("04")))
+CODE: Any = code_of("04")
 ANSWERS = labels("n", 2).map(lambda y: y.astype(float))
 
 test_mse = property_check(

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from chapter_cells import definitions, paths
+from chapter_cells import code_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +16,7 @@ from tinynet.check.strategies import arrays
 from tinynet.derivations import adam, neuron, sgd
 from tinynet.derivations.initialisation import growth
 
-CODE: Any = definitions(next(path for path in paths() if path.stem.startswith("05")))
+CODE: Any = code_of("05")
 THREE_LAYERS = {
     "X": arrays("n d", low=-2, high=2),
     "W1": arrays("h d", low=-2, high=2),

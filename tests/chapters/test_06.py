@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from chapter_cells import definitions, paths
+from chapter_cells import code_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +15,7 @@ from tinynet.check.strategies import arrays
 from tinynet.derivations import conv2d as package
 from tinynet.ops.creation import tensor
 
-CODE: Any = definitions(next(path for path in paths() if path.stem.startswith("06")))
+CODE: Any = code_of("06")
 PICTURES, FILTERS = arrays(("n", "c", 3, 4)), arrays(("o", "c", 2, 2))
 
 test_conv2d = property_check(

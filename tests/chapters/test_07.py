@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from chapter_cells import definitions, paths
+from chapter_cells import code_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +14,7 @@ from tinynet import derivations, nn
 from tinynet.check import property_check
 from tinynet.check.strategies import arrays
 
-CODE: Any = definitions(next(path for path in paths() if path.stem.startswith("07")))
+CODE: Any = code_of("07")
 SIZES = {name: st.shared(st.integers(1, 3), key=f"chapter 07: {name}") for name in "Tndk"}
 T, N, D, K = SIZES.values()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from chapter_cells import definitions, paths
+from chapter_cells import code_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +14,7 @@ from tinynet.check.strategies import arrays
 from tinynet.derivations import attention as package
 from tinynet.derivations import softmax as package_softmax
 
-CODE: Any = definitions(next(path for path in paths() if path.stem.startswith("08")))
+CODE: Any = code_of("08")
 TRIPLE = {"q": arrays("n d"), "k": arrays("s d"), "v": arrays("s v")}
 
 test_attention = property_check(

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-from chapter_cells import definitions, paths
+from chapter_cells import code_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +16,7 @@ from tinynet.check.strategies import arrays, indices, probabilities
 from tinynet.derivations import attention, bigram
 from tinynet.derivations import layer_norm as package_layer_norm
 
-CODE: Any = definitions(next(path for path in paths() if path.stem.startswith("09")))
+CODE: Any = code_of("09")
 
 test_layer_norm = property_check(
     CODE["layer_norm"],

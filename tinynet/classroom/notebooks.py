@@ -19,11 +19,12 @@ _MOST_CELLS, _MOST_CODE = 1000, 1 << 18
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a chapter: code or text, its tags, its lines."""
+    """A cell of a chapter: code or text, its tags, its lines, and at which line they begin."""
 
     code: bool
     tags: frozenset[str]
     text: str
+    line: int
 
 
 def script_cells(path: Path) -> list[Cell]:
@@ -37,7 +38,8 @@ def script_cells(path: Path) -> list[Cell]:
         code = "[markdown]" not in mark[1]
         if not code:
             body = re.sub(r"^# ?", "", body, flags=re.MULTILINE)
-        found.append(Cell(code, frozenset(json.loads(tags[1]) if tags else ()), body))
+        line = text.count("\n", 0, mark.end()) + 1
+        found.append(Cell(code, frozenset(json.loads(tags[1]) if tags else ()), body, line))
     return found
 
 
