@@ -193,9 +193,7 @@ def _pip_settings() -> dict[str, str]:
 def _default_index() -> str:
     """The index that pip asks when nothing is configured. pip alone knows its address."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what pip says about setuptools when it is loaded
-            return str(importlib.import_module("pip._internal.models.index").PyPI.simple_url)
+        return str(_part_of_pip("_internal.models.index").PyPI.simple_url)
     except (ImportError, AttributeError):
         return ""
 
@@ -205,8 +203,15 @@ def _certificates(file: str | None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=file)
     if file is None:
         with suppress(ImportError, AttributeError, OSError):
-            context.load_verify_locations(importlib.import_module("pip._vendor.certifi").where())
+            context.load_verify_locations(_part_of_pip("_vendor.certifi").where())
     return context
+
+
+def _part_of_pip(name: str) -> Any:
+    """A module of pip's, without what pip says about setuptools when it is loaded."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return importlib.import_module(f"pip.{name}")
 
 
 def _npm_registry() -> str:
