@@ -138,14 +138,26 @@ def test_pieces(some_threads: Any, monkeypatch: Any, layouts: Any, large: bool) 
         np.testing.assert_allclose(found, np.maximum(a @ b + bias, 0), rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize("kind", ["rows", "sliced"])
+def test_rows_of_a_that_lie_pages_apart(some_threads: Any, kind: str) -> None:
+    """They are packed, where there are columns enough to pay for it."""
+    wide = drawn((2, 61, gemm.PAGE // 4 + 5), "f4")
+    for m, k, n in ((30, 21, gemm.MANY), (61, 20, gemm.MANY + 9)):
+        a = wide[:, :m, : 2 * k : 2] if kind == "sliced" else wide[:, :m, :k]
+        b = drawn((2, k, n), "f4", 1)
+        for left, right in ((a[0], b[0]), (a, b), (a[::-1, ::-1], layout(b, "columns"))):
+            check(left, right)
+
+
 def test_few_rows_and_a_b_that_is_far() -> None:
     k = gemm.DEPTH + 30
     n = gemm.NEAR // (4 * k) + gemm.WIDTH
     check(drawn((9, k), "f4"), drawn((k, n), "f4", 1))
 
 
+@pytest.mark.parametrize("packs", [False, True])
 @pytest.mark.parametrize("gaps", [False, True])
-def test_only_the_part_that_is_asked_for(gaps: bool) -> None:
+def test_only_the_part_that_is_asked_for(gaps: bool, packs: bool) -> None:
     """Nothing else is written, and nothing outside is read: there it says NaN."""
     rows, columns = tile_shape("f4")
     for m, k, n, part in (
@@ -160,9 +172,10 @@ def test_only_the_part_that_is_asked_for(gaps: bool) -> None:
         room = np.full(3 * m * n + 200, 7, "f4")
         c = room[100:-100].reshape(3, m, n)
         i0, i1, j0, j1 = part
-        lines = np.full((k, j1 - j0) if gaps else (0, 0), np.nan, "f4")
+        lines = np.full((int(gaps), k, j1 - j0), np.nan, "f4")
+        left = np.full((int(packs), k, rows), np.nan, "f4")
         order = np.array([2, 0, 1])
-        gemm.unpacked(a, b, c, order, order, part, (rows, columns), lines)
+        gemm.unpacked(a, b, c, np.stack([order, order]), part, left, lines, columns)
         expected = np.full((3, m, n), 7, "f4")
         expected[:, i0:i1, j0:j1] = (a @ b)[order, i0:i1, j0:j1]
         np.testing.assert_allclose(c, expected, rtol=1e-4, atol=1e-4)
@@ -255,7 +268,7 @@ print(tile_shape("f4"))
 def test_the_tile_follows_the_computer(environment: dict[str, str], shape: str) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", _PROGRAM],
-        env={**os.environ, **environment},
+        env={**os.environ, "NUMBA_DISABLE_JIT": "0", **environment},
         capture_output=True,
         text=True,
     )

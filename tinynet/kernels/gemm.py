@@ -13,7 +13,8 @@ times before it is thrown out, m·k·n products with m·k + k·n + m·n numbers.
 3. `blocked`    the same on blocks that fit the cache: a block of B serves many rows of A. It pays
                 where B is larger than the last cache; c still goes to and fro.
 4. `unpacked`   the innermost block of C stays in registers (`tile.py`), and A and B are read where
-                they lie: all that a product needs whose B fits the second-level cache.
+                they lie, unless they lie badly: all that a product needs whose B fits the
+                second-level cache.
 5. `packed`     large ones: blocks of A and B are copied into the order in which they are read.
 6. `matmul`     the same on all cores, for stacks of matrices, with bias and activation applied
                 while C is still near.
@@ -44,6 +45,8 @@ BLOCK = 256  # of rung 3
 NEAR = 2**21  # bytes of B that need not be packed to be read fast
 WIDTH = 256  # columns of it that are read again and again where it is larger
 FEW = 40  # rows of A for which packing a large B does not pay
+MANY = 128  # columns of C for which packing rows of A pays that lie so far apart:
+PAGE = 4096  # bytes, and they all want the same few places of the first-level cache
 SQRT_HALF = math.sqrt(0.5)
 SMALL = 5e6  # flops that one thread has done before a second one is awake
 PIECE = 2e7  # flops that a thread takes at a time, where there are enough of them
@@ -100,10 +103,12 @@ def pack(x: Any, panels: Any) -> None:
                         panel[p, r] = part[r, p]
     else:
         for q in range(panels.shape[0]):
-            part, panel = x[q * width : (q + 1) * width], panels[q]
-            for r in range(part.shape[0]):
-                for p in range(depth):
-                    panel[p, r] = part[r, p]
+            for p0 in range(0, depth, LINES):
+                part = x[q * width : (q + 1) * width, p0 : p0 + LINES]
+                panel = panels[q, p0 : p0 + LINES]
+                for r in range(part.shape[0]):
+                    for p in range(part.shape[1]):
+                        panel[p, r] = part[r, p]
 
 
 @kernel("panels")
@@ -135,11 +140,18 @@ def packed(a: Any, panels: Any, left: Any, c: Any) -> None:
 
 
 @inner
-def times(a: Any, b: Any, c: Any, rows: int, columns: int) -> None:
+def blocks(a: Any, b: Any, c: Any, columns: int, keep: int) -> None:
+    """c = a b, or c += a b, for as many rows as a block has."""
+    for j in range(0, c.shape[1], columns):
+        set_block(a, b, c, 0, j, keep)
+
+
+@inner
+def times(a: Any, b: Any, c: Any, left: Any, columns: int) -> None:
     """c = a b; the rows of b and c have no gaps. Where b is larger than the second-level cache, a
     piece of it after the other meets all rows of a.
     """
-    k, n = b.shape
+    (k, n), (packs, _, rows) = b.shape, left.shape
     if k == 0:
         c[:] = 0
     far = k * n * c.itemsize > NEAR
@@ -147,39 +159,34 @@ def times(a: Any, b: Any, c: Any, rows: int, columns: int) -> None:
     for j0 in range(0, n, width):
         into = c[:, j0 : j0 + width]
         for p in range(0, k, depth):
-            left, right = a[:, p : p + depth], b[p : p + depth, j0 : j0 + width]
+            right = b[p : p + depth, j0 : j0 + width]
             for i in range(0, into.shape[0], rows):
-                for j in range(0, into.shape[1], columns):
-                    set_block(left, right, into, i, j, int(p > 0))
+                panel, strip = a[i : i + rows, p : p + depth], into[i : i + rows]
+                if packs:
+                    pack(panel, left)
+                    blocks(left[0, : right.shape[0]].T, right, strip, columns, int(p > 0))
+                else:
+                    blocks(panel, right, strip, columns, int(p > 0))
 
 
-@inner
-def close_gaps(x: Any, lines: Any) -> None:
-    """lines = x, read along the columns, a few lines at a time."""
-    for p0 in range(0, x.shape[0], LINES):
-        part, into = x[p0 : p0 + LINES], lines[p0 : p0 + LINES]
-        for j in range(part.shape[1]):
-            for p in range(part.shape[0]):
-                into[p, j] = part[p, j]
-
-
-@kernel("c", "lines")
+@kernel("c", "left", "lines")
 def unpacked(
-    a: Any, b: Any, c: Any, which_a: Any, which_b: Any, part: Any, tile: Any, lines: Any
+    a: Any, b: Any, c: Any, which: Any, part: Any, left: Any, lines: Any, columns: int
 ) -> None:
-    """c_t = a_u b_v where u = which_a[t] and v = which_b[t]: of each, rows part[0] … part[1] and
-    columns part[2] … part[3]. `lines`, if not empty, is room for those columns of a b whose rows
+    """c_t = a_u b_v where u = which[0, t] and v = which[1, t]: of each, rows part[0] … part[1] and
+    columns part[2] … part[3], in blocks of so many columns and as many rows as `left` is wide. That
+    is room for the rows of a block, if it is not empty; `lines` for the columns of a b whose rows
     have gaps.
     """
-    (i0, i1, j0, j1), (rows, columns) = part, tile
+    i0, i1, j0, j1 = part
     for t in range(c.shape[0]):
-        left, right, into = a[which_a[t], i0:i1], b[which_b[t], :, j0:j1], c[t, i0:i1, j0:j1]
+        above, right, into = a[which[0, t], i0:i1], b[which[1, t], :, j0:j1], c[t, i0:i1, j0:j1]
         if lines.size == 0:
-            times(left, right, into, rows, columns)
+            times(above, right, into, left, columns)
         else:
-            if t == 0 or which_b[t] != which_b[t - 1]:
-                close_gaps(right, lines)
-            times(left, lines, into, rows, columns)
+            if t == 0 or which[1, t] != which[1, t - 1]:
+                pack(right.T, lines)
+            times(above, lines[0], into, left, columns)
 
 
 # -- what follows a product ------------------------------------------------------------------------
@@ -281,14 +288,14 @@ def _multiply(a: Any, b: Any, c: Any, bias: Any, activation: int) -> None:
     flops, (k, n) = 2 * c.size * a.shape[-1], b.shape[-2:]
     threads = get_num_threads() if flops > SMALL else 1
     stack = c.shape[:-2]
-    left, right = (_numbers(x.shape[:-2], stack) for x in (a, b))
+    which = np.stack([_numbers(x.shape[:-2], stack) for x in (a, b)])
     a, b, c = (x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:]) for x in (a, b, c))
     if c.shape[1] > FEW and k * n * c.itemsize > NEAR:
-        for u, v, into in zip(left, right, c, strict=True):
+        for u, v, into in zip(*which, c, strict=True):
             _large(a[u], b[v], into, bias, activation, threads)
     else:
         pieces = threads * min(max(int(flops / PIECE) // threads, 1), 4)
-        _small(a, b, c, (left, right), bias, activation, threads, pieces)
+        _small(a, b, c, which, bias, activation, threads, pieces)
 
 
 def _numbers(shape: tuple[int, ...], stack: tuple[int, ...]) -> Any:
@@ -307,7 +314,9 @@ def _small(
     """
     (m, n), tile = c.shape[1:], tile_shape(c.dtype)
     gaps = n > 1 and b.strides[2] != c.itemsize
-    by_columns = n * (4 if gaps else 1) > m  # then each thread closes the gaps of its own columns
+    packs = n >= MANY and abs(a.strides[1]) >= PAGE
+    # Each thread closes the gaps of its own columns, or packs its own rows.
+    by_columns = n * (4 if gaps else 1) > m * (4 if packs else 1)
     axis = 0 if len(c) >= threads else 2 if by_columns else 1
     whole, unit = c.shape[axis], (1, *tile)[axis]
     size = unit * -(-whole // (unit * pieces))
@@ -316,8 +325,9 @@ def _small(
         cut = slice(piece * size, min((piece + 1) * size, whole))
         t, i, j = (cut if axis == x else slice(0, c.shape[x]) for x in range(3))
         part = (i.start, i.stop, j.start, j.stop)
-        lines = room("lines", (k, j.stop - j.start) if gaps else (0, 0), c.dtype)
-        unpacked(a, b, c[t], which[0][t], which[1][t], part, tile, lines)
+        lines = room("lines", (int(gaps), k, j.stop - j.start), c.dtype)
+        left = room("left", (int(packs), k, tile[0]), c.dtype)
+        unpacked(a, b, c[t], which[:, t], part, left, lines, tile[1])
         if len(bias) or activation:
             finish(c[t], *part, bias, activation)
 
