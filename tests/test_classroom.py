@@ -308,10 +308,11 @@ def test_a_table_of_grades_holds_no_formula(name: str) -> None:
 
 
 def test_what_is_missing_is_said_loudly() -> None:
-    said = list(grading.warnings([_result("ada")]))
-    assert len(said) == 2
-    assert "READ YOUR FILES" in said[0]
-    assert "USE THE NETWORK" in said[1]
+    said = list(grading.warnings({**release.versions(), "numpy": "1.0"}, [_result("ada")]))
+    assert len(said) == 3
+    assert said[0].startswith("WARNING: released with numpy 1.0, graded with")
+    assert "READ YOUR FILES" in said[1]
+    assert "USE THE NETWORK" in said[2]
 
 
 def test_the_commands(course: Path, tmp_path: Path, capsys: Any) -> None:

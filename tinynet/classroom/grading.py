@@ -26,7 +26,7 @@ from typing import Any
 
 import tinynet
 from tinynet.classroom.notebooks import MOST, student_cells, write
-from tinynet.classroom.release import MANIFEST, hypothesis_version
+from tinynet.classroom.release import MANIFEST, versions
 from tinynet.classroom.remote import Gone, Limits, NotStarted, Student
 from tinynet.errors import ArgumentError, FileFormatError
 from tinynet.exercises import Failure, exercise
@@ -131,7 +131,7 @@ def grade(
 
     Raises `ArgumentError` where there is nothing to grade.
     """
-    hypothesis_version()
+    versions()  # an error before any work where there is no Hypothesis
     manifest, rules = read_manifest(release), rules or Rules()
     handed_in = find_submissions(submissions, manifest)
     if not handed_in:
@@ -256,8 +256,14 @@ def _kept(path: Path, key: str) -> dict[str, Any] | None:
     return result if isinstance(result, dict) and result.get("key") == key else None
 
 
-def warnings(results: list[dict[str, Any]]) -> Iterator[str]:
+def warnings(manifest: dict[str, Any], results: list[dict[str, Any]]) -> Iterator[str]:
     """What a teacher must know about the run."""
+    for name, here in versions().items():
+        if manifest.get(name) != here:
+            yield (
+                f"WARNING: released with {name} {manifest.get(name)}, graded with {here}: "
+                "properties may be tried at other arguments than the students saw"
+            )
     missing = {limit for r in results for limit in ALL_LIMITS if limit not in r["held"]}
     words = {
         "limits": "memory and time were NOT limited",

@@ -75,13 +75,7 @@ def release(
             "given": _given_source(path),
             "exercises": asked,
         }
-    manifest = {
-        "format": 1,
-        "tinynet": tinynet.__version__,
-        "numpy": version("numpy"),
-        "hypothesis": hypothesis_version(),
-        "assignments": made,
-    }
+    manifest = {"format": 1, **versions(), "assignments": made}
     text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     write(folder / MANIFEST, text.encode())
     if nbgrader:
@@ -89,15 +83,18 @@ def release(
     return manifest
 
 
-def hypothesis_version() -> str:
-    """Which Hypothesis is here. Raises `ArgumentError` where there is none."""
+def versions() -> dict[str, str]:
+    """What is here of the packages that draw and judge the arguments of a property. Raises
+    `ArgumentError` where there is no Hypothesis.
+    """
     try:
-        return version("hypothesis")
+        drawn_by = version("hypothesis")
     except PackageNotFoundError:
         raise ArgumentError(
             "assignments are graded with Hypothesis, which is not here",
             hint='pip install "tinynet[check]"',
         ) from None
+    return {"tinynet": tinynet.__version__, "numpy": version("numpy"), "hypothesis": drawn_by}
 
 
 def _script(chapter: str, source: Path) -> Path:

@@ -169,8 +169,7 @@ class Student:
             self._send(set_up, _START)
             self.held = list(self._receive(_START)["held"])
         except Gone as gone:
-            if self.left <= 0:
-                raise
+            self._check_time()
             raise NotStarted(
                 "the process for a student's code did not start", got=str(gone)
             ) from None
@@ -180,16 +179,14 @@ class Student:
                 error = self._receive(self.limits.seconds).get("error")
             except Gone as gone:
                 self.errors[number] = str(gone)
-                if self.left <= 0:
-                    raise
+                self._check_time()
                 return number
             if cell:
                 self.errors[number] = None if error is None else str(error)[:500]
         return None
 
     def _spawn(self) -> None:
-        if self.left <= 0:
-            raise Gone(self._over())
+        self._check_time()
         self.folder = tempfile.mkdtemp(prefix="tinynet-student-")
         with suppress(OSError):  # or matplotlib would look through all fonts each time
             for fonts in Path(matplotlib.get_cachedir()).glob("fontlist-*.json"):
@@ -304,6 +301,10 @@ class Student:
     def _gone(self, why: str) -> Any:
         self.stop()
         raise Gone(self._excess or why)
+
+    def _check_time(self) -> None:
+        if self.left <= 0:
+            raise Gone(self._over()) from None
 
     def _over(self) -> str:
         return f"the {self.limits.total} seconds for this notebook are over"

@@ -57,7 +57,7 @@ def _release(args: Any) -> int:
 
 def _grade(args: Any) -> int:
     from tinynet.classroom.feedback import write_feedback
-    from tinynet.classroom.grading import Rules, grade, warnings
+    from tinynet.classroom.grading import Rules, grade, read_manifest, warnings
     from tinynet.classroom.remote import Limits
 
     limits = Limits(args.seconds, args.total, args.mebibytes)
@@ -70,7 +70,7 @@ def _grade(args: Any) -> int:
         progress=_line,
     )
     write_feedback(results, args.to)
-    for text in warnings(results):
+    for text in warnings(read_manifest(args.release), results):
         print(text, file=sys.stderr)
     print(f"{args.to}: grades.csv, overview.html, feedback/")
     least = args.min_points

@@ -81,7 +81,7 @@ def _train_all(args: Any) -> int:
     rows, failed = [], 0
     for name in models.NAMES:
         print(f"\n== {name}", flush=True)
-        folder = Path(args.out or "runs") / (name + ("-quick" if args.quick else ""))
+        folder = models.run_folder(name, args.quick, args.out or "runs")
         start = time.perf_counter()
         try:
             result = models.train(name, quick=args.quick, out=folder, beside=args.beside)
@@ -160,7 +160,7 @@ def _open(args: Any) -> tuple[Any, Any, Any, Path]:
     from tinynet.models.pretrained import config_of
 
     system = models.find(args.name)
-    folder = Path(args.folder or f"runs/{args.name}")
+    folder = Path(args.folder or models.run_folder(args.name))
     config = folder / "config.json"
     if not config.is_file() or not (folder / "model").is_dir():
         model = None if args.folder else system.pretrained()

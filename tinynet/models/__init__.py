@@ -61,8 +61,14 @@ __all__ = [
     "SentimentLSTM",
     "System",
     "find",
+    "run_folder",
     "train",
 ]
+
+
+def run_folder(name: str, quick: bool = False, parent: str | Path = "runs") -> Path:
+    """Where a run is kept unless another folder is named: parent/NAME, or parent/NAME-quick."""
+    return Path(parent) / (name + ("-quick" if quick else ""))
 
 
 def train(
@@ -92,6 +98,6 @@ def train(
     True
     """
     system = find(name)
-    folder = Path(out) if out is not None else Path("runs") / (name + ("-quick" if quick else ""))
+    folder = run_folder(name, quick) if out is None else Path(out)
     chosen = adjusted(system, quick, settings)
     return run_system(system, chosen, folder, beside=beside, progress=progress)
