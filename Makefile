@@ -48,7 +48,7 @@ systems: $(VENV)/.base ## every system of the documents, trained quickly on its 
 ci: test lint docs systems ## test, lint, docs and systems: what a change must pass
 
 lab: $(VENV)/.lab ## the chapters in JupyterLab
-	@$(BIN)/jupyter lab chapters
+	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) chapters
 
 bench: $(VENV)/.base ## the speed measurements, on this machine
 	@$(BIN)/python -m tinynet bench
