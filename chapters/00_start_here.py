@@ -82,7 +82,7 @@ from tinynet.check import check_backward
 
 np.set_printoptions(precision=4, suppress=True)
 rng = np.random.default_rng(0)
-BLUE, ORANGE = "#0072B2", "#D55E00"  # two that everybody can tell apart
+BLUE, ORANGE = "#0072B2", "#D55E00"  # for colour-blind readers, too
 
 # %% [markdown]
 # ## 1. A box of numbers
@@ -402,8 +402,8 @@ print(inspect.getsource(derivations.linear.backward))
 # %% [markdown]
 # Line by line. `saved` is what the forward pass kept: $X$, $W$, and $b$ if the layer has one (`*b` is a list of one, or
 # empty). `_rows` makes all axes but the last into one, so that $X$ may be $(n, t, d)$ as well. `dx` is $gW$, with the shape
-# of $X$ given back. `dW` is $g^\top X$; `np.swapaxes(…, 0, 1)` transposes. The bias is summed back over the rows. `needs` says which of the
-# three somebody wants; the others are not computed.
+# of $X$ given back. `dW` is $g^\top X$; `np.swapaxes(…, 0, 1)` transposes. The bias is summed back over the rows. `needs`
+# says which of the three somebody wants; the others are not computed.
 
 # %% tags=["check"]
 X, W, b, g = (rng.normal(size=s) for s in ((4, 3), (2, 3), (2,), (4, 2)))
@@ -423,8 +423,8 @@ for theirs, ours in zip(
 # *float64*: 53 binary digits, about 16. Derivations and checks use float64, trainings float32.
 #
 # The distance from 1 to the next larger number is called $\varepsilon$. It is $2^{-23}$ in float32 and $2^{-52}$ in float64.
-# A result that falls between two numbers goes to the nearer one. So each operation is off by at most
-# $\tfrac12 \varepsilon\, |x|$, where $x$ is its result. Three things that you will meet:
+# What falls between two numbers goes to the nearer one. So the result $x$ of one addition or one product is off by at most
+# $\tfrac12 \varepsilon\, |x|$. Three things that you will meet:
 
 # %% tags=["check"]
 assert np.finfo(np.float32).eps == 2.0**-23
