@@ -10,18 +10,18 @@
 # # 00 · Start here
 #
 # A page of handwriting is a thousand little pictures, and a picture is a grid of numbers. How does a program hold them all
-# at once, and treat them all by one line? This chapter is about the box that holds them, the *tensor*, and about its
-# shape. Most mistakes in deep learning are mistakes of shape. Half of them raise an error. This chapter is mostly about the
-# other half.
+# at once, and treat them all in one line? This chapter is about the box that holds them, the *tensor*, and about its shape.
+# Some mistakes of shape raise an error. The others give a number, and nobody notices. Look out for those.
 #
 # **After this chapter you can**
 # 1. say where an entry of a tensor lies in memory, and what reshaping and transposing do to it;
 # 2. write sums over axes and matrix products as formulas with indices, and as code without loops;
 # 3. predict the result of broadcasting, and sum back what it has copied;
-# 4. find the silent shape mistake that spoils a loss without an error.
+# 4. derive the backward pass of a layer by collecting terms;
+# 5. find the silent shape mistake that spoils a loss without an error.
 #
 # **You need** school algebra, and Python with functions, lists and loops. Some NumPy helps.
-# **Time** about 50 minutes, and 30 for the exercises.
+# **Time** about 60 minutes, and 30 for the exercises.
 # **Sources** document B, 2.4 and 3.1 (data as the first step), document C, 4.1.1 (the notation of layers).
 
 # %% [markdown]
@@ -31,6 +31,8 @@
 # it by numbers, by a second route that shares no line with the first. Where it matters we make it **fast**. And we **look** at
 # it.
 #
+# - *Run it.* `make lab` opens the chapters in JupyterLab. Run the cells from the top; later ones use the names of earlier
+#   ones.
 # - *Predict before you run.* Where the text says "before you run the cell", write your guess down. A wrong guess teaches
 #   more than a right cell.
 # - *Cells with `assert` say nothing when all is well.* Each of them holds a formula of the text against another way to the
@@ -40,24 +42,36 @@
 # - *The package is part of the text.* `python -m tinynet where softmax` prints a formula, its derivation, and its lines of
 #   code.
 # - *Long trainings are short here.* Set `LONG=1` in the environment, and a chapter runs the real thing where it has one.
+# - *Documents A to D* are the four articles whose formulas this book derives. Some are printed wrong. The page "What the
+#   source documents get wrong" lists them, each with a number.
 #
-# Notation, the same in all chapters:
+# ### Notation
+#
+# All chapters keep to this table. You need not learn it now; come back when a sign is new. What a chapter adds stands at
+# its beginning.
 #
 # | sign | meaning |
 # |---|---|
-# | $x$, $\mathbf x$, $X$ | a number, a vector, a matrix or a larger tensor; in code `x`, `X` |
-# | $X\ (n, d)$ | its shape: $n$ rows (samples), $d$ columns (features). Samples come first |
-# | $W\ (o, d)$ | weights that make $o$ outputs of $d$ inputs; $Z = XW^\top + b$ |
-# | $z$, $a$ | before and after an activation |
-# | $\hat y$ or $p$, $y$ or $t$ | what a model says, and what is true |
-# | $L$ | the loss, one number |
-# | $\bar x$, in code `dx` | $\partial L/\partial x$, which has the shape of $x$ |
-# | $g$ | the derivative that arrives from above, at an output |
-# | $\langle g, y\rangle$ | $\sum g_i y_i$ over all entries |
-# | $\odot$ | product entry by entry |
+# | $x$, $X$ | a number or a vector; a matrix or a larger tensor. No arrows, no bold letters |
+# | $X\ (n, d)$, $b\ (o)$ | the shape stands behind: $n$ rows (samples) of $d$ numbers each, samples first; a vector of $o$ numbers. Python writes `(n, d)` and `(o,)` |
+# | $X_{ij}$ or $x_{ij}$, $\sum_i$ | the entry in row $i$, column $j$; a sum over all $i$. Formulas count from 1, code from 0, and places (pixels, cells of memory) from 0 in both |
+# | $W\ (o, d)$, $b\ (o)$ | weights that make $o$ outputs of $d$ inputs, and their biases: $Z = XW^\top + b$ |
+# | $z$, $a$ | before and after an activation, $a = \sigma(z)$. $\sigma$ is the sigmoid, or any activation where that is said |
+# | $\hat y$ or $p$; $y$ or $t$ | what a model says ($p$ if it is a probability); what is true |
+# | $L$; $\ell$ | the loss, one number; the loss of one sample |
+# | $f'$; $\partial y/\partial x$; $J$ | a slope; the slope while only $x$ moves; all of them in a matrix, the *Jacobian* (chapter 01) |
+# | $\bar x$, in code `dx` | $\partial L/\partial x$, the *gradient*, which has the shape of $x$ |
+# | $g$ or $G$ | the gradient that arrives from above, at an output: $g = \bar y$ |
+# | $\langle g, y\rangle$; $\lVert x\rVert$ | $\sum g_i y_i$ over all entries; the length $\sqrt{\langle x, x\rangle}$ |
+# | $\odot$; $X^\top$; $\delta_{ij}$ | product entry by entry; transposed; 1 if $i = j$, else 0 |
+# | $\log$; $\mathbb E$ | the natural logarithm; the mean over many draws |
+# | $\eta$, in code `rate` or `lr` | the step size of a training, its *learning rate* |
+#
+# Letters are few. $h$ is a small step in chapter 01, a width in 05 and a state in 07. The first cell of a chapter says it.
 
 # %%
 import inspect
+import math
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -68,7 +82,7 @@ from tinynet.check import check_backward
 
 np.set_printoptions(precision=4, suppress=True)
 rng = np.random.default_rng(0)
-BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
+BLUE, ORANGE = "#0072B2", "#D55E00"  # for colour-blind readers, too
 
 # %% [markdown]
 # ## 1. A box of numbers
@@ -93,45 +107,43 @@ plt.show()
 
 # %%
 images = digits.images.numpy()
-print(
-    "shape",
-    images.shape,
-    "  axes",
-    images.ndim,
-    "  entries",
-    images.size,
-    "  kind",
-    images.dtype,
-)
-print("picture 12, row 3, column 4:", images[12, 3, 4])
+print(f"shape {images.shape}, axes {images.ndim}, entries {images.size}")
+print(f"each is a {images.dtype}; picture 12, row 3, column 4: {images[12, 3, 4]}")
 
 # %% [markdown]
 # ### Where is an entry?
 #
-# Memory has no axes. It is one long row of cells. The entries stand there in reading order: column after column, then the
-# next row, then the next picture. **Before you go on:** how many entries come before picture 2, row 0, column 3?
+# Memory has no axes. It is one long row of cells. A new array fills them in reading order: the first row from left to
+# right, then the next row, then the next picture. **Before you go on:** how many entries come before picture 2, row 0,
+# column 3?
 #
 # Two whole pictures of 64, and three more: 131. In general, to reach entry $(i, j, k)$ of a box $(n_0, n_1, n_2)$ we pass $i$
 # pictures of $n_1 n_2$ entries, $j$ rows of $n_2$, and $k$ single ones:
 #
-# $$ \mathrm{offset}(i, j, k) = i\, n_1 n_2 + j\, n_2 + k = (i\, n_1 + j)\, n_2 + k . $$
+# $$ \mathrm{offset}(i, j, k) = i\, n_1 n_2 + j\, n_2 + k . $$
 #
-# The right side needs one product less for each axis; it is how the computer counts.
+# The three factors $(n_1 n_2,\ n_2,\ 1)$ are the *steps* of the box, also called *strides*: how far it is to the next entry
+# along each axis. The step of an axis is the product of all sizes behind it.
 
 
 # %%
-def offset(index, shape):
-    place = 0
-    for i, n in zip(index, shape):
-        place = place * n + i
-    return place
+def steps_of(shape):
+    return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
 
+
+def offset(index, steps):
+    return sum(i * step for i, step in zip(index, steps))
+
+
+print("steps of all digits:", steps_of(images.shape))
 
 # %% tags=["check"]
-assert offset((2, 0, 3), (1797, 8, 8)) == 131
+assert offset((2, 0, 3), steps_of((1797, 8, 8))) == 131
 box = rng.normal(size=(3, 4, 5))
 for index in np.ndindex(box.shape):
-    assert box.ravel()[offset(index, box.shape)] == box[index]
+    assert box.ravel()[offset(index, steps_of(box.shape))] == box[index]
+in_bytes = [step * box.itemsize for step in steps_of(box.shape)]
+assert list(box.strides) == in_bytes  # NumPy keeps the same steps, in bytes
 
 # %% [markdown]
 # ### Reshape and transpose
@@ -139,8 +151,8 @@ for index in np.ndindex(box.shape):
 # `reshape` keeps the long row as it is and cuts it anew. A picture of (8, 8) becomes a vector of 64 numbers, row behind
 # row. `transpose` changes which axis is which: entry $(i, j)$ of the result is entry $(j, i)$ of the original.
 #
-# They are not the same. The matrix $\begin{pmatrix} 0 & 1 & 2\\ 3 & 4 & 5 \end{pmatrix}$ is to have shape (3, 2). What does
-# each of the two give?
+# They are not the same. The matrix $\begin{pmatrix} 0 & 1 & 2\\ 3 & 4 & 5 \end{pmatrix}$ is to have shape (3, 2). **Before you
+# run the cell:** what does each of the two give?
 
 # %%
 A = np.arange(6).reshape(2, 3)
@@ -150,37 +162,45 @@ print("transposed\n", A.T)
 # %% tags=["check"]
 A = rng.normal(size=(4, 3))
 assert all(A.T[j, i] == A[i, j] for i in range(4) for j in range(3))
-assert np.array_equal(
-    A.reshape(2, 6).ravel(), A.ravel()
-)  # the long row is the same
+assert np.array_equal(A.reshape(2, 6).ravel(), A.ravel())  # the same long row
 assert not np.array_equal(A.T.ravel(), A.ravel())
 
 # %% [markdown]
-# Neither moves a number. Both give a new *view* of the same cells. So what you write into a view changes the original, and
-# that is a classic surprise:
+# Neither has moved a number. How can that be, when the transposed matrix reads differently? By its steps. $A\ (2, 3)$ has
+# the steps (3, 1). Its transpose has shape (3, 2) and the *same* cells, with the steps (1, 3). Take its entry (2, 0): the
+# offset is $2 \cdot 1 + 0 \cdot 3 = 2$, and cell 2 holds the 2.
+#
+# Such another reading of the same cells is a *view*. What you write into a view changes the original, and that is a
+# classic surprise. (Only where no steps fit the new shape does `reshape` have to copy: a transposed matrix as one row.)
 
 # %% tags=["check"]
-A = np.zeros((2, 3))
-A.T[2, 0] = 7.0
-assert A[0, 2] == 7.0  # written through the view
+A = np.arange(6).reshape(2, 3)
+cells = A.ravel()
+for index in np.ndindex(3, 2):
+    assert cells[offset(index, (1, 3))] == A.T[index]
+A.T[2, 0] = 70
+assert A[0, 2] == 70  # written through the view
 assert np.shares_memory(A, A.reshape(6))
-assert not np.shares_memory(A, A + 0)  # arithmetic makes new cells
+assert not np.shares_memory(A, A.T.reshape(6))  # no view: new cells
+assert not np.shares_memory(A, A + 0)  # arithmetic makes new cells, too
 
 # %% [markdown]
 # ## 2. Work on all entries at once
 #
 # *Entry by entry*: `X + Y`, `X * Y`, `np.exp(X)` do the same to each entry. *Along an axis*: a sum over axis 0 of $X\ (n, d)$
-# adds the rows, and leaves $d$ numbers,
+# adds the rows, and leaves $s\ (d)$,
 #
 # $$ s_j = \sum_{i=1}^n X_{ij} . $$
 #
-# **The axis that you name is the axis that goes away.** With `keepdims=True` it stays, with size 1. *The matrix product* of
-# $A\ (n, m)$ and $B\ (m, k)$ runs along the last axis of one and the first of the other:
+# **The axis that you name is the axis that goes away.** With `keepdims=True` it stays, with size 1.
+#
+# *The matrix product* of $A\ (n, m)$ and $B\ (m, k)$ runs along the last axis of one and the first of the other:
 #
 # $$ C_{ij} = \sum_{l=1}^m A_{il} B_{lj}, \qquad C\ (n, k). $$
 #
-# Each of the $nk$ entries takes $m$ products and $m$ additions: $2nmk$ operations. Nearly all time in deep learning goes into
-# this one line.
+# Each of the $nk$ entries takes $m$ products and $m$ additions: $2nmk$ operations. Nearly all arithmetic of a network is
+# this one line. In NumPy it is `A @ B`; here it is in full, and once more by `np.einsum`. That writes a formula by its
+# indices: `"il,lj->ij"`. An index that stands left of the arrow and not right of it is summed.
 
 
 # %%
@@ -188,15 +208,15 @@ def matmul(A, B):
     C = np.zeros((A.shape[0], B.shape[1]))
     for i in range(A.shape[0]):
         for j in range(B.shape[1]):
-            for m in range(A.shape[1]):
-                C[i, j] += A[i, m] * B[m, j]
+            for inner in range(A.shape[1]):
+                C[i, j] += A[i, inner] * B[inner, j]
     return C
 
 
 # %% tags=["check"]
 A, B = rng.normal(size=(3, 4)), rng.normal(size=(4, 2))
 assert np.allclose(matmul(A, B), A @ B)
-assert np.allclose(matmul(A, B), np.einsum("im,mj->ij", A, B))
+assert np.allclose(matmul(A, B), np.einsum("il,lj->ij", A, B))
 assert np.allclose(
     A.sum(axis=0), [sum(A[i, j] for i in range(3)) for j in range(4)]
 )
@@ -204,8 +224,7 @@ assert A.sum(axis=0).shape == (4,)
 assert A.sum(axis=0, keepdims=True).shape == (1, 4)
 
 # %% [markdown]
-# `np.einsum` writes the formula with its indices: those that appear on the left and not on the right are summed. When you
-# are not sure of an axis, write the einsum.
+# When you are not sure of an axis, write the einsum.
 #
 # ## 3. Broadcasting
 #
@@ -225,61 +244,65 @@ assert A.sum(axis=0, keepdims=True).shape == (1, 4)
 # raises no error; we come back to it.
 
 # %% tags=["picture"]
-figure, axes = plt.subplots(1, 3, figsize=(9, 2.9), layout="constrained")
-row, column = np.arange(4.0).reshape(1, 4), 10 * np.arange(3.0).reshape(3, 1)
-for ax, part, title in zip(
-    axes,
-    (column + 0 * row, row + 0 * column, column + row),
-    ("(3, 1), stretched", "(4), stretched", "their sum, (3, 4)"),
+figure, axes = plt.subplots(1, 3, figsize=(7.4, 2), layout="constrained")
+i, j = np.indices((3, 4))
+for ax, title, table, copied in (
+    (axes[0], "(3, 1), stretched", 10 * i, j > 0),
+    (axes[1], "(4), stretched", j, i > 0),
+    (axes[2], "their sum, (3, 4)", 10 * i + j, i < 0),
 ):
-    ax.imshow(part, cmap="Blues", vmin=0, vmax=70)
-    for i in range(3):
-        for j in range(4):
-            copied = (title.startswith("(3") and j) or (
-                title.startswith("(4") and i
-            )
-            ax.text(
-                j,
-                i,
-                f"{part[i, j]:.0f}",
-                ha="center",
-                va="center",
-                color="dimgrey" if copied else "black",
-            )
+    ax.imshow(table, cmap="Blues", vmin=0, vmax=70)
+    for place in np.ndindex(3, 4):
+        text = f"({table[place]})" if copied[place] else f"{table[place]}"
+        ax.text(place[1], place[0], text, ha="center", va="center", fontsize=11)
     ax.set(title=title, xticks=[], yticks=[])
 plt.show()
 
 # %% [markdown]
-# Grey numbers are copies. They are not in memory; they are only read again.
+# Numbers in brackets are copies. They are not in memory. **Guess:** what is the step of an axis along which an array was
+# stretched?
+#
+# It is 0: one goes along the axis and stays in the same cell. Now the rule as code.
 
 
 # %%
 def broadcast_shape(one, two):
-    one, two = (
-        (1,) * (len(two) - len(one)) + one,
-        (1,) * (len(one) - len(two)) + two,
-    )
-    if any(a != b and 1 not in (a, b) for a, b in zip(one, two)):
-        raise ValueError(f"{one} and {two} do not broadcast")
+    axes = max(len(one), len(two))
+    one = (1,) * (axes - len(one)) + one  # a missing size is a 1
+    two = (1,) * (axes - len(two)) + two
+    for a, b in zip(one, two):
+        if a != b and a != 1 and b != 1:
+            raise ValueError(f"{one} and {two} do not broadcast: {a} is not {b}")
     return tuple(b if a == 1 else a for a, b in zip(one, two))
 
 
 # %% tags=["check"]
 for one, two in (((5, 3), (3,)), ((4, 1, 2), (3, 1)), ((), (2, 2)), ((1,), (0,))):
     assert broadcast_shape(one, two) == np.broadcast_shapes(one, two)
+stretched = np.broadcast_to(np.arange(3.0).reshape(3, 1), (3, 4))
+assert stretched.strides == (8, 0)  # 8 bytes to the next row, 0 to the next column
 
 # %% [markdown]
 # ### What was copied must be summed
 #
-# One fact about broadcasting will return in every backward pass. Stretch a vector $b\ (o)$ to a table $B\ (n, o)$,
-# $B_{ij} = b_j$. Weigh the table with any numbers $g_{ij}$ and add up:
+# One fact about broadcasting will return in every backward pass. First with numbers. Stretch $b = (10, 100)$ to three rows.
+# Weigh every entry of the table with a number, and add up:
+#
+# $$ B = \begin{pmatrix} 10 & 100\\ 10 & 100\\ 10 & 100 \end{pmatrix}, \qquad
+#    g = \begin{pmatrix} 1 & 2\\ 3 & 4\\ 5 & 6 \end{pmatrix}, $$
+#
+# $$ 10\,(1 + 3 + 5) + 100\,(2 + 4 + 6) = 90 + 1200 = 1290 . $$
+#
+# The 10 stands in three rows and meets three weights; so its own weight is their sum, 9. In general, with $b\ (o)$
+# stretched to $B\ (n, o)$, $B_{ij} = b_j$, and any $g\ (n, o)$:
 #
 # $$ \langle g, B\rangle = \sum_{i,j} g_{ij} B_{ij} = \sum_j b_j \sum_i g_{ij}
-#    = \Big\langle \sum_i g_{i\cdot},\ b \Big\rangle . $$
+#    = \langle s, b\rangle \qquad\text{with}\quad s_j = \sum_i g_{ij},\quad s\ (o) . $$
 #
-# A copy of $b_j$ met every row; so the weight of $b_j$ itself is the *sum* over the rows. Stretching and summing belong
-# together like a matrix and its transpose. If $g$ is what arrives from a loss, this says: **the gradient of something that
-# was broadcast is the sum over the axes along which it was stretched.**
+# Now let $g_{ij}$ say how much a loss rises for each unit by which $B_{ij}$ is raised. That is what a *gradient* is. Whoever
+# raises $b_j$ by one unit raises a whole column of $B$, and the loss by $\sum_i g_{ij}$. (For small units, in general;
+# chapter 01 says exactly what that means.) So **the gradient of something that was broadcast is the sum over the axes along
+# which it was stretched.**
 
 
 # %%
@@ -291,11 +314,55 @@ def sum_back(g, shape):
 
 
 # %% tags=["check"]
+b, g = np.array([10, 100]), np.array([[1, 2], [3, 4], [5, 6]])
+assert np.sum(g * np.broadcast_to(b, (3, 2))) == 1290
+assert np.array_equal(sum_back(g, (2,)), [9, 12])
 for shape in ((4,), (3, 1), (1, 4), (1, 1), ()):
     b, g = rng.normal(size=shape), rng.normal(size=(2, 3, 4))
     stretched = np.broadcast_to(b, g.shape)
     assert sum_back(g, shape).shape == shape
     assert np.isclose(np.sum(g * stretched), np.sum(sum_back(g, shape) * b))
+
+# %% [markdown]
+# ### A layer, backward
+#
+# The same trick gives the gradients of a whole layer, $Z_{ij} = \sum_l X_{il} W_{jl} + b_j$. Weigh with $g\ (n, o)$, and
+# collect what stands beside each $X_{il}$, then what stands beside each $W_{jl}$:
+#
+# $$ \langle g, XW^\top\rangle = \sum_{i,j,l} g_{ij} X_{il} W_{jl} = \sum_{i,l} X_{il} \Big( \sum_j g_{ij} W_{jl} \Big)
+#    = \langle X, gW\rangle , $$
+#
+# $$ \langle g, XW^\top\rangle = \sum_{i,j,l} g_{ij} X_{il} W_{jl} = \sum_{j,l} W_{jl} \Big( \sum_i g_{ij} X_{il} \Big)
+#    = \langle W, g^\top X\rangle . $$
+#
+# Raise $X_{il}$ by one unit and hold the rest: the loss rises by what stands beside it. So
+#
+# $$ \bar X = gW, \qquad \bar W = g^\top X, \qquad \bar b_j = \sum_i g_{ij} . $$
+#
+# The shapes help you to remember it: $(n, o)(o, d) = (n, d)$ like $X$, and $(o, n)(n, d) = (o, d)$ like $W$. If all
+# sizes differ, no other product of the two fits.
+
+
+# %%
+def layer(X, W, b):
+    return X @ W.T + b
+
+
+def layer_backward(g, X, W):
+    return matmul(g, W), matmul(g.T, X), sum_back(g, W.shape[:1])
+
+
+# %% tags=["check"]
+X, W, b, g = (rng.normal(size=s) for s in ((4, 3), (2, 3), (2,), (4, 2)))
+dX, dW, db = layer_backward(g, X, W)
+more_X, more_W, more_b = (rng.normal(size=v.shape) for v in (X, W, b))
+for gradient, more, raised in (  # one of the three raised, anyhow
+    (dX, more_X, layer(X + more_X, W, b)),
+    (dW, more_W, layer(X, W + more_W, b)),
+    (db, more_b, layer(X, W, b + more_b)),
+):
+    rise = np.sum(g * (raised - layer(X, W, b)))
+    assert np.isclose(rise, np.sum(gradient * more))
 
 # %% [markdown]
 # ## 4. A tensor that remembers
@@ -305,50 +372,82 @@ for shape in ((4,), (3, 1), (1, 4), (1, 1), ()):
 # Chapter 02 builds this from nothing. Here is only a glance:
 
 # %%
-w = tn.tensor([1.0, 2.0, 3.0], requires_grad=True, name="w")
+w = tn.tensor([1.0, 2.0, 3.0], requires_grad=True)
 y = (w * w).sum()
 y.backward()
 print("value", y.item(), "  slopes", w.grad.numpy())
 
 # %% [markdown]
-# The slope of $\sum_i w_i^2$ at $w$ is $2w$. The names are PyTorch's: what you learn here you can use there, and the other
-# way round. `tensor.numpy()` gives the array inside.
+# The slope of $\sum_i w_i^2$ at $w$ is $2w$: chapter 01 derives it, and the next cell tries it. The names are PyTorch's:
+# what you learn here you can use there, and the other way round. `tensor.numpy()` gives the array inside.
 
 # %% tags=["check"]
-step = 1e-6
+at, step = np.array([1.0, 2.0, 3.0]), 1e-6
 for i in range(3):
-    up, down = (
-        np.array([1.0, 2.0, 3.0]) + sign * step * np.eye(3)[i] for sign in (1, -1)
-    )
-    assert np.isclose(
-        (np.sum(up**2) - np.sum(down**2)) / (2 * step), w.grad.numpy()[i]
-    )
-assert np.array_equal(
-    tn.tensor([1.0, 2.0]).numpy(), np.array([1.0, 2.0], np.float32)
-)
+    up, down = at.copy(), at.copy()
+    up[i] += step
+    down[i] -= step
+    slope = (np.sum(up**2) - np.sum(down**2)) / (2 * step)
+    assert np.isclose(slope, w.grad.numpy()[i])
+assert np.array_equal(tn.tensor([1.0, 2.0]).numpy(), [1.0, 2.0])
+
+# %% [markdown]
+# ### The package's layer
+#
+# Here is the backward pass of its layer, read from the package. Find your three formulas.
+
+# %%
+print(inspect.getsource(derivations.linear.backward))
+
+# %% [markdown]
+# Line by line. `saved` is what the forward pass kept: $X$, $W$, and $b$ if the layer has one (`*b` is a list of one, or
+# empty). `_rows` makes all axes but the last into one, so that $X$ may be $(n, t, d)$ as well. `dx` is $gW$, with the shape
+# of $X$ given back. `dW` is $g^\top X$; `np.swapaxes(…, 0, 1)` transposes. The bias is summed back over the rows. `needs`
+# says which of the three somebody wants; the others are not computed.
+
+# %% tags=["check"]
+X, W, b, g = (rng.normal(size=s) for s in ((4, 3), (2, 3), (2,), (4, 2)))
+tensors = [tn.tensor(v, requires_grad=True) for v in (X, W, b)]
+tn.nn.functional.linear(*tensors).backward(tn.tensor(g))
+for tensor, ours in zip(tensors, layer_backward(g, X, W)):
+    assert np.allclose(tensor.grad.numpy(), ours)
+for theirs, ours in zip(
+    derivations.linear.backward(g, (X, W, b)), layer_backward(g, X, W)
+):
+    assert np.allclose(theirs, ours)
 
 # %% [markdown]
 # ### Numbers are rounded
 #
 # `tn.tensor([1.0])` holds *float32*, as PyTorch does: 24 binary digits, about 7 decimal ones. NumPy's own default is
-# *float64*, about 16. Derivations and checks use float64, trainings float32. The distance from 1 to the next larger number is
-# called $\varepsilon$: $2^{-23}$ and $2^{-52}$. Two consequences:
+# *float64*: 53 binary digits, about 16. Derivations and checks use float64, trainings float32.
+#
+# The distance from 1 to the next larger number is called $\varepsilon$. It is $2^{-23}$ in float32 and $2^{-52}$ in float64.
+# What falls between two numbers goes to the nearer one. So the result $x$ of one addition or one product is off by at most
+# $\tfrac12 \varepsilon\, |x|$. Three things that you will meet:
 
 # %% tags=["check"]
 assert np.finfo(np.float32).eps == 2.0**-23
 assert np.finfo(np.float64).eps == 2.0**-52
-assert 0.1 + 0.2 != 0.3  # so compare with np.isclose
-assert (1e16 + 1.0) - 1e16 == 0.0  # what is small beside its partner is lost
-bytes_ = np.array([200, 100], np.uint8)
-assert bytes_[:1] + bytes_[1:] == 44  # and small whole numbers go round in a circle
+x = rng.normal(size=1000)
+rounded = x.astype(np.float32).astype(np.float64)
+assert np.all(np.abs(rounded - x) <= 2.0**-24 * np.abs(x))
+# 1. Do not ask whether two results are equal; ask np.isclose.
+assert 0.1 + 0.2 != 0.3
+assert np.isclose(0.1 + 0.2, 0.3)
+# 2. What is small beside its partner is lost.
+assert (1e16 + 1.0) - 1e16 == 0.0
+# 3. Whole numbers of 8 bits go round in a circle: 300 is 44 modulo 256.
+assert np.array([200], np.uint8) + np.array([100], np.uint8) == 44
 
 # %% [markdown]
-# (The last one bites where pictures are kept as bytes: 200 + 100 is 44 modulo 256. Turn them into floats first.)
+# The last one bites where pictures are kept as bytes. Turn them into floats first.
 #
 # ## 5. Real data: read digits by their means
 #
-# Enough to build a first reader of digits, with no derivative at all. Average all training pictures of each digit. A new
-# picture is read as the digit whose average is nearest. With $X\ (n, 64)$ and the means $M\ (10, 64)$ the squared distances are
+# This is enough to build a first reader of digits, with no derivative at all. Average all training pictures of each digit.
+# A new picture is read as the digit whose average is nearest. With $X\ (n, 64)$ and the means $M\ (10, 64)$ the squared
+# distances are
 #
 # $$ D_{ij} = \sum_{l=1}^{64} (X_{il} - M_{jl})^2, \qquad D\ (n, 10). $$
 
@@ -364,7 +463,8 @@ def distances_by_broadcasting(X, M):
 #
 # $$ D_{ij} = \sum_l X_{il}^2 - 2 \sum_l X_{il} M_{jl} + \sum_l M_{jl}^2 . $$
 #
-# The middle term is a matrix product, $XM^\top$; the others are one number for each row. Exercise 3 asks you for the code.
+# The middle term is a matrix product, $XM^\top$. The first is one number for each row of $X$, the last one for each row of
+# $M$. Exercise 3 asks you for the code.
 
 # %% tags=["check"]
 X, M = rng.normal(size=(5, 7)), rng.normal(size=(3, 7))
@@ -379,53 +479,78 @@ X, t = train.images.numpy().reshape(-1, 64), train.labels.numpy()
 X_test, t_test = test.images.numpy().reshape(-1, 64), test.labels.numpy()
 means = np.stack([X[t == digit].mean(axis=0) for digit in range(10)])
 answers = distances_by_broadcasting(X_test, means).argmin(axis=1)
-print(
-    f"{np.mean(answers == t_test):.1%} of {len(t_test)} held-out digits are read right"
-)
-tn.plot.images(means.reshape(10, 8, 8), range(10))
+share = np.mean(answers == t_test)
+print(f"{share:.1%} of {len(t_test)} held-out digits are read right")
+tn.plot.images(means.reshape(10, 8, 8), range(10), columns=5)
 plt.show()
 
 # %% tags=["slow"]
 confused = tn.metrics.confusion_matrix(answers, t_test, classes=10)
+assert share > 0.9
+assert confused[5, 9] == confused[9, 5] == 4
 tn.plot.confusion_matrix(confused)
 plt.show()
 
 # %% [markdown]
-# Ten averages and no training: nine of ten. It is the number to beat in chapters 04 to 06. Look at the picture: which digits
-# are taken for a 9, and can you see why in the averages?
+# Ten averages and no training: nine of ten. It is the number to beat in chapters 04 to 06. Now look at the mistakes. Four
+# 5s are read as a 9, and four 9s as a 5. Lay one average over the other: where do they differ?
 #
 # ## 6. What goes wrong
 #
 # **A loss that compares everybody with everybody.** A network gives a column $\hat y\ (n, 1)$. The truths are a vector
-# $y\ (n)$. Their difference is not $(n)$ but $(n, n)$, by the third line of the example above. The mean of its square is a
-# number, it has a gradient, training goes on, and the network learns to predict the *average* of $y$ for everybody.
+# $y\ (n)$. Their difference is not $(n)$ but $(n, n)$, by the third example of section 3. The mean of its square is one
+# number, it has a gradient, and training goes on. **Before you run the cell:** the points lie along a line of slope 3. Which
+# slope will this loss like best?
 
 # %% tags=["wrong"]
 x = rng.normal(size=(50, 1))
 y = 3 * x[:, 0] + 0.1 * rng.normal(size=50)
-for name, difference in (
-    ("(n, 1) - (n)  ", lambda y_hat: y_hat - y),
-    ("(n, 1) - (n, 1)", lambda y_hat: y_hat - y[:, None]),
-):
-    slopes = np.linspace(-1, 4, 501)
-    losses = [np.mean(difference(s * x) ** 2) for s in slopes]
-    print(
-        f"{name}: the best slope is {slopes[np.argmin(losses)]:.2f}, its loss {min(losses):.2f}"
-    )
+slopes, best = np.linspace(-1, 4, 501), []
+for name, truth in (("(n, 1) - (n)   ", y), ("(n, 1) - (n, 1)", y[:, None])):
+    losses = [np.mean((s * x - truth) ** 2) for s in slopes]
+    best.append(slopes[np.argmin(losses)])
+    print(f"{name}: the best slope is {best[-1]:.2f}, its loss {min(losses):.2f}")
+
+# %% tags=["picture"]
+figure, ax = plt.subplots(figsize=(4.6, 3), layout="constrained")
+ax.plot(x, y, ".", color="grey")
+ends = np.array([-2.5, 2.5])
+ax.plot(ends, best[1] * ends, color=BLUE, label="compared one by one")
+ax.plot(ends, best[0] * ends, "--", color=ORANGE, label="everybody with everybody")
+ax.set(xlabel="x", ylabel="y")
+ax.legend(frameon=False)
+plt.show()
 
 # %% [markdown]
-# The true slope is 3. The first loss prefers a slope near 0. No error was raised. **Print shapes; assert them.** The
-# package's own loss refuses the two shapes (PyTorch's warns):
+# A slope near 0, and no error was raised. Why? Row $i$ of the table compares *one* prediction with *all* truths. Let
+# $m = \frac1n \sum_j y_j$ be their mean, and write $\hat y_i - y_j = (\hat y_i - m) - (y_j - m)$. Open the square and sum
+# over $j$. The mixed term has the factor $\sum_j (y_j - m) = 0$, so
+#
+# $$ \frac{1}{n^2} \sum_{i,j} (\hat y_i - y_j)^2 = \frac1n \sum_i (\hat y_i - m)^2 + \frac1n \sum_j (y_j - m)^2 . $$
+#
+# The second term does not depend on the model. The first one is least when every prediction is $m$: **the network learns to
+# say the average, to everybody.**
+
+# %% tags=["check"]
+y_hat, y = rng.normal(size=(6, 1)), rng.normal(size=6)
+m = sum(y) / 6
+whole = np.mean([[(p - t) ** 2 for t in y] for p in y_hat[:, 0]])
+assert np.isclose(np.mean((y_hat - y) ** 2), whole)  # what NumPy really computes
+assert np.isclose(whole, np.mean((y_hat - m) ** 2) + np.mean((y - m) ** 2))
+
+# %% [markdown]
+# **Print shapes; assert them.** The package's own loss refuses the two shapes (PyTorch's warns):
 
 # %% tags=["wrong"]
 try:
-    tn.nn.functional.mse_loss(tn.tensor(x), tn.tensor(y))
+    tn.nn.functional.mse_loss(tn.tensor(y_hat), tn.tensor(y))
 except ValueError as error:
     print(type(error).__name__ + ":", error)
 
 # %% [markdown]
 # **A gradient that was not summed back.** Somebody differentiates $Z = X + b$ and returns `g` for both. For $X$ this is right.
-# For $b\ (o)$ it has the shape of $Z$, and a copy of $b$ for each row. Ask the check:
+# For $b\ (o)$ it is too large: it has a row for every copy of $b$. Ask the package's gradient check, of which chapter 01
+# tells more:
 
 
 # %% tags=["wrong"]
@@ -437,25 +562,7 @@ def add_backward(g, X, b):
     return g, g
 
 
-print(
-    check_backward(add, add_backward, rng.normal(size=(4, 3)), rng.normal(size=3))
-)
-
-# %% [markdown]
-# **The package's way.** Its layer $XW^\top + b$ has a backward pass of three lines. You can read two of them already: the bias
-# is summed back over the rows, and the gradient of $X$ is a matrix product.
-
-# %%
-print(inspect.getsource(derivations.linear.backward))
-
-# %% tags=["check"]
-X, W, b, g = (rng.normal(size=s) for s in ((4, 3), (2, 3), (2,), (4, 2)))
-y, saved = X @ W.T + b, None
-layer = tn.nn.functional.linear
-tensors = [tn.tensor(v, requires_grad=True) for v in (X, W, b)]
-(layer(*tensors) * tn.tensor(g)).sum().backward()
-assert np.allclose(tensors[2].grad.numpy(), sum_back(g, (2,)))
-assert np.allclose(tensors[0].grad.numpy(), matmul(g, W))
+check_backward(add, add_backward, rng.normal(size=(4, 3)), rng.normal(size=3))
 
 # %% [markdown]
 # ## 7. Exercises
@@ -489,8 +596,9 @@ def my_distances(X, M): ...
 tn.exercise("00.distances").check(my_distances)
 
 # %% [markdown]
-# **4. Backward.** $Z = X \odot s + b$ scales and shifts every column: $X\ (n, d)$, $s\ (d)$, $b\ (d)$. Give the gradients of
-# all three.
+# **4. Derivation and backward.** $Z = X \odot s + b$ scales and shifts every column: $X\ (n, d)$, $s\ (d)$, $b\ (d)$. Write
+# $\langle g, Z\rangle$ with indices and collect what stands beside each $X_{ij}$, each $s_j$, each $b_j$. Then write it as
+# code.
 
 
 # %% tags=["exercise"]
@@ -521,7 +629,8 @@ tn.exercise("00.planted_bug").check(my_mse)
 # | broadcasting | 广播 |
 # | matrix product | 矩阵乘法 |
 # | transpose | 转置 |
-# | view (of memory) | 视图 |
+# | view (of memory); step, stride | 视图; 步幅 |
+# | gradient | 梯度 |
 # | float32, rounding | 单精度浮点数, 舍入 |
 #
 # ## What to read next

@@ -19,14 +19,13 @@
 # 4. check a million slopes by one number, and say how likely a mistake slips through;
 # 5. name six ways in which a gradient check fools its author.
 #
-# **You need** chapter 00: shapes, broadcasting, rounding.
-# **Time** about 80 minutes, and 50 for the exercises.
-# **Sources** document B, 2.4 (weights move against a gradient) and 4.2 (a gradient that would have failed this chapter's
-# check); W. Squire and G. Trapp, *Using complex variables to estimate derivatives of real functions*, 1998.
+# **You need** chapter 00: shapes, broadcasting, rounding. Section 6 uses the mean and the variance of a random number.
+# **Time** about 90 minutes, and 50 for the exercises.
+# **Sources** document B, 3.2, steps 5 to 7 (gradients by the chain rule, and a step against them) and 4.2 (a gradient that
+# would have failed this chapter's check: chapter 03 shows it); W. Squire and G. Trapp, *Using complex variables to estimate derivatives of real functions*, 1998.
 #
-# Notation: $h$ is a small step, of a number or of a vector. $o(h)$ stands for anything that is small *against* $h$:
-# $o(h)/h \to 0$ as $h \to 0$. For vectors read $\|h\|$ in its place. $\varepsilon = 2^{-52}$ is the rounding unit of
-# float64.
+# Notation: $h$ is a small step, of a number or of a vector. $f$ is short for $f(x)$ where no other place is named, and so
+# are $f'$, $f''$ and $f'''$. $\varepsilon = 2^{-52}$ is the rounding unit of float64 (chapter 00).
 
 # %%
 import inspect
@@ -55,7 +54,7 @@ BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 # ten times larger. The blue line has slope 6, the orange one slope 7.
 
 # %% tags=["picture"]
-figure, axes = plt.subplots(1, 3, figsize=(9, 3.1), layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(7.4, 2.9), layout="constrained")
 for ax, width in zip(axes, (2, 0.2, 0.02)):
     x = np.linspace(3 - width, 3 + width, 200)
     ax.plot(x, x**2, color="black", linewidth=2.5, label="$x^2$")
@@ -68,17 +67,23 @@ plt.show()
 
 # %% [markdown]
 # On the right you can no longer tell the curve from the blue line. The orange line stays as far away as it was, however
-# far you zoom. This is what a derivative is. **The derivative $f'(x)$ is the slope of the line that zooming cannot tell
-# from the curve:**
+# far you zoom. Now in numbers. At $3 + h$ the curve is at $9 + 6h + h^2$.
+#
+# - The blue line is at $9 + 6h$. It misses by $h^2$. That is small even *against the step*: for $h = 0.01$ it is a
+#   hundredth of $h$, for $h = 0.001$ a thousandth.
+# - The orange line is at $9 + 7h$. It misses by $h^2 - h$, and that is nearly the whole step, however small $h$ is.
+#
+# A rest like the first is written $o(h)$: **anything with $o(h)/h \to 0$ as $h \to 0$**, whatever it is in detail. So $h^2$
+# is an $o(h)$. A sum of two is one again, and so is a fixed number times one. This is all we need for the definition. **The
+# derivative $f'(x)$ is the slope of the line that misses the curve by no more than $o(h)$:**
 #
 # $$ f(x + h) = f(x) + f'(x)\, h + o(h) . $$
 #
 # Only one slope can do this. Suppose that $s$ and $t$ both did. Write the formula with each, and subtract:
-# $(s - t)\, h = o(h)$. Divide by $h$: $s - t \to 0$, so $s = t$. A line with a wrong slope is off by a fixed share of
-# the step.
+# $(s - t)\, h = o(h)$. Divide by $h$: $s - t \to 0$. But $s - t$ does not depend on $h$, so $s = t$.
 #
-# For the square: $(x + h)^2 = x^2 + 2x\,h + h^2$, and $h^2$ is small against $h$. So $f'(x) = 2x$. If you drop the
-# limit and just take a small step, you get a *forward difference*:
+# For the square: $(x + h)^2 = x^2 + 2x\,h + h^2$, and $h^2$ is an $o(h)$. So $f'(x) = 2x$. A computer cannot let $h$ go to
+# 0. If you take a small step and leave it at that, you get a *forward difference*:
 
 
 # %%
@@ -98,15 +103,21 @@ for h in (1e-2, 1e-4, 1e-6):  # what is left over, as a share of the step
 # %% [markdown]
 # ## 2. Three rules suffice
 #
-# Nobody takes limits twice. Write down the best lines of two functions, and combine the lines.
+# Nobody goes back to the definition each time. Write down the best lines of two functions, $f$ and $k$, and combine the
+# lines.
 #
-# **Sum.** $f(x+h) + k(x+h) = f + k + (f' + k')\,h + o(h)$. So the slope of a sum is the sum of the slopes.
+# **Sum.** Add the lines:
 #
-# **Product.** Multiply out. Every term with two small factors goes into $o(h)$:
+# $$ f(x+h) + k(x+h) = f + k + (f' + k')\,h + o(h) . $$
+#
+# What stands before $h$ is the slope: $(f + k)' = f' + k'$.
+#
+# **Product.** Multiply out. The product of the two steps, $f'k'h^2$, is an $o(h)$, and whatever an $o(h)$ is multiplied by
+# stays one:
 #
 # $$ \big(f + f'h + o(h)\big)\big(k + k'h + o(h)\big) = f k + (f' k + f k')\, h + o(h) . $$
 #
-# What stands before $h$ is the slope: $(f k)' = f' k + f k'$.
+# So $(f k)' = f' k + f k'$. A constant $c$ has the slope 0, so $(c f)' = c f'$.
 #
 # **Chain.** Let $y = f(u)$ and $u = q(x)$. A step $h$ in $x$ moves $u$ by $\Delta = q'(x)\, h + o(h)$. That is a step
 # for $f$:
@@ -117,19 +128,24 @@ for h in (1e-2, 1e-4, 1e-6):  # what is left over, as a share of the step
 # **slopes along a chain multiply.** Mind where they are taken: $f'$ at $u$, the value *inside*, not at $x$ and not at
 # $y$.
 #
-# To begin with we need the slopes of a few functions. $1/x$: the difference is
-# $\frac{1}{x+h} - \frac1x = \frac{-h}{x(x+h)}$, so the slope is $-1/x^2$. $e^x$: the number $e$ is chosen so that
-# $e^h = 1 + h + o(h)$, and $e^{x+h} = e^x e^h$, so the slope is $e^x$ itself. $\log x$: it undoes the exponential,
-# $e^{\log x} = x$. By the chain rule $x \cdot (\log x)' = 1$, so the slope is $1/x$.
+# To begin with we need the slopes of a few functions.
+#
+# - $1/x$. The difference is $\frac{1}{x+h} - \frac1x = \frac{-h}{x(x+h)}$. Divided by $h$ it goes to $-1/x^2$.
+# - $e^x$. The number $e$ is chosen so that $e^h = 1 + h + o(h)$. And $e^{x+h} = e^x e^h = e^x + e^x h + o(h)$. So the slope
+#   is $e^x$ itself.
+# - $\log x$ undoes the exponential: $e^{\log x} = x$. Take the slope of both sides, the left by the chain rule:
+#   $x \cdot (\log x)' = 1$. So it is $1/x$.
+# - $\sqrt x$ undoes the square: $\sqrt x\,\sqrt x = x$. By the product rule $2 \sqrt x \cdot (\sqrt x)' = 1$. So it is
+#   $1/(2\sqrt x)$.
 #
 # **By hand.** A favourite of today's networks is $f(x) = x\, \sigma(x)$, called *SiLU*, with the sigmoid
 # $\sigma(x) = 1/(1 + e^{-x})$. All three rules are in it. First the sigmoid, from the inside: $u = 1 + e^{-x}$ has
 # slope $-e^{-x}$ (sum, chain). Then $\sigma = 1/u$ has slope $-1/u^2$ times that:
 #
 # $$ \sigma'(x) = \frac{e^{-x}}{(1 + e^{-x})^2} = \frac{1}{1 + e^{-x}} \cdot \frac{e^{-x}}{1 + e^{-x}}
-#    = \sigma(x)\,\big(1 - \sigma(x)\big) . $$
+#    = \sigma(x)\,\big(1 - \sigma(x)\big) , $$
 #
-# Then the product:
+# because $1 - \frac{1}{1 + e^{-x}} = \frac{e^{-x}}{1 + e^{-x}}$. Then the product $x \cdot \sigma(x)$:
 #
 # $$ f'(x) = \sigma(x) + x\, \sigma(x)\,\big(1 - \sigma(x)\big) . $$
 #
@@ -150,17 +166,18 @@ print(silu_slope(np.array([0.0, 1.0, 100.0])))
 
 # %% tags=["check"]
 assert silu_slope(0.0) == 0.5
-x = rng.normal(size=6)
+x, g = rng.normal(size=(2, 6))
 assert np.allclose(forward_difference(silu, x, 1e-7), silu_slope(x), atol=1e-6)
 t = tn.tensor(x, requires_grad=True)  # the package's own silu, and its own slope
 y = tn.nn.functional.silu(t)
-y.backward(tn.ones_like(y))
+y.backward(tn.tensor(g))
 assert np.allclose(silu(x), y.detach().numpy())
-assert np.allclose(silu_slope(x), t.grad.numpy())
+assert np.allclose(g * silu_slope(x), t.grad.numpy())
 for f, slope in (
     (lambda x: 1 / x, -1 / 1.7**2),
     (np.exp, np.exp(1.7)),
     (np.log, 1 / 1.7),
+    (np.sqrt, 1 / (2 * np.sqrt(1.7))),
     (lambda x: np.exp(x) + np.log(x), np.exp(1.7) + 1 / 1.7),
     (
         lambda x: np.exp(x) * np.log(x),
@@ -174,14 +191,18 @@ for f, slope in (
 # %% [markdown]
 # ## 3. Many numbers
 #
-# A layer takes a vector $x\ (n)$ and gives a vector $y = f(x)\ (m)$. Its best line is a matrix, the *Jacobian*
-# $J\ (m, n)$, with $J_{ij} = \partial y_i/\partial x_j$, the slope of output $i$ while only $x_j$ moves:
+# A layer takes a vector $x\ (n)$ and gives a vector $y = f(x)\ (m)$. Now there are $mn$ slopes, one of each output by each
+# input. Write $\partial y_i/\partial x_j$, with a round ∂, for the slope of output $i$ while only $x_j$ moves. They stand in
+# a matrix, the *Jacobian* $J\ (m, n)$, $J_{ij} = \partial y_i/\partial x_j$, and it takes the place of the one slope:
 #
 # $$ f(x + h) = f(x) + J h + o(h), \qquad h\ (n). $$
 #
-# For a layer with 1000 inputs and 1000 outputs $J$ has a million entries, and one for each sample of the batch. Nobody
-# wants them. What training wants is *one* number, the loss, and its slope by each $x_j$. Let $g\ (m)$ say how much the
-# loss cares for each output, $g_i = \partial L/\partial y_i$. A small step moves the loss by
+# (A vector is $o(h)$ if its length, divided by $\|h\|$, goes to 0.)
+#
+# For a layer with 1000 inputs and 1000 outputs $J$ has a million entries, and each sample of a batch has a $J$ of its own.
+# Nobody wants them. What training wants is the slope of *one* number, the loss, by each $x_j$. Let $g\ (m)$ say how much
+# the loss cares for each output, $g_i = \partial L/\partial y_i$. A small step $h$ moves the outputs, and they move the
+# loss by about
 #
 # $$ \langle g,\ f(x + h) - f(x) \rangle \approx \langle g, J h \rangle = \sum_i \sum_j g_i J_{ij} h_j
 #    = \sum_j \Big( \sum_i g_i J_{ij} \Big) h_j = \langle \bar x, h \rangle . $$
@@ -252,18 +273,19 @@ for _ in range(3):
 #
 # $$ f(x \pm h) = f \pm h f' + \frac{h^2}{2} f'' \pm \frac{h^3}{6} f''' + \dots $$
 #
-# All derivatives are taken at $x$. Put it into the forward difference, and a half step times the bend remains. Now take
-# the difference of *both* sides. What is even in $h$ cancels, and the error falls with the square of the step:
+# Put it into the forward difference, and half a step times the bend remains. Now take the difference of *both* sides. What
+# is even in $h$ cancels, and the error falls with the square of the step:
 #
 # $$ \frac{f(x+h) - f(x)}{h} = f' + \frac{h}{2} f'' + \dots $$
 #
 # $$ \frac{f(x+h) - f(x-h)}{2h} = f' + \frac{h^2}{6} f''' + \dots $$
 #
-# This is the *truncation error*, because a series was cut off. The second formula is the *central difference*.
+# What follows $f'$ is the *truncation error*: the error of a series that was cut off. The second formula is the *central
+# difference*.
 #
-# **Numbers are rounded.** A computed $f$ is off by up to $\tfrac12 \varepsilon |f|$ (chapter 00). The difference of two
-# such values is off by up to $\varepsilon |f|$, and then we divide by $h$ or by $2h$. The smaller the step, the more
-# the *rounding error* grows. Together:
+# **Numbers are rounded.** At best a computed $f$ is the number nearest to the true one, and off by up to
+# $\tfrac12 \varepsilon |f|$ (chapter 00). The difference of two such values is off by up to $\varepsilon |f|$, and then we
+# divide by $h$ or by $2h$. The smaller the step, the more the *rounding error* grows. Together:
 #
 # $$ E_{\text{forward}}(h) = \frac{h}{2}\,|f''| + \frac{\varepsilon |f|}{h} $$
 #
@@ -278,9 +300,10 @@ for _ in range(3):
 # **Before you go on:** for $f = e^x$ all derivatives equal $f$. How many of the 16 digits of float64 can each formula
 # get right? Put the best $h$ back into $E$.
 #
-# The forward difference: $h = \sqrt{2\varepsilon} \approx 2 \cdot 10^{-8}$, and $E = \sqrt{2\varepsilon}\,|f|$, the
-# same again. Half of the digits. The central one: $h \approx 7 \cdot 10^{-6}$ and
-# $E = \tfrac12 h^2 |f| \approx 2 \cdot 10^{-11} |f|$. Two thirds of them.
+# The forward difference: $h = \sqrt{2\varepsilon} \approx 2 \cdot 10^{-8}$. Both parts of $E$ are then
+# $\tfrac12 \sqrt{2\varepsilon}\,|f|$, together $2 \cdot 10^{-8} |f|$: half of the digits. The central one:
+# $h \approx 7 \cdot 10^{-6}$. There the second part is twice the first, so
+# $E = 3 \cdot \tfrac16 h^2 |f| \approx 2 \cdot 10^{-11} |f|$: two thirds of them.
 
 
 # %%
@@ -319,15 +342,14 @@ assert np.isclose(
 #
 # ### Richardson's trick
 #
-# The central difference has an error $a h^2$ with an unknown $a$. With the double step it is $4ah^2$. So four times the
+# The central difference has an error $ah^2$ with an unknown $a$. With the double step it is $4ah^2$. So four times the
 # one minus the other is free of it. Write $D(h) = f' + a h^2 + b h^4 + \dots$ Then
 #
-# $$ R(h) = \frac{4 D(h) - D(2h)}{3} = \frac{4 - 1}{3} f' + \frac{4a - 4a}{3} h^2 + \frac{4b - 16b}{3} h^4 + \dots $$
+# $$ R(h) = \frac{4 D(h) - D(2h)}{3} = \frac{4 - 1}{3} f' + \frac{4a - 4a}{3} h^2 + \frac{4b - 16b}{3} h^4 + \dots
+#    = f' - 4b\,h^4 + \dots $$
 #
-# The middle term is 0, and what is left is $f' - 4b\,h^4 + \dots$
-#
-# The next term of Taylor's formula gives $b = f^{(5)}/120$. So $R$ is off by $h^4 f^{(5)}/30$ only, and can afford a
-# larger step, which suffers less from rounding.
+# The next term of Taylor's formula is $h^5 f^{(5)}/120$. Divided by $h$ it gives $b = f^{(5)}/120$. So $R$ is off by
+# $-h^4 f^{(5)}/30$ only. It can afford a larger step, and a larger step suffers less from rounding.
 
 
 # %%
@@ -347,8 +369,8 @@ assert abs(richardson(np.exp, 1.0, 2.0**-10) - math.e) < 2e-12
 
 # %% [markdown]
 # The package draws the whole story for any function of Tensors: dots are measured, dashed lines are the two formulas
-# for $E$, and a star marks the best step. We add Richardson's. **Before you look:** from which side does each error
-# climb, and how steep are the lines on the right, where both axes are logarithmic?
+# for $E$, and a star marks the best step. We add Richardson's. Both axes are logarithmic, so that a power of $h$ is a
+# straight line. **Before you look:** which side belongs to which error? How steep are the three lines on the right?
 
 # %% tags=["picture"]
 ax = tn.plot.finite_differences(tn.exp, 1.0)
@@ -356,7 +378,7 @@ steps = np.logspace(-13, -0.5, 300)
 ax.loglog(
     steps,
     np.abs(richardson(np.exp, 1.0, steps) - math.e),
-    ".",
+    "x",
     color=GREEN,
     markersize=3,
     label="Richardson",
@@ -366,9 +388,9 @@ ax.legend(frameon=False, fontsize=9)
 plt.show()
 
 # %% [markdown]
-# Slopes 1, 2 and 4 on the right: powers of $h$. Slope −1 on the left, for all three: rounding. It is the same noise for
-# everybody; a better formula only reaches it later. There is no step that is right for all functions: it depends on
-# $|f|$ and on how fast the function bends.
+# Slopes 1, 2 and 4 on the right: truncation, the powers of $h$. Slope −1 on the left, for all three: rounding, nearly the
+# same noise for everybody. A better formula only meets it further down. No step is right for all functions: the best one
+# depends on $|f|$ and on how fast the function bends.
 #
 # ## 5. The complex step: nothing is subtracted
 #
@@ -382,8 +404,8 @@ plt.show()
 #
 # $$ \frac{\operatorname{Im} f(x + ih)}{h} = f' - \frac{h^2}{6} f''' + \dots $$
 #
-# The truncation is $h^2$, and nothing grows as $h$ shrinks. So take $h = 10^{-30}$: then $h^2$ is $10^{-60}$, and what
-# is left is the rounding of $f$ itself.
+# The truncation falls with $h^2$, and nothing grows as $h$ shrinks. So take $h = 10^{-30}$: then $h^2$ is $10^{-60}$, and
+# what is left is the rounding of the imaginary part itself, in its last digit or two.
 #
 # **By hand.** $f(x) = x^3$ at 2. $(2 + ih)^3 = 8 + 12ih - 6h^2 - ih^3$. The imaginary part over $h$ is $12 - h^2$.
 
@@ -397,22 +419,22 @@ def complex_slope(f, x, h=1e-30):
 assert np.isclose(complex_slope(lambda x: x**3, 2.0, 0.5), 12 - 0.5**2)
 assert complex_slope(lambda x: x**3, 2.0) == 12
 assert abs(complex_slope(np.exp, 1.0) - math.e) < 1e-15
-x = rng.normal(size=6)
+x, g = rng.normal(size=(2, 6))
 assert np.allclose(complex_slope(silu, x), silu_slope(x), rtol=1e-14, atol=1e-15)
-assert np.allclose(
-    complex_slope(silu, x), complex_step(silu, [x], 0, np.ones(6)), rtol=1e-13
-)
+theirs = complex_step(silu, [x], 0, g)  # the package's
+assert np.allclose(g * complex_slope(silu, x), theirs, rtol=1e-13)
 
 # %% [markdown]
 # All digits, from one evaluation. It has a price. $f$ must be *analytic*, made of functions with such a series, and the
-# code must let complex numbers through. What breaks this says nothing. Guess each of these slopes at $x = -2$ first:
+# code must let complex numbers through. Where it does not, no error is raised. **Before you run the cell:** which of these
+# slopes at $x = -2$ will be wrong?
 
 # %% tags=["wrong"]
 for name, f in (
     ("|x|         ", np.abs),
     ("√(x²)       ", lambda x: np.sqrt(x * x)),
     ("√(x·conj(x))", lambda x: np.sqrt(x * np.conj(x))),
-    ("real part   ", lambda x: np.real(x) ** 2),
+    ("real(x)²    ", lambda x: np.real(x) ** 2),
     ("max(x, 3x)  ", lambda x: np.maximum(x, 3 * x)),
 ):
     print(
@@ -421,21 +443,26 @@ for name, f in (
     )
 
 # %% [markdown]
-# $|x|$ of a complex number is $\sqrt{a^2 + b^2}$. It is real, so the claimed slope is 0. `conj` turns the sign of the
-# imaginary part, so the two halves of the product rule cancel. (Norms and scalar products are full of both: write
-# `np.sum(x * x)`, and not `np.linalg.norm(x)` or `np.vdot(x, x)`.) $\sqrt{x^2}$ is analytic away from 0 and comes out
-# right. So does the maximum: NumPy compares complex numbers by their real parts first. At a tie it looks at the
-# imaginary step, and answers for the right side alone. **Use the complex step where you know the function, differences
-# where you do not.**
+# Three are wrong, for one reason: the result is real, so its imaginary part is 0. $|a + ib| = \sqrt{a^2 + b^2}$ is real.
+# `conj` turns the sign of the imaginary part, and $(x + ih)(x - ih) = x^2 + h^2$ is real. `np.real` throws the step away.
+# (Norms and scalar products are full of the first two. Write `np.sum(x * x)`, and not `np.linalg.norm(x)` or
+# `np.vdot(x, x)`.)
+#
+# $\sqrt{x^2}$ is analytic away from 0 and comes out right. So does the maximum: NumPy compares complex numbers by their
+# real parts first. At a tie it looks at the imaginary step, and answers for the right side alone. **Use the complex step
+# where you know the function, differences where you do not.**
 
 # %% tags=["check"]
-for f in (np.abs, lambda x: np.sqrt(x * np.conj(x))):
+for f, true in (
+    (np.abs, -1),
+    (lambda x: np.sqrt(x * np.conj(x)), -1),
+    (lambda x: np.real(x) ** 2, -4),
+):
     assert complex_slope(f, -2.0) == 0
-    assert np.isclose(central_difference(f, -2.0, 1e-5), -1)
+    assert np.isclose(central_difference(f, -2.0, 1e-5), true)
 assert np.isclose(complex_slope(lambda x: np.sqrt(x * x), -2.0), -1)
-assert (
-    complex_slope(lambda x: np.maximum(x, 0), 0.0) == 1
-)  # and on the left it is 0
+at_the_tie = complex_slope(lambda x: np.maximum(x, 0), 0.0)
+assert at_the_tie == 1  # the slope on the right; on the left it is 0
 
 # %% [markdown]
 # ### How the package does it
@@ -448,23 +475,32 @@ print(inspect.getsource(numeric.quick_slope))
 print(inspect.getsource(numeric.complex_slope))
 
 # %% [markdown]
-# `narrow` is $D(h)$, `wide` is $D(2h)$, `value` is Richardson's combination. How far Richardson moved $D$, together
-# with the rounding over $2h$, is the `error` it admits. `gap` is the slope on the right minus the slope on the left. At
-# a smooth point it is $h f''$, and doubles with the step; at a kink it stays (section 8). If anything looks odd the
-# function returns `None`, and a ladder of steps from large to tiny is climbed down. `complex_slope` is ours, with a
-# step relative to $x$. (Two lines are for functions in steps: where nothing moves at all, `_flat` looks further away.)
+# Line by line:
+#
+# - `h` is a step of 2.7e-4 times the size of $x$. That is far larger than the best step of a central difference, but
+#   Richardson's formula can afford it.
+# - `narrow` is $D(h)$, `wide` is $D(2h)$, `value` is Richardson's combination of the two.
+# - `noise` is the rounding of $\langle g, f\rangle$ over $2h$. How far Richardson moved $D$, and twice the noise, is the
+#   `error` that the slope admits.
+# - `gap` is the slope on the right minus the slope on the left. At a smooth point it is $h f''$, and doubles with the step.
+#   At a kink it stays (section 8).
+# - If anything looks odd the function returns `None`. Then a ladder of steps is climbed down, from large to tiny. Where
+#   nothing moves at all, `_flat` looks further away.
+# - `complex_slope` is ours, with a step relative to $x$.
+#
 # The page "Gradient checking" of the documentation tells the whole story, and what each verdict means.
 #
 # ## 6. A million slopes, one number
 #
 # Entry by entry, a gradient of $n$ entries costs $2n$ evaluations. For a million weights nobody waits. But the
 # definition of section 3 speaks of *any* step, not only of steps along an axis. Choose a random direction $v$, of the
-# shape of $x$. Along the line $t \mapsto x + tv$ there is one slope to be had, by two evaluations:
+# shape of $x$, and walk along the line $x + tv$. With the step $h = tv$ the definition says that
+# $f(x + tv) = f(x) + t\, Jv + o(t)$. So on this line there is one slope, and two evaluations measure it:
 #
 # $$ \frac{d}{dt} \langle g, f(x + tv) \rangle \Big|_{t=0} = \langle g, J v \rangle = \langle \bar x, v \rangle . $$
 #
-# Somebody claims the cotangent $\bar x + e$, with an error $e$. The claim predicts $\langle \bar x + e, v\rangle$ for
-# this slope. What we see is the gap $\langle e, v\rangle$.
+# Somebody claims the cotangent $\bar x + e$, with an error $e$ of the shape of $x$. The claim predicts
+# $\langle \bar x + e, v\rangle$ for this slope. What we see is the gap $\langle e, v\rangle$.
 
 
 # %%
@@ -486,20 +522,22 @@ assert np.isclose(gap(pair, lambda g, x: pair_backward(g, x) + e, g, x, v), e @ 
 
 # %% [markdown]
 # This is a gradient checker in four lines. (Its step is near the best one of section 4, for numbers of ordinary size.)
-# Can a wrong gradient slip through? Let the entries of $v$ be independent, normal, with mean 0 and variance 1. Then the
-# gap has mean 0, and in its square the mixed terms vanish, because $\mathbb E[v_i v_j] = 0$ for $i \ne j$:
+# Can a wrong gradient slip through? Draw the entries of $v$ independently from the normal distribution with mean 0 and
+# variance 1. ($\mathbb E$ is the mean over many draws.) Then the gap has mean 0. In its square the mixed terms vanish,
+# because $\mathbb E[v_i v_j] = 0$ for $i \ne j$, and $\mathbb E[v_i^2] = 1$ is left:
 #
 # $$ \mathbb E\, \langle e, v\rangle^2 = \sum_i \sum_j e_i e_j\, \mathbb E[v_i v_j] = \sum_i e_i^2 = \|e\|^2 . $$
 #
-# A sum of normal numbers is normal. So the gap is normal with width $\|e\|$. It is *exactly* zero with probability
-# zero: **one random number sees every mistake.** But "exactly" is a big word. Below a tolerance $\tau$ we call a gap
-# rounding. In the middle the bell curve has the height $1/(\sqrt{2\pi}\,\|e\|)$, and we need its area over a width of
-# $2\tau$:
+# A sum of independent normal numbers is normal. So the gap is normal with the standard deviation $\|e\|$. It is *exactly*
+# zero with probability zero: **one random number sees every mistake.** But "exactly" is a big word. Below a tolerance
+# $\tau$ we call a gap rounding. In the middle the bell curve has the height $1/(\sqrt{2\pi}\,\|e\|)$. The area under it
+# from $-\tau$ to $\tau$ is nearly a rectangle of the width $2\tau$:
 #
 # $$ P\big(|\langle e, v\rangle| < \tau\big) \approx \sqrt{\frac2\pi}\, \frac{\tau}{\|e\|} \qquad (\tau \ll \|e\|), $$
 #
-# and for $k$ independent directions the $k$-th power of this. What is lost is *power*: one wrong entry among a million
-# is compared with the noise of all of them. Let all entries of $\bar x$ be equal and one of them wrong by 1 %. Then
+# and for $k$ independent directions the $k$-th power of this.
+#
+# What is lost is *power*: one wrong entry among a million is compared with the noise of all of them. Let all entries of $\bar x$ be equal and one of them wrong by 1 %. Then
 # $\|e\| / \|\bar x\|$ is 0.01 for one entry, and $0.01/\sqrt n$ for $n$. **Before you go on:** how small is that for a
 # million, and would float32 see it?
 #
@@ -527,51 +565,51 @@ assert np.isclose(np.mean(signs @ np.array([1.0, 1.0]) == 0), 0.5, atol=0.02)
 # (The last two lines: directions of signs ±1 have the same variance, and miss the error $e = (1, 1)$ half of the time.
 # Normal numbers do not.)
 #
-# In the picture, left: the gap that one wrong entry among $n$ leaves, and what the best central difference can resolve
-# where $|f| = \|\bar x\|$. Right: how likely $k$ directions all miss.
+# In the picture, left: the gap that one wrong entry among $n$ leaves, for three $n$. The dotted lines are the error of the
+# best central difference, where $|f| = \|\bar x\|$: gaps to the left of a line are lost in it. Right: how likely $k$
+# directions all miss.
 
 # %% tags=["picture"]
-figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.3), layout="constrained")
-for n, colour in ((1, ORANGE), (1000, GREEN), (1_000_000, BLUE)):
-    width = 0.01 / np.sqrt(n)
-    seen = np.abs(rng.normal(size=20_000)) * width  # |⟨e, v⟩| / ‖x̄‖
-    bins = np.logspace(-12, -1, 100)
-    left.hist(seen, bins=bins, color=colour, alpha=0.75, label=f"n = {n:,}")
-for kind, style in (("float64", ":"), ("float32", "--")):
-    known = np.cbrt(1.5 * np.finfo(kind).eps) ** 2 / 2  # section 4
-    left.axvline(known, color="black", linestyle=style)
-    left.text(known * 1.4, 3000, f"error in\n{kind}", fontsize=8)
+figure, (left, right) = plt.subplots(1, 2, figsize=(7.4, 3), layout="constrained")
+bins = np.logspace(-12, -1, 100)
+for n, name, colour in ((1, "1", ORANGE), (1e3, "10³", GREEN), (1e6, "10⁶", BLUE)):
+    gaps = np.abs(rng.normal(size=20_000)) * 0.01 / np.sqrt(n)  # |⟨e, v⟩| / ‖x̄‖
+    left.hist(gaps, bins=bins, color=colour)
+    left.text(0.008 / np.sqrt(n), 2550, name, ha="right")
+for kind in ("float64", "float32"):
+    resolved = np.cbrt(1.5 * np.finfo(kind).eps) ** 2 / 2  # section 4
+    left.axvline(resolved, color="black", linestyle=":")
+    left.text(resolved * 1.5, 3100, kind)
 left.set(
     xscale="log",
-    ylim=(0, 3600),
+    ylim=(0, 3500),
     xlabel="size of the gap, against ‖x̄‖",
     ylabel="how often, of 20,000",
     title="one of n entries wrong by 1 %",
 )
-left.legend(frameon=False, fontsize=8, loc=(0.2, 0.4))
 ratio = np.logspace(-4, 1, 200)
 miss = np.array([math.erf(r / math.sqrt(2)) for r in ratio])
-for k, colour in ((1, BLUE), (2, ORANGE), (4, GREEN)):
-    right.loglog(ratio, miss**k, color=colour, label=f"k = {k}")
+for k, style, colour in ((1, "-", BLUE), (2, "--", ORANGE), (4, ":", GREEN)):
+    right.loglog(ratio, miss**k, style, color=colour, label=f"k = {k}")
 right.set(
     xlabel="tolerance τ / ‖e‖",
     ylabel="probability of a miss",
     title="what slips through",
     ylim=(1e-9, 2),
 )
-right.legend(frameon=False, fontsize=8)
+right.legend(frameon=False)
 plt.show()
 
 # %% [markdown]
 # ## 7. Why `.sum()` is a blind check
 #
 # The direction was random. What about $g$? Many checks write `f(x).sum()` and differentiate that. It means $g = 1$, all
-# ones. Then only $\bar x = J^\top 1$ is looked at, the sums of the columns of $J$. An error $E$ in the Jacobian, with
-# $1^\top E = 0$, cannot be seen. Is that far-fetched? Not where outputs *compete*.
+# ones. Then only $\bar x = J^\top 1$ is looked at, the sums of the columns of $J$. Two Jacobians whose columns have the same
+# sums cannot be told apart, however wrong one of them is. Is that far-fetched? Not where outputs *compete*.
 #
-# Let $n$ people own $x_i > 0$ each. Their *shares* are $y_i = x_i / s$ with $s = \sum_k x_k$. Differentiate by $x_j$:
-# the numerator counts for $i = j$ only, which we write $\delta_{ij}$ (1 if $i = j$, else 0). The denominator counts for
-# everybody:
+# Let $n$ people own $x_i > 0$ each. Their *shares* are $y_i = x_i / s$ with $s = \sum_k x_k$. Differentiate the product
+# $x_i \cdot \frac1s$ by $x_j$. The first factor has the slope $\delta_{ij}$ (1 if $i = j$, else 0). The second has the slope
+# $-1/s^2$ times that of $s$, which is 1 for *every* $j$:
 #
 # $$ \frac{\partial y_i}{\partial x_j} = \frac{\delta_{ij}}{s} - \frac{x_i}{s^2} . $$
 #
@@ -653,8 +691,8 @@ for f, g in (
 #
 # $$ \frac{\max(x + h, 0) - \max(x - h, 0)}{2h} = \frac{x + h}{2h} \qquad (|x| < h) . $$
 #
-# At 0 it is $\tfrac12$, for every $h$. It is a slope that the function has nowhere. Around the kink the difference
-# slides from 0 to 1.
+# At 0 it is $\tfrac12$, for every $h$. It is a slope that the function has nowhere. At $10^{-6}$, where the slope is 1, it is
+# $1.1 \cdot 10^{-5}/(2 \cdot 10^{-5}) = 0.55$. Around the kink the difference slides from 0 to 1.
 
 # %% tags=["check"]
 for h in (0.5, 1e-2, 1e-5):
@@ -662,39 +700,37 @@ for h in (0.5, 1e-2, 1e-5):
     for share in (-0.9, -0.2, 0.3, 0.8):
         seen = central_difference(lambda x: np.maximum(x, 0), share * h, h)
         assert np.isclose(seen, (share * h + h) / (2 * h))
+beside = central_difference(lambda x: np.maximum(x, 0), 1e-6, 1e-5)
+assert np.isclose(beside, 0.55)
 assert forward_difference(lambda x: np.maximum(x, 0), 0.0, 1e-5) == 1
 assert forward_difference(lambda x: np.maximum(x, 0), 0.0, -1e-5) == 0
 
 # %% tags=["picture"]
-figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.1), layout="constrained")
+figure, (left, right) = plt.subplots(1, 2, figsize=(7.4, 3), layout="constrained")
 x = np.linspace(-1, 1, 801)
-left.plot(x, np.maximum(x, 0), color="black", linewidth=2)
-for slope in (0, 0.25, 0.5, 0.75, 1):
-    left.plot(x, slope * x, color=BLUE, linewidth=0.8, alpha=0.8)
-left.set(
-    xlabel="x",
-    ylabel="max(x, 0)",
-    title="lines below the corner",
-    ylim=(-0.6, 1),
-    xticks=[-1, -0.5, 0, 0.5, 1],
-)
-right.plot(x, x > 0, color="black", linewidth=2.5, label="the slope")
-for h, colour in ((0.5, ORANGE), (0.2, BLUE), (0.05, GREEN)):
+left.plot(x, np.maximum(x, 0), color="black", linewidth=2.5)
+for slope in (0.2, 0.4, 0.6, 0.8):
+    left.plot(x, slope * x, color=BLUE, linewidth=0.8)
+left.set(xlabel="x", ylabel="max(x, 0)", title="lines below the corner")
+left.set(ylim=(-0.6, 1), xticks=[-1, 0, 1])
+for side in (-1, 1):
+    there = x[x * side > 0]
+    right.plot(there, there > 0, color="black", linewidth=2.5)
+for h, style, colour in ((0.5, ":", ORANGE), (0.2, "--", BLUE), (0.05, "-", GREEN)):
     seen = central_difference(lambda x: np.maximum(x, 0), x, h)
-    right.plot(x, seen, color=colour, label=f"seen with h = {h}")
+    right.plot(x, seen, style, color=colour, label=f"h = {h}")
 right.set(
-    xlabel="x",
-    ylabel="slope",
-    title="what differences see",
-    xticks=[-1, -0.5, 0, 0.5, 1],
+    xlabel="x", ylabel="slope", title="what differences see", xticks=[-1, 0, 1]
 )
-right.legend(frameon=False, fontsize=8)
+right.legend(frameon=False)
 plt.show()
 
 # %% [markdown]
-# Two lessons. *A convention is needed.* Every line with a slope between 0 and 1 stays below the corner. Such a slope is
-# called a *subgradient*, and any of them will do for training. PyTorch and this package take 0 for ReLU and for $|x|$
-# at 0. *A check must stay away from kinks.* A layer with $10^5$ ReLUs, its inputs spread over $[-1, 1]$, has about
+# Two lessons. *A convention is needed.* Every line through the corner with a slope between 0 and 1 stays below the curve.
+# Such a slope is called a *subgradient*. In practice any of them will do for training, since a trained number hardly ever
+# lies exactly on the corner. PyTorch and this package take 0 for ReLU and for $|x|$ at 0.
+#
+# *A check must stay away from kinks.* A layer with $10^5$ ReLUs, its inputs spread evenly over $[-1, 1]$, has about
 # $10^5 h$ of them within $h$ of the kink. With $h = 10^{-3}$ these are a hundred, and a right backward pass looks
 # wrong. With $h = 10^{-5}$ it is one. The package sees the two slopes (times its own $g$), and says so:
 
@@ -714,33 +750,39 @@ for f in (tn.relu, tn.abs):
 # %% [markdown]
 # ## 9. Near enough?
 #
-# Two numbers, one claimed and one by differences: $a$ and $b$. They never agree to the last digit. When do they agree?
-# The *relative error* $|a - b| / |b|$ has the right units. But it takes 0.1 for 0.0001 where $b$ ought to be 0 and is
-# $10^{-11}$ of noise: $a = 0$ is then "wrong by 100 %". So every sensible test has two parts:
+# Two numbers, one claimed and one by differences: $a$ and $b$. They rarely agree to the last digit. When are they near
+# enough? The *relative error* $|a - b| / |b|$ does not depend on units. But let the true slope be 0. Then $b$ is nothing
+# but noise, $10^{-11}$ perhaps, and the right answer $a = 0$ is "wrong by 100 %". So every sensible test has two parts:
 #
 # $$ |a - b| \le \text{atol} + \text{rtol} \cdot |b| . $$
 #
 # `rtol` stands for the digits you ask for. `atol` is the noise, and section 4 says how much noise there is: about
-# $h^2 |f'''|/6 + \varepsilon |f|/2h$. It depends on $|f|$, and *not* on the slope. A loss of $10^6$ with a slope of 1
-# is a bad case:
+# $h^2 |f'''|/6 + \varepsilon |f|/2h$. It depends on $|f|$, and *not* on the slope. A loss of a million with a slope near 1
+# is a bad case. **Before you run the cell:** what does the constant do to the slope of $c + \sin x$, and what to its
+# difference?
 
 # %%
-for level in (0.0, 1e3, 1e6):
-    seen = central_difference(lambda x, c=level: c + np.sin(x), 1.0, 1e-6)
-    print(f"{level:9.0f} + sin x: error {abs(seen - np.cos(1.0)):.0e}")
+h = 1e-6
+for c in (0.0, 1e3, 1e6):
+    seen = ((c + np.sin(1 + h)) - (c + np.sin(1 - h))) / (2 * h)
+    print(f"{c:9.0f} + sin x: error {abs(seen - np.cos(1.0)):.0e}")
 
 # %% [markdown]
 # The constant changes no slope, and every factor of a thousand costs three digits. **No single tolerance is right for
-# all functions.** Too strict, and it cries wolf until nobody listens. Too loose, and it passes a mistake: at `rtol=0.1`
-# you do not see that somebody divided by $n$ in place of $n - 1$ for $n = 11$ or more. So the package estimates the
-# error of each difference, as you have read in section 5, and tolerates four times that. (`tn.check.relative_error`
-# compares against the *largest* entry, which is right for vectors: a tiny entry is not asked for digits that it does
-# not have.)
+# all functions.** Too strict, and it cries wolf until nobody listens. Too loose, and it passes a mistake. Suppose that
+# somebody divides by $n$ in place of $n - 1$. That is off by the share $1 - \frac{n-1}{n} = \frac1n$. With `rtol=0.1` you do
+# not see it for any $n$ above 10.
+#
+# So the package estimates the error of each difference, as you have read in section 5, and tolerates four times that.
+# (`tn.check.relative_error` compares against the *largest* entry, or against 1 if that is smaller. This is right for
+# vectors: a tiny entry is not asked for digits that it does not have.)
 
 # %% tags=["check"]
-for level in (1e3, 1e6):
-    seen = central_difference(lambda x, c=level: c + np.sin(x), 1.0, 1e-6)
-    assert abs(seen - np.cos(1.0)) < 1.1 * (1e-12 / 6 + eps * level / 2e-6)
+for c in (1e3, 1e6):
+    seen = ((c + np.sin(1 + h)) - (c + np.sin(1 - h))) / (2 * h)
+    assert abs(seen - np.cos(1.0)) < 1.1 * (h**2 / 6 + eps * c / (2 * h))
+assert np.isclose(1 / 11, 1 / 10, rtol=0.1)  # n = 11: passes
+assert not np.isclose(1 / 9, 1 / 8, rtol=0.1)  # n = 9: is seen
 right = np.array([1.0, 1e-12])
 assert tn.check.relative_error(right + 1e-11, right) < 1e-10
 assert abs(1e-11 / right[1]) > 1  # entry by entry: "wrong by 1000 %"
@@ -804,13 +846,17 @@ assert all(
 #
 # Nine linear equations can be solved at once. Those of a network cannot. So let us see whether small steps against the
 # gradient get there, too: $w \leftarrow w - \eta\, \bar w$. By the definition each step lowers $L$ by about
-# $\eta \|\bar w\|^2$, if $\eta$ is small. How small? Here we can say exactly. With $H = X^\top X/n\ (9, 9)$ the
-# gradient is $\bar w = Hw - X^\top y/n = H (w - w^*)$. So
+# $\eta \|\bar w\|^2$, if $\eta$ is small. How small? Here we can say exactly. Write $H = X^\top X/n\ (9, 9)$, and
+# $X^\top y/n = H w^*$ by the nine equations. The gradient is $\bar w = Hw - X^\top y/n = H (w - w^*)$. With $t$ counting
+# the steps, and $I$ the matrix that changes nothing:
 #
-# $$ w_{t+1} - w^* = (I - \eta H)(w_t - w^*) . $$
+# $$ w_{t+1} - w^* = w_t - w^* - \eta H (w_t - w^*) = (I - \eta H)(w_t - w^*) . $$
 #
-# Along an eigenvector of $H$ with the eigenvalue $\lambda$, every step multiplies the distance by $1 - \eta\lambda$. It
-# shrinks if $\eta\lambda < 2$. The largest $\lambda$ sets the limit for $\eta$, and the smallest one sets the pace.
+# There are directions $u$ that $H$ only stretches, $Hu = \lambda u$: its *eigenvectors*, with their *eigenvalues*
+# $\lambda$. A matrix like $X^\top X$ has nine of them, square to each other, and no $\lambda$ is negative, because
+# $\langle u, X^\top X u\rangle = \|Xu\|^2$. Along such a direction every step multiplies the distance by
+# $1 - \eta\lambda$. That shrinks if $0 < \eta\lambda < 2$. **The largest $\lambda$ sets the limit for $\eta$, and the
+# smallest one sets the pace.**
 
 
 # %%
@@ -857,17 +903,18 @@ for rate, path in paths.items():
 figure, (left, right) = plt.subplots(
     1,
     2,
-    figsize=(9, 3.4),
+    figsize=(7.4, 3),
     layout="constrained",
-    gridspec_kw={"width_ratios": [1.7, 1]},
+    gridspec_kw={"width_ratios": [1.6, 1]},
 )
-for (rate, path), colour in zip(paths.items(), (BLUE, GREEN, ORANGE)):
+looks = ((":", BLUE), ("-", GREEN), ("--", ORANGE))
+for (rate, path), (style, colour) in zip(paths.items(), looks):
     far = np.linalg.norm(path - exact, axis=1)
-    left.semilogy(far, color=colour, label=f"step size {rate}")
+    left.semilogy(far, style, color=colour, label=f"step size {rate}")
 left.set(
     xlabel="step",
     ylabel="distance to the exact weights",
-    ylim=(1e-16, 1e4),
+    ylim=(1e-16, 1e6),
 )
 left.legend(frameon=False)
 ring = np.insert(paths[0.5][-1][:8], 4, np.nan).reshape(3, 3)
@@ -889,7 +936,7 @@ for name, guess in (
 
 # %% [markdown]
 # With a step size of 0.5, gradient descent finds the exact solution to all the digits that there are. (The flat end of
-# the green line is rounding.) A step size of 0.6 is 1 % beyond the limit, and it explodes. And the weights? The four
+# its line is rounding.) A step size of 0.6 is 1 % beyond the limit, and it explodes. And the weights? The four
 # neighbours that share a side count *for* the pixel. The upper two corners count *against* it: where a corner is dark
 # and the sides are not, the stroke passes beside. Nobody said so; it is in the data.
 #
@@ -916,7 +963,8 @@ steps = np.logspace(-12, 0, 200)
 for kind, colour in (("float64", BLUE), ("float32", ORANGE)):
     one, h = np.array(1, kind), steps.astype(kind)
     seen = central_difference(np.exp, one, h)
-    ax.loglog(steps, np.abs(seen - math.e), ".", color=colour, label=kind)
+    mark = "." if kind == "float64" else "+"
+    ax.loglog(steps, np.abs(seen - math.e), mark, color=colour, label=kind)
 ax.axvline(7e-6, color="grey", linewidth=0.8, linestyle=":")
 ax.text(9e-6, 0.6, "best in float64", fontsize=9)
 ax.set(
@@ -926,11 +974,11 @@ ax.legend(frameon=False)
 plt.show()
 
 # %% [markdown]
-# The flat line on the left is an error of 100 %: nothing moved at all.
+# The flat line at the top left is an error of 100 %: nothing moved at all.
 #
 # **At a symmetric point.** It is tempting to check at $x = 1$ or with weights of all ones, since one can follow the
-# numbers. But $1 = 1^2 = 1^3$, and a matrix of ones is its own transpose. Here are two wrong backward passes, at ones
-# and at random numbers:
+# numbers. But $1 = 1^2 = 1^3$, and a matrix of ones is its own transpose. Here are two wrong backward passes, of $x^3$ and
+# of $AW$ by $W$, at ones and at random numbers:
 
 
 # %% tags=["wrong"]
@@ -939,14 +987,11 @@ def cube_backward(g, x):
 
 
 g, v = rng.normal(size=(2, 3, 3))
-for name, A, x in (
-    ("ones  ", np.ones((3, 3)), np.ones((3, 3))),
-    ("random", rng.normal(size=(3, 3)), rng.normal(size=(3, 3))),
-):
-    one = gap(lambda x: x**3, cube_backward, g, x, v)
-    # of A @ W by W, with a transpose missing
-    two = gap(lambda W, A=A: A @ W, lambda g, W, A=A: A @ g, g, x, v)
-    print(f"at {name} numbers the two are off by {abs(one):.1g} and {abs(two):.1g}")
+for name, A in (("ones  ", np.ones((3, 3))), ("random", rng.normal(size=(3, 3)))):
+    cube = abs(gap(lambda x: x**3, cube_backward, g, A, v))
+    # AW moves by Av if W moves by v. Its gradient is A.T @ g, and not A @ g.
+    product = abs(np.sum((A @ g) * v) - np.sum(g * (A @ v)))
+    print(f"{name}: the cube is off by {cube:.0e}, the product by {product:.0e}")
 check_backward(lambda x: x**3, cube_backward, np.ones(3))
 
 # %% [markdown]

@@ -45,7 +45,8 @@ def mse(y_hat: Any, y: Any) -> Any:
 
 
 def mse_by_loop(y_hat: Any, y: Any) -> Any:
-    return sum((float(np.squeeze(a)) - b) ** 2 for a, b in zip(y_hat, y, strict=True)) / len(y)
+    pairs = zip(np.ravel(y_hat), np.ravel(y), strict=True)
+    return sum((a - b) ** 2 for a, b in pairs) / len(y)
 
 
 RIGHT = {
@@ -76,5 +77,6 @@ WRONG = {
     "00.planted_bug": [
         (lambda y_hat, y: np.mean((y_hat - y) ** 2), "a column and a vector"),
         (lambda y_hat, y: np.mean((y_hat - y[:, None]) ** 2), "two vectors"),
+        (lambda y_hat, y: np.mean((np.squeeze(y_hat) - y) ** 2), "two columns"),
     ],
 }

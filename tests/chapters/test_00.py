@@ -11,21 +11,44 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinynet as tn
-from tinynet.check import check_gradients
+from tinynet.check import check_gradients, property_check
 from tinynet.check.strategies import arrays, broadcastable_shapes, shapes
+from tinynet.derivations import linear
 
 CODE: Any = code_of("00")
 
 
 @given(shapes(min_dims=1))
 def test_offset(shape: Any) -> None:
-    places = [CODE["offset"](index, shape) for index in np.ndindex(shape)]
+    steps = CODE["steps_of"](shape)
+    places = [CODE["offset"](index, steps) for index in np.ndindex(shape)]
     assert places == list(range(len(places)))
+
+
+@given(arrays("n d"), arrays("k d"))
+def test_steps_of_a_view(X: Any, M: Any) -> None:
+    """NumPy's own steps lead to the right cell where an array is transposed or stretched."""
+    M = M.copy()
+    stretched = np.broadcast_to(M[:, None], (len(M), len(X), M.shape[1]))
+    for cells, view in ((X.ravel(), X.ravel().reshape(X.shape).T), (M.ravel(), stretched)):
+        steps = [size // view.itemsize for size in view.strides]
+        for index in np.ndindex(view.shape):
+            assert cells[CODE["offset"](index, steps)] == view[index]
 
 
 @given(arrays("n m"), arrays("m k"))
 def test_matmul(A: Any, B: Any) -> None:
     np.testing.assert_allclose(CODE["matmul"](A, B), (tn.tensor(A) @ tn.tensor(B)).numpy())
+
+
+test_layer = property_check(
+    CODE["layer"],
+    lambda g, X, W, b: CODE["layer_backward"](g, X, W),
+    reference=linear.definition,
+    X=arrays("n d"),
+    W=arrays("o d"),
+    b=arrays("o"),
+)
 
 
 @given(broadcastable_shapes(2))

@@ -104,7 +104,8 @@ class GradientReport:
 
 
 def _row(e: Entry) -> tuple[str, str, str, str]:
-    return e.place, f"{e.analytic:.6g}", f"{e.numeric:.6g}", f"{e.ratio:.4g}"
+    ratio = "–" if math.isnan(e.ratio) else f"{e.ratio:.4g}"  # 0 / 0
+    return e.place, f"{e.analytic:.6g}", f"{e.numeric:.6g}", ratio
 
 
 _PADDED = 'style="padding:0 .6em"'
@@ -157,8 +158,9 @@ def _html_map(a: Argument) -> str:
         rows += f"<tr>{cells}</tr>"
     title = f"{html.escape(a.name)} {a.shape}: {'wrong' if a.wrong else 'right'}"
     cut = "" if error.size == np.size(a.claim) else " (the first entries)"
+    key = ": orange is too large, blue too small" if a.wrong else ""
     table = f'<table style="border-collapse:collapse">{rows}</table>'
-    return f"<p>{title}, error by entry{cut}</p>{table}"
+    return f"<p>{title}, error by entry{cut}{key}</p>{table}"
 
 
 _CELL = "width:12px;height:12px;min-width:12px;padding:0;border:1px solid #fff;"

@@ -36,6 +36,12 @@ def _vectors() -> dict[str, Any]:
     return {"y_hat": arrays("n"), "y": arrays("n")}
 
 
+def _columns() -> dict[str, Any]:
+    from tinynet.check.strategies import arrays
+
+    return {"y_hat": arrays("n 1"), "y": arrays("n 1")}
+
+
 def _column_and_vector() -> dict[str, Any]:
     from tinynet.check.strategies import arrays
 
@@ -125,9 +131,10 @@ EXERCISES = (
     Exercise(
         "00.planted_bug",
         "A mean squared error that also works for a column of predictions and a vector of truths.",
-        "mse(y_hat, y) -> number, y_hat (n) or (n, 1), y (n)",
+        "mse(y_hat, y) -> number, y_hat and y each (n) or (n, 1)",
         (
             values(mse, _vectors, name="is right for two vectors"),
+            values(mse, _columns, name="is right for two columns"),
             values(_mse_of_column, _column_and_vector, name="is right for a column and a vector"),
         ),
         (

@@ -133,10 +133,12 @@ def frugal(*args: Any, mebibytes: float, name: str = "needs little memory") -> P
         tracemalloc.start()
         try:
             with quiet():
-                answer(*(np.array(x) for x in args))
+                found = answer(*(np.array(x) for x in args))
             peak = tracemalloc.get_traced_memory()[1] / 2**20
         finally:
             tracemalloc.stop()
+        if found is None or found is ...:
+            raise Failure(_MISSING)
         if peak > mebibytes:
             raise Failure(
                 f"{peak:.1f} MiB for arguments of shapes {shapes}: {mebibytes} are enough"
