@@ -90,6 +90,49 @@ def test_the_loss_has_the_name_that_it_was_given() -> None:
     assert "partial L" not in text
 
 
+def inputs(loss: Any) -> list[tuple[str, tuple[int, ...]]]:
+    return [(v.name, v.shape) for v in tn.explain(loss).graph.leaves if v.kind == "input"]
+
+
+def test_a_constant_keeps_its_name_when_its_tensor_is_gone() -> None:
+    w = leaf("w", np.ones((20, 20)))
+    assert inputs((w * tn.tensor(np.ones((20, 20)), name="x")).sum()) == [("x", (20, 20))]
+    assert inputs((w + tn.tensor(np.ones((20, 20)), name="x")).sum()) == [("x", (20, 20))]
+    x = tn.tensor(np.ones((20, 20)))
+    assert [n for n, _ in inputs((w + x).sum())] == ["v_1"]
+
+
+def test_whole_numbers_keep_their_name() -> None:
+    w = leaf("w", np.ones(3, np.float32))
+    assert inputs((w * tn.tensor([1, 2, 3], name="x")).sum()) == [("x", (3,))]
+    table = leaf("table", np.ones((4, 2)))
+    ids = tn.tensor([[0, 3]], name="ids")
+    assert inputs(F.embedding(ids, table).sum()) == [("ids", (1, 2))]
+    assert inputs(F.cross_entropy(F.embedding(ids[0], table), tn.tensor([1, 0], name="t")))[1:] == [
+        ("t", (2,))
+    ]
+
+
+def test_a_constant_that_is_used_twice_is_one_value() -> None:
+    """Also where one step keeps its numbers and another does not."""
+    x, w = tn.tensor(np.ones((20, 20)), name="x"), leaf("w", np.ones((20, 20)))
+    assert inputs((x * w + x).sum()) == [("x", (20, 20))]
+    del x
+    x = tn.ones(20, 20, dtype=tn.float64)
+    loss = (x * w + x).sum()
+    del x
+    assert len(inputs(loss)) == 1
+
+
+def test_a_constant_under_another_shape_keeps_its_name() -> None:
+    """A matrix times a vector takes the vector as a column."""
+    W, x = leaf("W", np.ones((3, 2))), tn.tensor([1.0, 2.0], dtype=tn.float64, name="x")
+    V = leaf("V", np.ones((3, 2)))
+    assert inputs((W @ x + V @ x).sum()) == [("x", (2, 1))]
+    M = tn.tensor(np.ones((2, 2)), name="M")
+    assert [n for n, _ in inputs((W @ M.T).sum())] == ["v_1"]  # which is not M
+
+
 @pytest.mark.parametrize("names", [["x"], {"x": 3}, {3: leaf()}, "x"])
 def test_names_of_another_kind(names: Any) -> None:
     with pytest.raises(ArgumentError, match="names"):

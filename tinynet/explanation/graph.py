@@ -9,10 +9,10 @@ newest step first, and notes what each step hands to each of its inputs. Nothing
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -168,7 +168,7 @@ class _Tracer:
         self.modules: dict[str, str] = {}
         for name, x in names.items():
             self._take(name, x)
-        self.constants: dict[int, Value] = {}
+        self.constants: dict[Any, tuple[Value, Any]] = {}
         self.made: dict[Any, Value] = {}  # by node, or by leaf Tensor
         self.values: list[Value] = []
         self.taken: set[str] = set()
@@ -243,19 +243,27 @@ class _Tracer:
         return found
 
     def _constant(self, kept: Any) -> Value:
-        array = kept.values if isinstance(kept, Spec) and kept.values is not None else kept
-        if id(array) not in self.constants:
-            value = self._value(array, "input", kept.shape, kept.dtype)
-            self.constants[id(array)] = value
-            _learn(value, kept)
-        return self.constants[id(array)]
+        """The value of a constant, of which the tape keeps the array, or a `Spec` that knows which
+        one it was.
+        """
+        spec = kept if isinstance(kept, Spec) else Spec(kept, constant=True)
+        array = spec.reference()
+        whole = None if array is None else _whole(array)
+        reference = spec.reference if whole is None else ref(whole)
+        key = id(reference), spec.shape
+        if key not in self.constants:
+            name = spec.name or arrays.name_of(whole)
+            value = self._value(whole, "input", spec.shape, spec.dtype, name)
+            _learn(value, array)
+            self.constants[key] = value, reference  # which keeps its id
+        return self.constants[key][0]
 
-    def _value(self, owner: Any, kind: str, shape: tuple[int, ...], dtype: Any) -> Value:
-        name = self.given.get(id(owner))
+    def _value(
+        self, owner: Any, kind: str, shape: tuple[int, ...], dtype: Any, name: str | None = None
+    ) -> Value:
+        name = self.given.get(id(owner)) or name
         if not name and kind == "parameter":
             name = owner.name
-        elif not name and kind == "input":
-            name = _name_of(owner)
         elif not name and owner is self.nodes[-1]:
             name = "L"
         value = Value(self._free(" ".join((name or "").split())), kind, shape, dtype)
@@ -305,12 +313,12 @@ def _place(x: Any) -> Any:
     return x if edge is None else edge
 
 
-def _name_of(array: Any) -> str | None:
-    """The name of a Tensor that still holds this array. The tape keeps the bare arrays of what
-    needs no gradient, so the Tensor is looked for among all that live.
-    """
-    owners = (x for x in gc.get_referrers(array) if isinstance(x, Tensor))
-    return next((x.name for x in owners if x.name), None)
+def _whole(array: Any) -> Any:
+    """The array that a view shows under another shape: all its entries, in their order."""
+    base = getattr(array, "base", None)
+    if not arrays.is_array(base) or (base.size, base.dtype) != (array.size, array.dtype):
+        return array
+    return _whole(base) if base.flags.c_contiguous and array.flags.c_contiguous else array
 
 
 def in_words(shape: tuple[int, ...]) -> str:
