@@ -129,6 +129,7 @@ def test_a_constant_under_another_shape_keeps_its_name() -> None:
     W, x = leaf("W", np.ones((3, 2))), tn.tensor([1.0, 2.0], dtype=tn.float64, name="x")
     V = leaf("V", np.ones((3, 2)))
     assert inputs((W @ x + V @ x).sum()) == [("x", (2, 1))]
+    assert inputs((W @ tn.tensor([1, 2], name="n")).sum()) == [("n", (2, 1))]
     M = tn.tensor(np.ones((2, 2)), name="M")
     assert [n for n, _ in inputs((W @ M.T).sum())] == ["v_1"]  # which is not M
 
@@ -236,6 +237,57 @@ def test_the_page_draws_each_view_once_and_shows_shapes(tmp_path: Path) -> None:
     assert "(2, 9)</span>" in text
     assert [path.name for path in tmp_path.iterdir()] == ["why.html"]
     assert not re.findall(r"(?:src|href|@import|url)\s*[=(]", text)
+
+
+def test_a_bar_is_as_long_as_the_word_in_any_font() -> None:
+    assert "<mover>" in mathml(barred("W1"))
+    assert mathml(barred("loss")) == mathml(latex_name("loss")).replace(
+        "<mtext>", '<mtext style="text-decoration: overline">'
+    )
+
+
+def test_a_value_that_a_step_uses_twice_has_two_lines() -> None:
+    a = leaf("a")
+    b = a + a
+    why = tn.explain(b + b, {"b": b})
+    lines = [p.get("d") for p in ElementTree.fromstring(why.svg()).findall(f"{SVG}path")]
+    assert len(set(lines)) == len(lines) == 8  # each with its arrow
+    assert why.mermaid().count("-->") == 4
+
+
+def test_what_a_module_is_given_stands_outside_of_its_box() -> None:
+    """Also where its first step reads a parameter; what it draws for itself stays inside."""
+    layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.5, batch_first=True)
+    model = nn.Sequential(layer, nn.Linear(4, 1))
+    svg = tn.explain(model(tn.ones(2, 3, 4)).sum(), model).svg("")
+    shapes = [
+        [t.text for t in group.findall(f"{SVG}text")][-1]
+        for group in ElementTree.fromstring(svg).iter(f"{SVG}g")
+    ]
+    assert len(shapes) == 4
+    assert "(2, 3, 4)" in shapes
+
+
+@pytest.mark.parametrize("name", ["encoder.layers.0.self_attn.in_proj_weight", "a." * 30, "x" * 60])
+def test_names_in_boxes_are_short_and_differ(name: str) -> None:
+    from tinynet.explanation.drawing import LONGEST, _short
+
+    assert len(_short(name)) <= LONGEST
+    assert _short(name.replace("0", "1")) != _short(name) or "0" not in name
+
+
+def test_the_signal_goes_straight_down() -> None:
+    """Parameters stand beside the way and do not bend it."""
+    model = nn.Sequential(*[m for _ in range(6) for m in (nn.Linear(4, 4), nn.Tanh())])
+    why = tn.explain(model(tn.ones(2, 4)).sum(), model)
+    places = [
+        float(box.get("x")) + float(box.get("width")) / 2
+        for group in ElementTree.fromstring(why.svg()).iter(f"{SVG}g")
+        if group.get("data-unit")
+        for box in group.findall(f"{SVG}rect")
+    ]
+    assert len(places) == 13
+    assert max(places) - min(places) < 3
 
 
 def test_a_brace_is_as_high_as_its_rows_in_any_font() -> None:

@@ -294,8 +294,16 @@ def call(array: Array, name: str) -> None:
 
 
 def name_of(array: Array) -> str | None:
-    """The name that `call` gave it."""
-    return _names.get(id(array))
+    """The name that `call` gave it, maybe under another shape."""
+    return _names.get(id(reshaped(array)))
+
+
+def reshaped(array: Array) -> Array:
+    """The array that a view shows under another shape: all its entries, in their order."""
+    base = getattr(array, "base", None)
+    if not is_array(base) or (base.size, base.dtype) != (array.size, array.dtype):
+        return array
+    return reshaped(base) if base.flags.c_contiguous and array.flags.c_contiguous else array
 
 
 # -- dtypes ----------------------------------------------------------------------------------------

@@ -327,7 +327,7 @@ def _promoted(x: Any, dtype: np.dtype[Any]) -> Any:
     """x with another dtype, by `cast`; a constant keeps its name."""
     y = cast(x, dtype)
     if y is not x and isinstance(x, Tensor) and not x._requires_grad:
-        y.name = x._name
+        y.name = arrays.name_of(x.array)
     return y
 
 

@@ -34,6 +34,7 @@ class Value:
     kind      "parameter" (a leaf whose gradient is wanted), "input" (a leaf without gradient),
               "value" (made by a step), "loss"
     array     its numbers, where they are still known
+    enters    of an input, the paths of the modules to which it was given
     grad      dL/d(this): the sum of `arrivals`, one from each use of the value
     """
 
@@ -42,6 +43,7 @@ class Value:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     array: Any = None
+    enters: set[str] = field(default_factory=set)
     made_by: Step | None = None
     uses: list[Step] = field(default_factory=list)
     arrivals: list[Any] = field(default_factory=list)
@@ -166,6 +168,7 @@ class _Tracer:
         self.given: dict[int, str] = {}  # names, by node, leaf, or the array of a constant
         self.calls: list[tuple[int, int, str]] = []  # of modules: from, to, path; outer ones first
         self.modules: dict[str, str] = {}
+        self.entered: dict[int, set[str]] = {}  # by its reference, to which modules an array went
         for name, x in names.items():
             self._take(name, x)
         self.constants: dict[Any, tuple[Value, Any]] = {}
@@ -180,10 +183,12 @@ class _Tracer:
             return
         for path, module in x.named_modules(prefix=name):
             chain = type(module).__name__ == "Sequential"  # which takes no step of its own
-            mine = [] if chain else [c for c in module.last_calls if self._holds(*c)]
-            self.calls += [(first, last, path) for first, last in mine]
-            if mine:
+            mine = [] if chain else [c for c in module.last_calls if self._holds(*c[:2])]
+            for first, last, given in mine:
                 self.modules[path] = type(module).__name__
+                self.calls.append((first, last, path))
+                for reference in given:
+                    self.entered.setdefault(id(reference), set()).add(path)
         for path, parameter in x.named_parameters(prefix=name):
             self.given[id(parameter)] = path
 
@@ -248,12 +253,13 @@ class _Tracer:
         """
         spec = kept if isinstance(kept, Spec) else Spec(kept, constant=True)
         array = spec.reference()
-        whole = None if array is None else _whole(array)
+        whole = None if array is None else arrays.reshaped(array)
         reference = spec.reference if whole is None else ref(whole)
         key = id(reference), spec.shape
         if key not in self.constants:
-            name = spec.name or arrays.name_of(whole)
-            value = self._value(whole, "input", spec.shape, spec.dtype, name)
+            value = self._value(whole, "input", spec.shape, spec.dtype, spec.name)
+            for known in (spec.reference, reference):
+                value.enters |= self.entered.get(id(known), set())
             _learn(value, array)
             self.constants[key] = value, reference  # which keeps its id
         return self.constants[key][0]
@@ -311,14 +317,6 @@ def _place(x: Any) -> Any:
     """Where a named tensor stands in the graph."""
     edge = edge_of(x) if isinstance(x, Tensor) else x
     return x if edge is None else edge
-
-
-def _whole(array: Any) -> Any:
-    """The array that a view shows under another shape: all its entries, in their order."""
-    base = getattr(array, "base", None)
-    if not arrays.is_array(base) or (base.size, base.dtype) != (array.size, array.dtype):
-        return array
-    return _whole(base) if base.flags.c_contiguous and array.flags.c_contiguous else array
 
 
 def in_words(shape: tuple[int, ...]) -> str:
