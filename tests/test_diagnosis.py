@@ -252,3 +252,17 @@ def test_the_tape_gives_the_gradient_of_every_value() -> None:
     for k, d in enumerate(forward.gradients()):
         assert problem.residual(k, d) <= 1
     assert len(forward.true) > 20
+
+
+def test_one_number_is_no_evidence_of_a_penalty() -> None:
+    """What is missing from the gradient of one number is a multiple of that number."""
+    for start in (1.0, 2.0, -0.5):
+        x, w = np.full((1, 1), start), np.ones((1, 1))
+        found = check_backward(lambda x, w: x * w + w, lambda g, x, w: (g * w, g * x), x, w)
+        assert found.verdict == "wrong"
+        assert "regulariser" not in str(found)
+    x = np.array([[1.0, -0.5]])
+    found = check_backward(
+        lambda x: np.tanh(x).sum() + 0.1 * (x**2).sum(), lambda g, x: g * (1 - np.tanh(x) ** 2), x
+    )
+    assert "regulariser" in str(found)

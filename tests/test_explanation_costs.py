@@ -53,8 +53,123 @@ def test_matrix_products() -> None:
 def test_convolution() -> None:
     x, W = leaf(2, 3, 6, 6), leaf(4, 3, 3, 3)
     r = row(F.conv2d(x, W).sum(), "conv2d")
-    assert r.forward.flops == 2 * 2 * 4 * 4 * 4 * 27  # 16 places, 27 numbers under the window
-    assert r.backward.flops >= 2 * r.forward.flops
+    product = 2 * 2 * 4 * 16 * 27  # 2 images, 4 filters, 16 places, 27 numbers under the window
+    assert r.forward.flops == product
+    # W̄ is summed over the images; x̄ gets a number from each tap of each window.
+    assert r.backward.flops == 2 * product + W.numel() + 2 * 16 * 27
+    columns, y = 4 * 2 * 27 * 16, 4 * 2 * 4 * 16
+    assert r.forward.read == columns + 4 * W.numel() + columns
+    assert r.forward.written == columns + y
+    r = row(F.conv2d(tn.ones(2, 3, 6, 6), W).sum(), "conv2d")  # nobody wants x̄
+    assert r.backward.flops == product + W.numel()
+    assert r.kept == 4 * 2 * 3 * 36  # the images, which nobody else holds
+
+
+def test_convolution_with_options() -> None:
+    x, W, b = leaf(2, 3, 6, 6), leaf(4, 3, 3, 3), leaf(4)
+    r = row(F.conv2d(x, W, b, stride=2, padding=1).sum(), "conv2d")
+    product, y = 2 * 2 * 4 * 9 * 27, 2 * 4 * 9
+    assert r.forward.flops == product + y
+    taps = (2 + 3 + 3) ** 2  # of 9 · 9, those that do not fall on the padding
+    assert r.backward.flops == 2 * product + W.numel() + 2 * 3 * taps + (y - 4)
+    x, W = leaf(2, 4, 6, 6), leaf(4, 2, 3, 3)
+    r = row(F.conv2d(x, W, groups=2).sum(), "conv2d")  # each filter sees half of the channels
+    product = 2 * 2 * 4 * 16 * 18
+    assert r.forward.flops == product
+    assert r.backward.flops == 2 * product + W.numel() + 2 * 4 * 9 * 16
+
+
+def test_broadcasting_is_undone_by_a_sum() -> None:
+    x, b = leaf(4, 5), leaf(5)
+    r = row((x + b).sum(), "add")
+    assert (r.forward.flops, r.forward.read, r.forward.written) == (20, 80 + 20, 80)
+    assert (r.backward.flops, r.backward.read, r.backward.written) == (15, 80, 20)
+    r = row((x * b).sum(), "mul")
+    assert r.backward.flops == 20 + 20 + 15
+    x, W = leaf(3, 4, 5), leaf(5, 2)
+    r = row((x @ W).sum(), "matmul")
+    assert r.forward.flops == 2 * 12 * 5 * 2
+    assert r.backward.flops == 2 * r.forward.flops  # rows of all samples are one matrix
+    x, W = leaf(3, 4, 5), leaf(3, 5, 2)
+    r = row((x @ W).sum(), "matmul")
+    assert (r.forward.flops, r.forward.read) == (2 * 12 * 5 * 2, 4 * (60 + 30))
+    assert r.backward.flops == 2 * r.forward.flops
+    x, W = leaf(3, 1, 4, 5), leaf(2, 5, 2)
+    r = row((x @ W).sum(), "matmul")
+    assert r.forward.flops == 2 * 6 * 4 * 5 * 2
+    assert r.backward.flops == 2 * r.forward.flops + 60 + 2 * 20  # summed over 2, and over 3
+
+
+def test_paths_are_added() -> None:
+    """For the step whose part arrives later: backward, that is the earlier one."""
+    x = leaf(4, 5)
+    costs = tn.explain.cost((x.tanh() + x.exp()).sum()).by_op()
+    assert costs["exp"].backward.flops == 20
+    assert costs["tanh"].backward.flops == 60 + 20
+    r = row((x + x).sum(), "add")
+    assert (r.backward.flops, r.backward.read, r.backward.written) == (20, 160, 80)
+
+
+def test_softmax() -> None:
+    x = leaf(4, 5)
+    r = row(tn.softmax(x, -1).sum(), "softmax")
+    assert r.forward.flops == (20 - 4) + 20 + (20 - 4) + 20  # max, x − max, Σ, ÷
+    assert r.forward.special == 20
+    assert r.forward.read == 80 + (80 + 16) + 80 + 80 + (80 + 16)
+    assert r.forward.written == 16 + 80 + 80 + 16 + 80
+    assert r.backward.flops == 20 + (20 - 4) + 20 + 20  # g y, Σ, g − Σ, times y
+    assert r.kept == 80
+
+
+def test_layer_norm() -> None:
+    x, w, b = leaf(4, 5), leaf(5), leaf(5)
+    r = row(F.layer_norm(x, (5,), w, b).sum(), "layer_norm")
+    centred, spread = 20 + 20, 40 + 4 + 4 + 4  # mean, x − mean; Σ c², /n, + ε, 1/√
+    assert r.forward.flops == centred + spread + 20 + 20 + 20
+    assert r.forward.special == 4
+    h, mean_of_product, mean = 20, 40 + 4 + 4, 20  # g γ; Σ h x̂, /n and its sign
+    dx = mean_of_product + 20 + 20 + mean + 20 + 20
+    assert r.backward.flops == h + dx + 40 + (20 - 5)  # γ̄ = Σ g x̂, β̄ = Σ g
+    assert r.kept == 80 + 16  # x̂ and s
+
+
+def test_embedding() -> None:
+    W = leaf(100, 4)
+    r = row(F.embedding(tn.tensor([1, 2, 3, 1, 2, 3]), W).sum(), "embedding")
+    assert r.forward.flops == 0
+    assert r.forward.read < 400 < W.numel() * 4  # the rows that are looked up, not the table
+    assert r.backward.flops == 6 * 4  # each row is added
+    assert r.kept == 6 * 8
+
+
+def test_pooling() -> None:
+    x = leaf(1, 1, 4, 4)
+    r = row(F.max_pool2d(x, 2).sum(), "max_pool")
+    assert r.forward.flops == 4 + 4 * 4  # −∞, and a max for each entry
+    assert r.backward.flops == 16
+    assert r.kept == 4  # a byte for each window: who has won
+    r = row(F.avg_pool2d(x, 2).sum(), "avg_pool")
+    assert r.forward.flops == r.backward.flops == 16 + 4
+
+
+def test_scans_and_bounds() -> None:
+    x = leaf(4, 5)
+    assert row(x.cumsum(1).sum(), "cumsum").forward.flops == 4 * 4
+    assert row(x.cumsum(0).sum(), "cumsum").backward.flops == 5 * 3
+    assert row(x.clamp(0, 1).sum(), "clamp").forward.flops == 40
+    assert row(x.clamp(min=0).sum(), "clamp").forward.flops == 20
+    r = row((x.floor() * x).sum(), "floor")
+    assert (r.forward.flops, r.forward.special) == (0, 0)
+    assert row(x.var().sum(), "var").forward.flops == 80
+
+
+def test_an_index_that_copies_is_traffic() -> None:
+    x = leaf(100, 4)
+    view, copy = row(x[10:20].sum(), "getitem"), row(x[[5, 7]].sum(), "getitem")
+    assert (view.forward.read, view.forward.written) == (0, 0)
+    assert (copy.forward.read - 2 * 8, copy.forward.written) == (32, 32)
+    r = row(x.amax(), "amax")
+    assert (r.forward.read, r.forward.written) == (1600, 4)
 
 
 def test_sums() -> None:
@@ -120,10 +235,17 @@ def test_convolution_as_a_product_costs_memory() -> None:
 def test_attention() -> None:
     q, k, v = (leaf(2, 5, n) for n in (3, 3, 4))  # two heads
     r = row(F.scaled_dot_product_attention(q, k, v).sum(), "attention")
-    products = 2 * 2 * 5 * 5 * 3 + 2 * 2 * 5 * 5 * 4  # q k^T, and p v
-    others = r.forward.flops - products
-    assert r.forward.special >= 2 * 5 * 5  # an exp for each pair
-    assert 2 * 5 * 5 < others < 12 * 2 * 5 * 5
+    qk, pv, pairs, rows = 2 * 2 * 25 * 3, 2 * 2 * 25 * 4, 2 * 25, 2 * 5
+    scores, y = 30 + qk, 40  # q / √E first
+    assert r.forward.special == pairs + rows  # exp, and ln of the sum
+    largest = total = pairs - rows
+    assert r.forward.flops == scores + largest + pairs + total + rows + pv + y
+    # backward: Σ g y; the weights once more; v̄, p̄, s̄ = p (p̄ − Σ); q̄ and k̄, scaled and added
+    assert r.backward.special == pairs
+    assert r.backward.flops == (
+        (40 + 40 - rows) + (scores + pairs) + (pv + 40) + pv + 2 * pairs + 2 * (qk + 30 + 30)
+    )
+    assert r.kept == 4 * (2 * 5 * 4 + rows)  # y and ln of the sums
 
 
 def test_lstm() -> None:
@@ -136,6 +258,25 @@ def test_lstm() -> None:
     once = 4 * 4 * H  # 0 + b + b for both biases, and the halves
     assert r.forward.flops == products + gates + states + once
     assert r.forward.special == 5 * T * B * H  # four gates, and tanh c
+    n = T * B * H
+    slopes = 4 * n * 2 + n + n + 3 * n + n + 3 * n  # a (1 − a), then what each is multiplied with
+    walk = n + 3 * n + 3 * n + n + 2 * n * 4 * H + n  # h̄, c̄, ā, ā W, c̄ f
+    weights = 2 * T * B * 4 * H * (E + H) + 2 * 4 * H * (T * B - 1)  # and two biases
+    assert r.backward.flops == slopes + walk + weights
+    assert r.backward.special == n
+    states = (T + 1) * B * 2 * H
+    assert r.kept == 4 * (T * B * E + 2 * B * H + T * B * 4 * H + states)  # x, h₀, c₀, gates
+
+
+def test_rnn() -> None:
+    T, B, E, H = 5, 2, 3, 4
+    r = row(nn.RNN(E, H)(tn.ones(T, B, E))[0].sum(), "rnn")
+    n = T * B * H
+    products = 2 * n * (E + H)
+    assert r.forward.flops == products + 2 * n + 2 * H  # b + b once; what h adds, and the bias
+    assert r.forward.special == n
+    # 1 − h², ḣ + …, times the slope; ā W; then the weights and two biases
+    assert r.backward.flops == 2 * n + 2 * n + 2 * n * H + products + 2 * H * (T * B - 1)
 
 
 def test_dropout_keeps_its_mask() -> None:

@@ -90,6 +90,50 @@ def test_the_loss_has_the_name_that_it_was_given() -> None:
     assert "partial L" not in text
 
 
+def inputs(loss: Any) -> list[tuple[str, tuple[int, ...]]]:
+    return [(v.name, v.shape) for v in tn.explain(loss).graph.leaves if v.kind == "input"]
+
+
+def test_a_constant_keeps_its_name_when_its_tensor_is_gone() -> None:
+    w = leaf("w", np.ones((20, 20)))
+    assert inputs((w * tn.tensor(np.ones((20, 20)), name="x")).sum()) == [("x", (20, 20))]
+    assert inputs((w + tn.tensor(np.ones((20, 20)), name="x")).sum()) == [("x", (20, 20))]
+    x = tn.tensor(np.ones((20, 20)))
+    assert [n for n, _ in inputs((w + x).sum())] == ["v_1"]
+
+
+def test_whole_numbers_keep_their_name() -> None:
+    w = leaf("w", np.ones(3, np.float32))
+    assert inputs((w * tn.tensor([1, 2, 3], name="x")).sum()) == [("x", (3,))]
+    table = leaf("table", np.ones((4, 2)))
+    ids = tn.tensor([[0, 3]], name="ids")
+    assert inputs(F.embedding(ids, table).sum()) == [("ids", (1, 2))]
+    assert inputs(F.cross_entropy(F.embedding(ids[0], table), tn.tensor([1, 0], name="t")))[1:] == [
+        ("t", (2,))
+    ]
+
+
+def test_a_constant_that_is_used_twice_is_one_value() -> None:
+    """Also where one step keeps its numbers and another does not."""
+    x, w = tn.tensor(np.ones((20, 20)), name="x"), leaf("w", np.ones((20, 20)))
+    assert inputs((x * w + x).sum()) == [("x", (20, 20))]
+    del x
+    x = tn.ones(20, 20, dtype=tn.float64)
+    loss = (x * w + x).sum()
+    del x
+    assert len(inputs(loss)) == 1
+
+
+def test_a_constant_under_another_shape_keeps_its_name() -> None:
+    """A matrix times a vector takes the vector as a column."""
+    W, x = leaf("W", np.ones((3, 2))), tn.tensor([1.0, 2.0], dtype=tn.float64, name="x")
+    V = leaf("V", np.ones((3, 2)))
+    assert inputs((W @ x + V @ x).sum()) == [("x", (2, 1))]
+    assert inputs((W @ tn.tensor([1, 2], name="n")).sum()) == [("n", (2, 1))]
+    M = tn.tensor(np.ones((2, 2)), name="M")
+    assert [n for n, _ in inputs((W @ M.T).sum())] == ["v_1"]  # which is not M
+
+
 @pytest.mark.parametrize("names", [["x"], {"x": 3}, {3: leaf()}, "x"])
 def test_names_of_another_kind(names: Any) -> None:
     with pytest.raises(ArgumentError, match="names"):
@@ -193,6 +237,57 @@ def test_the_page_draws_each_view_once_and_shows_shapes(tmp_path: Path) -> None:
     assert "(2, 9)</span>" in text
     assert [path.name for path in tmp_path.iterdir()] == ["why.html"]
     assert not re.findall(r"(?:src|href|@import|url)\s*[=(]", text)
+
+
+def test_a_bar_is_as_long_as_the_word_in_any_font() -> None:
+    assert "<mover>" in mathml(barred("W1"))
+    assert mathml(barred("loss")) == mathml(latex_name("loss")).replace(
+        "<mtext>", '<mtext style="text-decoration: overline">'
+    )
+
+
+def test_a_value_that_a_step_uses_twice_has_two_lines() -> None:
+    a = leaf("a")
+    b = a + a
+    why = tn.explain(b + b, {"b": b})
+    lines = [p.get("d") for p in ElementTree.fromstring(why.svg()).findall(f"{SVG}path")]
+    assert len(set(lines)) == len(lines) == 8  # each with its arrow
+    assert why.mermaid().count("-->") == 4
+
+
+def test_what_a_module_is_given_stands_outside_of_its_box() -> None:
+    """Also where its first step reads a parameter; what it draws for itself stays inside."""
+    layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.5, batch_first=True)
+    model = nn.Sequential(layer, nn.Linear(4, 1))
+    svg = tn.explain(model(tn.ones(2, 3, 4)).sum(), model).svg("")
+    shapes = [
+        [t.text for t in group.findall(f"{SVG}text")][-1]
+        for group in ElementTree.fromstring(svg).iter(f"{SVG}g")
+    ]
+    assert len(shapes) == 4
+    assert "(2, 3, 4)" in shapes
+
+
+@pytest.mark.parametrize("name", ["encoder.layers.0.self_attn.in_proj_weight", "a." * 30, "x" * 60])
+def test_names_in_boxes_are_short_and_differ(name: str) -> None:
+    from tinynet.explanation.drawing import LONGEST, _short
+
+    assert len(_short(name)) <= LONGEST
+    assert _short(name.replace("0", "1")) != _short(name) or "0" not in name
+
+
+def test_the_signal_goes_straight_down() -> None:
+    """Parameters stand beside the way and do not bend it."""
+    model = nn.Sequential(*[m for _ in range(6) for m in (nn.Linear(4, 4), nn.Tanh())])
+    why = tn.explain(model(tn.ones(2, 4)).sum(), model)
+    places = [
+        float(box.get("x")) + float(box.get("width")) / 2
+        for group in ElementTree.fromstring(why.svg()).iter(f"{SVG}g")
+        if group.get("data-unit")
+        for box in group.findall(f"{SVG}rect")
+    ]
+    assert len(places) == 13
+    assert max(places) - min(places) < 3
 
 
 def test_a_brace_is_as_high_as_its_rows_in_any_font() -> None:

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import reduce
 from threading import Lock
 from typing import Any, TypeAlias
+from weakref import finalize
 
 import numpy as np
 
@@ -34,7 +35,7 @@ _default_dtype: np.dtype[Any] = float32
 class Duck:
     """The base of an array of another kind, around `data` of one of the two: `batching.Batch`."""
 
-    __slots__ = ("data",)
+    __slots__ = ("__weakref__", "data")
     data: Array
 
 
@@ -276,6 +277,33 @@ def same_device(arrays: Sequence[Any], names: Sequence[str]) -> None:
     if len(set(found.values())) > 1:
         places = ", ".join(f"{name} on {device}" for name, device in found.items())
         raise DeviceError(f"the arrays live on different devices: {places}", hint="x.to(device)")
+
+
+# -- names -----------------------------------------------------------------------------------------
+
+_names: dict[int, str] = {}  # by the id of an array
+
+
+def call(array: Array, name: str) -> None:
+    """Give an array a name for as long as it lives: the tape keeps arrays, and their Tensors may be
+    gone when it is explained.
+    """
+    if id(array) not in _names:
+        finalize(array, _names.pop, id(array), None).atexit = False
+    _names[id(array)] = name
+
+
+def name_of(array: Array) -> str | None:
+    """The name that `call` gave it, maybe under another shape."""
+    return _names.get(id(reshaped(array)))
+
+
+def reshaped(array: Array) -> Array:
+    """The array that a view shows under another shape: all its entries, in their order."""
+    base = getattr(array, "base", None)
+    if not is_array(base) or (base.size, base.dtype) != (array.size, array.dtype):
+        return array
+    return reshaped(base) if base.flags.c_contiguous and array.flags.c_contiguous else array
 
 
 # -- dtypes ----------------------------------------------------------------------------------------

@@ -140,7 +140,7 @@ class OpNode(Node):
                     kept.append(x.array)
                     versions.append((x._counter, x._counter[0]))
                 else:
-                    kept.append(Spec(x.array))
+                    kept.append(Spec(x.array, not x._requires_grad))
             else:  # copied: nobody could notice when the owner of a plain array changes it
                 kept.append(x.copy() if arrays.is_array(x) else x)
         self.y = y.array if needed & 1 else None
@@ -320,7 +320,15 @@ def _promote(op: Op, inputs: tuple[Any, ...], values: Sequence[Any]) -> tuple[An
         dtype = arrays.get_default_dtype()
     elif op.promote == "number" and dtype == arrays.bool_:
         dtype = arrays.int64
-    return (*inputs[: op.masks], *(cast(x, dtype) for x in inputs[op.masks :]))
+    return (*inputs[: op.masks], *(_promoted(x, dtype) for x in inputs[op.masks :]))
+
+
+def _promoted(x: Any, dtype: np.dtype[Any]) -> Any:
+    """x with another dtype, by `cast`; a constant keeps its name."""
+    y = cast(x, dtype)
+    if y is not x and isinstance(x, Tensor) and not x._requires_grad:
+        y.name = arrays.name_of(x.array)
+    return y
 
 
 def cast(x: Any, dtype: np.dtype[Any]) -> Any:

@@ -224,7 +224,9 @@ class FunctionNode(Node):
         super().__init__(edges)
         self.function = function
         self.ctx: Context | None = ctx
-        self.inputs = [Spec(x.array) if isinstance(x, Tensor) else None for x in inputs]
+        self.inputs = [
+            Spec(x.array, not x._requires_grad) if isinstance(x, Tensor) else None for x in inputs
+        ]
         self.outputs = [(y.shape, y.dtype, y.device) for y in outputs]
 
     @property

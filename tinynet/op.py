@@ -21,7 +21,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
+from tinynet import arrays
 from tinynet.arrays import Array
 from tinynet.kernels import choice
 
@@ -34,15 +36,18 @@ numpy_functions: dict[
 
 
 class Spec:
-    """What is left of an array when only its shape and dtype are kept; a small one stays whole, as
-    `values`, for people to look at.
+    """What is left of an array when only its shape and dtype are kept. A small one stays whole, as
+    `values`, for people to look at; of a constant, which has no place of its own on the tape, a
+    weak `reference` and its `name` say which one it was.
     """
 
-    __slots__ = ("dtype", "ndim", "shape", "values")
+    __slots__ = ("dtype", "name", "ndim", "reference", "shape", "values")
 
-    def __init__(self, x: Array) -> None:
+    def __init__(self, x: Array, constant: bool = False) -> None:
         self.shape, self.ndim, self.dtype = x.shape, x.ndim, x.dtype
         self.values = x if x.size <= SMALL else None
+        if constant:
+            self.reference, self.name = ref(x), arrays.name_of(x)
 
 
 SMALL = 64  # entries, about as many as one looks at

@@ -50,15 +50,14 @@ class Tensor:
         "_counter",
         "_grad",
         "_hooks",
+        "_name",
         "_node",
         "_requires_grad",
         "array",
-        "name",
     )
     __hash__ = object.__hash__  # by identity; == compares entries, as in PyTorch
 
     array: Array
-    name: str | None
 
     def __init__(
         self,
@@ -76,7 +75,9 @@ class Tensor:
                 )
             elif arrays.on_cpu(array):
                 array = np.asarray(array)  # a NumPy scalar becomes a 0-d array
-        self.array, self.name = array, name
+        self.array, self._name = array, None
+        if name is not None:
+            self.name = name
         self._node: Any = None
         self._grad: Tensor | None = None
         self._hooks: dict[int, Callable[..., Any]] | None = None
@@ -87,6 +88,17 @@ class Tensor:
             self.requires_grad = True
 
     # -- what it is --------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str | None:
+        """What messages and pictures call it."""
+        return self._name
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        self._name = name
+        if name is not None:
+            arrays.call(self.array, name)
 
     @property
     def shape(self) -> tuple[int, ...]:

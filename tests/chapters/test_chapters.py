@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import chapter_cells
+import numpy as np
 import pytest
 from chapter_cells import TAGS, cells, functions, paths, run
 
@@ -192,3 +193,15 @@ def test_the_harness_sees_what_it_should(tmp_path: Path) -> None:
     with pytest.raises(AssertionError):
         run(path, scaled="double")
     run(path, scaled="total")  # 1 % of nothing: not seen, and so reported by the test above
+
+
+def test_arguments_are_called_as_the_answer_calls_them() -> None:
+    from tinynet.exercises import Failure, properties
+
+    asked = properties.at(properties.right("add"), (1.0, np.ones(2)))
+    with pytest.raises(Failure, match=r"(?s)\A *left = .*\n *right = "):
+        asked.test(lambda left, right: left - right)
+    with pytest.raises(Failure, match="right was written into"):
+        asked.test(lambda left, right: right.__iadd__(left))
+    with pytest.raises(Failure, match="argument 2 = "):
+        asked.test(lambda *both: both[0])

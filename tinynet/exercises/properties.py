@@ -94,7 +94,7 @@ def at(
         for case in cases:
             args = tuple(np.asarray(x) for x in case)
             if text := _against(answer, oracle, args):
-                given = "\n".join(shown(f"argument {i}", x) for i, x in enumerate(args, 1))
+                given = "\n".join(map(shown, _names(answer, len(args)), args))
                 raise Failure(f"{given}\n{text}")
 
     return Property(name, test)
@@ -180,6 +180,18 @@ def _title(answer: Any) -> str:
     return str(getattr(answer, "__name__", "the answer"))
 
 
+def _names(answer: Function, count: int) -> list[str]:
+    """What the answer calls its first arguments; their numbers where that is not known."""
+    try:
+        parameters = list(inspect.signature(answer).parameters.values())[:count]
+    except (TypeError, ValueError):
+        parameters = []
+    known = len(parameters) == count and all(p.kind <= p.POSITIONAL_OR_KEYWORD for p in parameters)
+    if not known:
+        return [f"argument {i}" for i in range(1, count + 1)]
+    return [p.name for p in parameters]
+
+
 def _against(answer: Function, oracle: Function, args: tuple[Any, ...]) -> str:
     """How the answer differs from the oracle at these arguments; empty where it does not."""
     given = [np.array(x) if isinstance(x, np.ndarray) else x for x in args]
@@ -188,9 +200,9 @@ def _against(answer: Function, oracle: Function, args: tuple[Any, ...]) -> str:
         expected = np.asarray(oracle(*args))
     if found is None or found is ...:
         return _MISSING
-    for place, (one, two) in enumerate(zip(given, args, strict=True), 1):
+    for name, one, two in zip(_names(answer, len(args)), given, args, strict=True):
         if isinstance(two, np.ndarray) and not np.array_equal(one, two, equal_nan=True):
-            return f"argument {place} was written into: the caller still needs it"
+            return f"{name} was written into: the caller still needs it"
     if np.iscomplexobj(found):
         return "real numbers are asked for, and complex ones came"
     try:

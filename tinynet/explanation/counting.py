@@ -4,13 +4,16 @@ The formula of each op is run again, forward and backward, on arrays that count 
 (`Counted`): nothing is estimated. One flop is one +, −, ×, ÷ or max of two floats; a product of
 matrices (m, k)(k, n) takes 2·m·k·n; a sum of n numbers n − 1. exp, tanh and their like are counted
 by themselves, as `special`: each costs several flops, how many is the library's affair; so is what
-LAPACK does (inv, solve, det, cholesky), of which only the traffic is counted. Comparisons and moves
-are no flops. Bytes: a call of NumPy reads its inputs and writes its output once; views
-are free.
+LAPACK does (inv, solve, det, cholesky), of which only the traffic is counted. erf, which NumPy
+lacks, is the polynomials that it is computed by. Comparisons, roundings and moves are no flops.
+Bytes: a call of NumPy reads its inputs and writes its output once; of a table, the rows that are
+looked up. Views are free.
 
-It is the cost of the formulas in `ops` and `derivations`. Kernels do the same arithmetic, with less
-traffic; the difference is what they are for. A checkpoint costs what its stretch costs, and the
-forward pass of it once more on the way back. What a `Function` of one's own does is not known.
+It is the cost of the formulas in `ops` and `derivations`, with the sums that undo broadcasting, and
+those over the paths of a value: each counts for the step whose part arrives later. Kernels do the
+same arithmetic, with less traffic; the difference is what they are for. A checkpoint costs what its
+stretch costs, and the forward pass of it once more on the way back. What a `Function` of one's own
+does is not known.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ import numpy as np
 
 from tinynet import arrays
 from tinynet.autograd import clock
+from tinynet.dispatch import unbroadcast
 from tinynet.explanation.graph import Graph, Names, Step, Value, plain, trace
 from tinynet.function import FunctionNode
 from tinynet.op import Derivation
@@ -62,13 +66,17 @@ _meter: ContextVar[Cost] = ContextVar("meter")
 _ARITHMETIC = {
     *(np.add, np.subtract, np.multiply, np.true_divide, np.negative, np.square, np.reciprocal),
     *(np.maximum, np.minimum, np.absolute, np.floor_divide, np.remainder, np.fmax, np.fmin),
+    np.fmod,
 }
+_MOVES = {np.floor, np.ceil, np.trunc, np.rint, np.sign, np.copysign, np.positive}
 # flops for each number that goes in, and for each that comes out: a sum of n takes n − 1
 _REDUCTIONS = {
     **{"sum": (1, -1), "mean": (1, 0), "var": (4, 0), "prod": (1, -1), "amax": (1, -1)},
-    **{"max": (1, -1), "amin": (1, -1), "min": (1, -1), "cumsum": (1, 0), "cumprod": (1, 0)},
+    **{"max": (1, -1), "amin": (1, -1), "min": (1, -1)},
 }
+_LOOKUPS = {"take", "take_along_axis"}
 _FREE = {
+    *("empty", "empty_like"),
     *("reshape", "swapaxes", "transpose", "moveaxis", "broadcast_to", "expand_dims", "squeeze"),
     *("shape", "ndim", "size", "atleast_1d", "ravel", "split", "sliding_window_view", "flip"),
     *("may_share_memory", "result_type", "broadcast_shapes", "diagonal"),
@@ -91,23 +99,73 @@ class Counted(np.ndarray[Any, np.dtype[Any]]):
                 meter.flops += np.size(inputs[-1])
             elif ufunc in _ARITHMETIC:
                 meter.flops += made.size
-            elif made.dtype.kind in "fc":
+            elif made.dtype.kind in "fc" and ufunc not in _MOVES:
                 meter.special += made.size
         _traffic(meter, inputs, made)
         return _counted(result) if options.get("out") is None else options["out"][0]
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        result = function(*_plain(args), **_plain(kwargs))
+        args, kwargs = _plain(args), _plain(kwargs)
+        result = function(*args, **kwargs)
         meter = _meter.get()
         name = function.__name__
-        if name == "einsum":
-            meter.flops += _einsum_flops(*args)
-        elif name in _REDUCTIONS and _floats(args[0]):
-            each, once = _REDUCTIONS[name]
-            meter.flops += each * np.size(args[0]) + once * np.size(result)
-        if name not in _FREE:
+        meter.flops += _flops(name, args, kwargs, result)
+        if name in _LOOKUPS:
+            _traffic(meter, [*_arrays(args[1:]), result], result)
+        elif name not in _FREE:
             _traffic(meter, _arrays(args), result)
         return _counted(result)
+
+    def __getitem__(self, index: Any) -> Any:
+        result = self.view(np.ndarray)[_plain(index)]
+        if not np.may_share_memory(result, self):  # looked up, or one number
+            parts = index if isinstance(index, tuple) else (index,)
+            _traffic(_meter.get(), [*_arrays(parts), result], result)
+        return _counted(result)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        place = self.view(np.ndarray)[_plain(index)]
+        same = isinstance(value, np.ndarray) and value.__array_interface__["data"] == (
+            place.__array_interface__["data"] if isinstance(place, np.ndarray) else None
+        )
+        self.view(np.ndarray)[_plain(index)] = _plain(value)
+        if not same:  # a[i] += b adds in place: nothing is left to be moved
+            _traffic(_meter.get(), [value], place)
+
+    def copy(self, *args: Any, **kwargs: Any) -> Any:
+        """Read and written."""
+        return self._moved(self.view(np.ndarray).copy(*args, **kwargs))
+
+    def astype(self, *args: Any, **kwargs: Any) -> Any:
+        """Read and written."""
+        return self._moved(self.view(np.ndarray).astype(*args, **kwargs))
+
+    def _moved(self, result: Any) -> Any:
+        if not np.may_share_memory(result, self):  # astype(copy=False) may have nothing to do
+            _traffic(_meter.get(), [self], result)
+        return _counted(result)
+
+
+def _flops(name: str, args: Any, kwargs: Any, result: Any) -> int:
+    """Of a function of NumPy that is no ufunc."""
+    if name == "einsum":
+        return _einsum_flops(*args)
+    if name == "bincount" and "weights" in kwargs:
+        return int(kwargs["weights"].size)
+    if not (args and _floats(args[0])):
+        return 0
+    u, made = args[0], int(np.size(result))
+    if name in _REDUCTIONS:
+        each, once = _REDUCTIONS[name]
+        return int(each * u.size + once * made)
+    if name in ("cumsum", "cumprod"):  # a row of n takes n − 1
+        axis = args[1] if len(args) > 1 else kwargs.get("axis")
+        return int(u.size - (1 if axis is None else u.size // max(u.shape[axis], 1)))
+    if name == "tensordot":  # a matrix product: K is summed over, K² = |u| |v| / |y|
+        return 2 * made * math.isqrt(u.size * args[1].size // max(made, 1))
+    if name == "clip":
+        return int(u.size * sum(x is not None for x in (*args[1:3], *kwargs.values())))
+    return 0
 
 
 def _einsum_flops(*args: Any) -> int:
@@ -135,6 +193,7 @@ def _floats(x: Any) -> bool:
 def _traffic(meter: Cost, inputs: Iterable[Any], result: Any) -> None:
     meter.read += sum(x.nbytes for x in inputs if isinstance(x, np.ndarray))
     meter.written += sum(x.nbytes for x in _arrays((result,)))
+    meter.written += result.nbytes if isinstance(result, np.generic) else 0
 
 
 def _arrays(values: Any) -> list[Any]:
@@ -266,7 +325,7 @@ def costs(graph: Graph, names: Names = None) -> Costs:
     own; the checkpoint's is what it keeps.
     """
     seen = _living(graph)
-    rows = []
+    rows, sums = [], _sums(graph)
     for step in graph.steps:
         kept = 0
         for owner in map(_owner, _kept(step)):
@@ -277,7 +336,8 @@ def costs(graph: Graph, names: Names = None) -> Costs:
             oldest = next(clock)
             inside = costs(trace(step.node.again(), names, oldest), names)
             rows += [Row(r.step, r.forward, r.forward + r.backward, 0) for r in inside.rows]
-        rows.append(Row(step, *_both(step), kept))
+        forward, backward = _both(step)
+        rows.append(Row(step, forward, backward + sums[id(step)], kept))
     return Costs(rows)
 
 
@@ -306,6 +366,22 @@ def _living(graph: Graph) -> set[int]:
     return {id(_owner(array)) for array in held}
 
 
+def _sums(graph: Graph) -> dict[int, Cost]:
+    """For each step, what it costs to add what it hands back to what has arrived before."""
+    found: dict[int, Cost] = {}
+    reached: set[int] = set()
+    for step in reversed(graph.steps):
+        cost = Cost()
+        for x, d in zip(step.inputs, step.handed, strict=True):
+            if isinstance(x, Value) and d is not None:
+                if id(x) in reached:
+                    size, nbytes = math.prod(x.shape), math.prod(x.shape) * x.dtype.itemsize
+                    cost += Cost(size, 0, 2 * nbytes, nbytes)
+                reached.add(id(x))
+        found[id(step)] = cost
+    return found
+
+
 def _both(step: Step) -> tuple[Cost, Cost]:
     """The cost of the forward and of the backward pass of a step."""
     op = step.op
@@ -316,12 +392,17 @@ def _both(step: Step) -> tuple[Cost, Cost]:
     g = np.ones(y.shape, step.output.dtype).view(Counted)
     if isinstance(op, Derivation):
         needs = {"needs": tuple(d is not None for d in step.handed)} if op.selective else {}
-        return forward, _measured(lambda: op.backward(g, saved, **needs, **step.options))[0]
-    back = Cost()
-    for i, d in enumerate(step.handed):
-        if d is not None:
-            rule = op.rule(i)
-            back += _measured(lambda: rule(g, y, *inputs, **step.options))[0]  # noqa: B023
+        back, found = _measured(lambda: op.backward(g, saved, **needs, **step.options))
+    else:
+        back, found = Cost(), [None] * len(inputs)
+        for i, d in enumerate(step.handed):
+            if d is not None:
+                rule = op.rule(i)
+                cost, found[i] = _measured(lambda: rule(g, y, *inputs, **step.options))  # noqa: B023
+                back += cost
+    for x, d, handed in zip(step.inputs, found, step.handed, strict=False):
+        if handed is not None and d.shape != x.shape:  # what was repeated is summed
+            back += _measured(lambda: unbroadcast(_counted(d), x.shape))[0]  # noqa: B023
     return forward, back
 
 

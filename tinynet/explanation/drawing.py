@@ -7,6 +7,7 @@ read on light and on dark pages. Colours: Okabe and Ito's, which the colour-blin
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
@@ -23,6 +24,7 @@ LETTER = 7.4  # the width of a letter
 LINE = 16.0  # the height of a line of text
 LAYER = 78.0  # from one layer to the next
 PAST = 24.0  # half the height of a box, and a little more
+BESIDE = 12.0  # between the two lines of a value that a step uses twice
 
 # fill, border
 COLOURS = {
@@ -84,11 +86,19 @@ def boxes(shown: View, graph: Graph) -> tuple[list[Box], list[tuple[int, int]]]:
     return found, [(id(a), id(b)) for a, b in shown.edges]
 
 
-LONGEST = 28  # letters of a name in a box; the whole name is shown on hover
+LONGEST = 28  # letters of a name in a box
 
 
 def _short(name: str) -> str:
-    """A name that fits into a box: of a long one the ends, the last part of its path above all."""
+    """A name that fits into a box: of a path the first letters, but for its last part; of what is
+    still too long the ends. The whole name is shown on hover.
+
+    >>> _short("encoder.layers.0.self_attention.in_proj_weight")
+    'e.l.0.s.in_proj_weight'
+    """
+    *path, last = name.split(".")
+    if len(name) > LONGEST:
+        name = ".".join([*(part if part.isdigit() else part[:1] for part in path), last])
     return name if len(name) <= LONGEST else f"{name[:8]}…{name[9 - LONGEST :]}"
 
 
@@ -153,7 +163,8 @@ def svg(graph: Graph, path: str | None = None) -> str:
         f'aria-label="The graph of {escape(graph.loss.name)}">'
     ]
     by_key = {b.key: b for b in found}
-    parts += [_edge(by_key[a], by_key[b], layout, y) for a, b in layout.paths]  # type: ignore[index]
+    for (a, b), count in Counter(edges).items():
+        parts += _edges(by_key[a], by_key[b], count, layout, y)
     parts += [_drawn(box, layout.x[box.key], y[box.key]) for box in found]
     return "\n".join([*parts, "</svg>"])
 
@@ -177,12 +188,20 @@ def _drawn(box: Box, x: float, y: float) -> str:
     )
 
 
-def _edge(a: Box, b: Box, layout: Layout, y: dict[int, float]) -> str:
-    """A curve from the lower side of a, through the points in between, to the upper side of b."""
+def _edges(a: Box, b: Box, count: int, layout: Layout, y: dict[int, float]) -> list[str]:
+    """Curves from the lower side of a, through the points in between, to the upper side of b: one
+    for each use of a.
+    """
     points = [(layout.x[a.key], y[a.key] + a.height / 2)]
     for x, layer in layout.paths[a.key, b.key]:  # straight past the boxes of the layer
         points += [(x, LAYER * (layer + 0.5) + side) for side in (-PAST, PAST)]
     points += [(layout.x[b.key], y[b.key] - b.height / 2 - 7)]
+    shifts = [BESIDE * (i - (count - 1) / 2) for i in range(count)]
+    return [_curve([(x + shift, high) for x, high in points]) for shift in shifts]
+
+
+def _curve(points: list[tuple[float, float]]) -> str:
+    """A smooth line through the points, with an arrow at its end."""
     path = f"M{points[0][0]:.1f},{points[0][1]:.1f}"
     for (x0, y0), (x1, y1) in pairwise(points):
         middle = (y0 + y1) / 2
@@ -204,5 +223,5 @@ def mermaid(graph: Graph, path: str | None = None) -> str:
         text = "<br/>".join(escape(line) for line in box.lines)
         left, right = ("[", "]") if box.kind in ("value", "loss", "module") else ("([", "])")
         lines.append(f'    {names[box.key]}{left}"{text}"{right}')
-    lines += [f"    {names[a]} --> {names[b]}" for a, b in dict.fromkeys(edges)]
+    lines += [f"    {names[a]} --> {names[b]}" for a, b in edges]
     return "\n".join(lines) + "\n"

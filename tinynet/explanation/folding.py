@@ -70,7 +70,6 @@ def view(graph: Graph, path: str | None = None) -> View:
             for x in step.inputs:
                 if isinstance(x, Value):
                     _connect(shown, x, unit, home)
-    shown.edges = list(dict.fromkeys(shown.edges))
     return shown
 
 
@@ -78,21 +77,24 @@ def _connect(shown: View, x: Value, unit: Unit, home: dict[int, Unit]) -> None:
     maker = home.get(id(x.made_by))
     if maker is unit:
         return
+    edge = (x if maker is None else maker), unit
+    if unit.path is not None and edge in shown.edges:  # a step has an edge for each use of a value
+        return
     if maker is not None:
-        shown.edges.append((maker, unit))
+        shown.edges.append(edge)
     elif _own(x, unit) and all(home.get(id(s)) is unit for s in x.uses):
         mine = shown.hidden.setdefault(id(unit), [])
         mine += [] if x in mine else [x]
     else:
         shown.sources += [] if x in shown.sources else [x]
-        shown.edges.append((x, unit))
+        shown.edges.append(edge)
 
 
 def _own(x: Value, unit: Unit) -> bool:
-    """Whether a value is part of a module: its parameters, and what it made for itself. What goes
-    into its first step comes from outside.
+    """Whether a value is part of a module: its parameters, and what it made for itself. What it was
+    given comes from outside, and what goes into its first step: a copy may have been given.
     """
-    enters = x.kind == "input" and unit.steps[0].inputs[0] is x
+    enters = unit.path in x.enters or (x.kind == "input" and unit.steps[0].inputs[0] is x)
     return unit.path is not None and x.made_by is None and not enters
 
 

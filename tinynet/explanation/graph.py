@@ -9,10 +9,10 @@ newest step first, and notes what each step hands to each of its inputs. Nothing
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -34,6 +34,7 @@ class Value:
     kind      "parameter" (a leaf whose gradient is wanted), "input" (a leaf without gradient),
               "value" (made by a step), "loss"
     array     its numbers, where they are still known
+    enters    of an input, the paths of the modules to which it was given
     grad      dL/d(this): the sum of `arrivals`, one from each use of the value
     """
 
@@ -42,6 +43,7 @@ class Value:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     array: Any = None
+    enters: set[str] = field(default_factory=set)
     made_by: Step | None = None
     uses: list[Step] = field(default_factory=list)
     arrivals: list[Any] = field(default_factory=list)
@@ -166,9 +168,10 @@ class _Tracer:
         self.given: dict[int, str] = {}  # names, by node, leaf, or the array of a constant
         self.calls: list[tuple[int, int, str]] = []  # of modules: from, to, path; outer ones first
         self.modules: dict[str, str] = {}
+        self.entered: dict[int, set[str]] = {}  # by its reference, to which modules an array went
         for name, x in names.items():
             self._take(name, x)
-        self.constants: dict[int, Value] = {}
+        self.constants: dict[Any, tuple[Value, Any]] = {}
         self.made: dict[Any, Value] = {}  # by node, or by leaf Tensor
         self.values: list[Value] = []
         self.taken: set[str] = set()
@@ -180,10 +183,12 @@ class _Tracer:
             return
         for path, module in x.named_modules(prefix=name):
             chain = type(module).__name__ == "Sequential"  # which takes no step of its own
-            mine = [] if chain else [c for c in module.last_calls if self._holds(*c)]
-            self.calls += [(first, last, path) for first, last in mine]
-            if mine:
+            mine = [] if chain else [c for c in module.last_calls if self._holds(*c[:2])]
+            for first, last, given in mine:
                 self.modules[path] = type(module).__name__
+                self.calls.append((first, last, path))
+                for reference in given:
+                    self.entered.setdefault(id(reference), set()).add(path)
         for path, parameter in x.named_parameters(prefix=name):
             self.given[id(parameter)] = path
 
@@ -243,19 +248,28 @@ class _Tracer:
         return found
 
     def _constant(self, kept: Any) -> Value:
-        array = kept.values if isinstance(kept, Spec) and kept.values is not None else kept
-        if id(array) not in self.constants:
-            value = self._value(array, "input", kept.shape, kept.dtype)
-            self.constants[id(array)] = value
-            _learn(value, kept)
-        return self.constants[id(array)]
+        """The value of a constant, of which the tape keeps the array, or a `Spec` that knows which
+        one it was.
+        """
+        spec = kept if isinstance(kept, Spec) else Spec(kept, constant=True)
+        array = spec.reference()
+        whole = None if array is None else arrays.reshaped(array)
+        reference = spec.reference if whole is None else ref(whole)
+        key = id(reference), spec.shape
+        if key not in self.constants:
+            value = self._value(whole, "input", spec.shape, spec.dtype, spec.name)
+            for known in (spec.reference, reference):
+                value.enters |= self.entered.get(id(known), set())
+            _learn(value, array)
+            self.constants[key] = value, reference  # which keeps its id
+        return self.constants[key][0]
 
-    def _value(self, owner: Any, kind: str, shape: tuple[int, ...], dtype: Any) -> Value:
-        name = self.given.get(id(owner))
+    def _value(
+        self, owner: Any, kind: str, shape: tuple[int, ...], dtype: Any, name: str | None = None
+    ) -> Value:
+        name = self.given.get(id(owner)) or name
         if not name and kind == "parameter":
             name = owner.name
-        elif not name and kind == "input":
-            name = _name_of(owner)
         elif not name and owner is self.nodes[-1]:
             name = "L"
         value = Value(self._free(" ".join((name or "").split())), kind, shape, dtype)
@@ -303,14 +317,6 @@ def _place(x: Any) -> Any:
     """Where a named tensor stands in the graph."""
     edge = edge_of(x) if isinstance(x, Tensor) else x
     return x if edge is None else edge
-
-
-def _name_of(array: Any) -> str | None:
-    """The name of a Tensor that still holds this array. The tape keeps the bare arrays of what
-    needs no gradient, so the Tensor is looked for among all that live.
-    """
-    owners = (x for x in gc.get_referrers(array) if isinstance(x, Tensor))
-    return next((x.name for x in owners if x.name), None)
 
 
 def in_words(shape: tuple[int, ...]) -> str:

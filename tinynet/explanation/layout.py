@@ -8,9 +8,10 @@ Structures", 1981):
 2. Long edges get a point in every layer that they pass, so that each stretch joins neighbours.
 3. Order. Sweeping down and up, each layer is sorted by the mean place of its neighbours; the order
    with the fewest crossings is kept.
-4. Places. Each box wants to stand at the mean of its neighbours, Σ (x_i − d_i)² least, but at a
+4. Places. Each box wants to stand at the mean of its neighbours, Σ w_i (x_i − d_i)² least, but at a
    distance from the box to its left. That is a regression on increasing numbers, and merging
-   neighbours that violate it into blocks solves it exactly (`_spread`).
+   neighbours that violate it into blocks solves it exactly (`_spread`). What nothing points to
+   weighs little: parameters stand beside the way of the signal and do not bend it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from itertools import pairwise
 
 SWEEPS = 40
 GAP = 28.0  # between boxes of a layer
+LIGHT = 0.001  # the weight of a box to which nothing points; of the others, 1
 
 
 @dataclass
@@ -146,36 +148,40 @@ def _placed(
     wide: dict[Hashable, float],
 ) -> dict[Hashable, float]:
     above, below = _neighbours(short)
+    weight = {key: 1.0 if key in above else LIGHT for row in rows for key in row}
     x: dict[Hashable, float] = {}
     for row in rows:
-        x.update(_spread(row, [0.0] * len(row), wide))
+        x.update(_spread(row, [0.0] * len(row), weight, wide))
     for sweep in range(SWEEPS):
         down = sweep % 2 == 0
         for row in rows if down else rows[::-1]:
             wishes = []
             for key in row:
-                beside = (above if down else below).get(key, ())
-                found = [x[k] for k in beside]
-                wishes.append(sum(found) / len(found) if found else x[key])
-            x.update(_spread(row, wishes, wide))
+                beside = (above if down else below).get(key, [key])
+                whole = sum(weight[k] for k in beside)
+                wishes.append(sum(weight[k] * x[k] for k in beside) / whole)
+            x.update(_spread(row, wishes, weight, wide))
     return x
 
 
 def _spread(
-    row: list[Hashable], wishes: list[float], wide: dict[Hashable, float]
+    row: list[Hashable],
+    wishes: list[float],
+    weight: dict[Hashable, float],
+    wide: dict[Hashable, float],
 ) -> dict[Hashable, float]:
-    """The places nearest to the wishes, Σ (x − wish)² least, at which no two boxes overlap."""
+    """The places nearest to the wishes, Σ w (x − wish)² least, at which no two boxes overlap."""
     offset, offsets = 0.0, []  # of each box from the first one, when all touch
     for i, key in enumerate(row):
         if i:
             offset += (wide[row[i - 1]] + wide[key]) / 2 + GAP
         offsets.append(offset)
-    blocks: list[list[float]] = []  # [sum of (wish - offset), how many]
-    for wish, away in zip(wishes, offsets, strict=True):
-        blocks.append([wish - away, 1.0])
-        while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] > blocks[-1][0] / blocks[-1][1]:
-            total, count = blocks.pop()
-            blocks[-1][0] += total
-            blocks[-1][1] += count
-    starts = [total / count for total, count in blocks for _ in range(int(count))]
+    blocks: list[tuple[float, float, int]] = []  # sum of w (wish - offset), of w, how many
+    for key, wish, away in zip(row, wishes, offsets, strict=True):
+        total, mass, count = weight[key] * (wish - away), weight[key], 1
+        while blocks and blocks[-1][0] / blocks[-1][1] > total / mass:
+            more, heavy, many = blocks.pop()
+            total, mass, count = total + more, mass + heavy, count + many
+        blocks.append((total, mass, count))
+    starts = [total / mass for total, mass, count in blocks for _ in range(count)]
     return {k: start + away for k, start, away in zip(row, starts, offsets, strict=True)}

@@ -152,9 +152,9 @@ class _Reader:
             return f"<msqrt>{self.one()}</msqrt>"
         if name in _ACCENTS:
             below = self.one()
-            letters = len(below.removeprefix("<mtext>").removesuffix("</mtext>"))
-            times = letters + letters // 5 if name == "bar" and below.startswith("<mtext>") else 1
-            return f"<mover>{below}<mo>{_ACCENTS[name] * times}</mo></mover>"
+            if name == "bar" and below.startswith("<mtext>"):  # as long as the word, in any font
+                return below.replace("<mtext>", '<mtext style="text-decoration: overline">')
+            return f"<mover>{below}<mo>{_ACCENTS[name]}</mo></mover>"
         if name in ("mathbin", "mathord", "mathbf"):
             return self.one()
         if name in _BIG:

@@ -24,9 +24,10 @@ body { margin: 0.5em; font: 15px/1.45 system-ui, sans-serif; background: Canvas;
 nav button { font: inherit; padding: 0.25em 0.9em; border: 1px solid #8a8a8a; border-radius: 5px;
   background: transparent; color: inherit; cursor: pointer }
 nav button[aria-pressed=true] { background: #2b7bab; border-color: #2b7bab; color: white }
-section { display: none; margin-top: 0.8em; overflow-x: auto }
-section.open { display: block }
+section { display: none; margin-top: 0.8em } section.open { display: block }
+#derivation, .view, #said, #picture { overflow-x: auto }
 .view { display: none } .view.open { display: block }
+#picture { overflow-y: auto; max-height: 34em }
 #graph .opens { cursor: pointer } #graph .opens:hover rect { stroke-width: 3 }
 .crumbs a { color: #2b7bab; cursor: pointer }
 ol { padding-left: 2.2em } li { margin: 0.35em 0 } .note { opacity: 0.75; font-size: 92% }
@@ -37,8 +38,17 @@ input[type=range] { width: min(34em, 95%) } #said { min-height: 5.2em; margin: 0
 
 _SCRIPT = """
 const all = (q, e = document) => [...e.querySelectorAll(q)];
+function centre(g) {  // in a picture that is larger than its frame
+  if (!g) return;
+  const frame = g.closest('.view, #picture'), box = g.getBoundingClientRect();
+  const around = frame.getBoundingClientRect();
+  frame.scrollLeft += box.x + box.width / 2 - around.x - around.width / 2;
+  frame.scrollTop += box.y + box.height / 2 - around.y - around.height / 2;
+}
 function tab(name) {
   all('section').forEach(s => s.classList.toggle('open', s.id === name));
+  centre(all('.view.open g').pop());
+  centre(document.querySelector('.now'));
   all('nav button').forEach(b => b.setAttribute('aria-pressed', b.dataset.tab === name));
 }
 function fit() {  // in a notebook, which may show the page later
@@ -49,8 +59,7 @@ function open(path) {
   all('.view').forEach(v => v.classList.toggle('open', v.dataset.path === path));
   const parts = path ? path.split('.') : [], crumbs = document.querySelector('.crumbs');
   crumbs.textContent = '';
-  if (all('.view').length === 1) return;
-  ['', ...parts].forEach((part, i) => {
+  if (all('.view').length > 1) ['', ...parts].forEach((part, i) => {
     const here = parts.slice(0, i).join('.');
     if (!document.querySelector(`.view[data-path="${here}"]`)) return;
     const a = document.createElement(here === path ? 'b' : 'a');
@@ -58,6 +67,7 @@ function open(path) {
     a.onclick = () => open(here);
     crumbs.append(a);
   });
+  centre(all('.view.open g').pop());
 }
 function replay(at) {
   const n = frames.length / 2;
@@ -69,13 +79,14 @@ function replay(at) {
     g.classList.toggle('back', at >= n && k >= 2 * n - 1 - at);
   });
   document.getElementById('said').innerHTML = frames[at];
+  centre(document.querySelector('.now'));
 }
 all('nav button').forEach(b => b.onclick = () => tab(b.dataset.tab));
 document.getElementById('picture').innerHTML = document.querySelector('.view').innerHTML;
 all('#graph .opens').forEach(g => g.onclick = () => open(g.dataset.path));
 const slider = document.querySelector('input[type=range]');
 slider.oninput = () => replay(+slider.value);
-open(''); replay(0); tab('graph');
+tab('graph'); open(''); replay(0);
 new ResizeObserver(fit).observe(document.body);
 """
 

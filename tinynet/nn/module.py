@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
+from weakref import ref
 
 import numpy as np
 
@@ -53,7 +54,8 @@ class Module:
     """
 
     training: bool
-    last_calls: Sequence[tuple[int, int]] = ()  # between which numbers of nodes its calls lie
+    # For `explain`: between which numbers of nodes its calls lie, and the arrays that went in.
+    last_calls: Sequence[tuple[int, int, list[ref[Any]]]] = ()
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
@@ -75,7 +77,8 @@ class Module:
         own = self.__dict__
         if "last_calls" not in own:
             own["last_calls"] = deque(maxlen=CALLS)
-        own["last_calls"].append((start, next(clock)))  # the nodes in between are its own
+        given = [ref(x.array) for x in (*args, *kwargs.values()) if isinstance(x, Tensor)]
+        own["last_calls"].append((start, next(clock), given))  # the nodes in between are its own
         return result
 
     def _with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

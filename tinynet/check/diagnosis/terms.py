@@ -38,6 +38,9 @@ def _part(a: Array, part: str) -> Array:
     return a if part == "all" else kept
 
 
+_PENALTY = "the regulariser"
+
+
 def _single_terms(p: Problem, k: int) -> Iterator[Term]:
     """Terms without a sum in them."""
     shape, name = p.true[k].shape, own(p, k)
@@ -61,7 +64,7 @@ def _single_terms(p: Problem, k: int) -> Iterator[Term]:
                             f=f,
                             part=part,
                         ),
-                        "the regulariser (weight decay, penalty)" + which,
+                        f"{_PENALTY} (weight decay, penalty)" + which,
                         # without g is likelier only where g cannot be seen to belong
                         1.7 + 0.2 * (part != "all") + 0.05 * (not word) + 0.05 * ("sign" in form),
                     )
@@ -204,7 +207,10 @@ def sums(p: Problem, k: int) -> Iterator[Fix]:
     if both is None or not both[0].any():
         return
     hits: list[tuple[float, Term, Array]] = []
+    alone = both[0].size == 1  # one number is a multiple of any other
     for term in _single_terms(p, k):
+        if alone and term.meaning.startswith(_PENALTY):
+            continue
         c = _solve(p, k, [term.value(p)])
         if c is not None:
             simple = coefficient(float(c[0]))
@@ -213,7 +219,7 @@ def sums(p: Problem, k: int) -> Iterator[Fix]:
     for cost, term, c in sorted(hits, key=lambda h: h[0])[:4]:
         a = float(c[0])
         signed = f"{'-' if a < 0 else '+'} {number(abs(a))} * {term.label}"
-        if term.meaning.startswith("the regulariser"):
+        if term.meaning.startswith(_PENALTY):
             text = f"{term.meaning} is not right: {signed} must be added (its coefficient or 1/n)"
         elif term.meaning.startswith("a constant"):
             text = f"a constant is wrong (an offset): {signed} must be added to every entry"

@@ -41,7 +41,8 @@ def embedding(
     tensor([[3.],
             [1.]])
     """
-    ids = Tensor(_array(input).copy())  # a batch whose memory is used again changes no gradient
+    # A copy: a batch whose memory is used again changes no gradient.
+    ids = Tensor(_array(input).copy(), name=getattr(input, "name", None))
     if max_norm is not None:
         _shorten(ids, weight, max_norm, norm_type)
     y, rows = _embedding.op(ids, weight), weight.shape[0]
