@@ -19,14 +19,13 @@ from test_kernels import laid
 import tinynet as tn
 from tinynet import derivations, kernels, nn
 from tinynet.errors import ArgumentError, ShapeError
-from tinynet.kernels import get_num_threads, gru, lstm, recurrent, rnn, set_num_threads
-from tinynet.kernels.recurrent import strips, times
+from tinynet.kernels import get_num_threads, recurrent, set_num_threads
+from tinynet.kernels.recurrent import KERNELS, strips, times
 from tinynet.kernels.rnn import naive
 from tinynet.kernels.strips import LOW
 from tinynet.kernels.tile import tile_shape
 from tinynet.nn.utils.rnn import pack_sequence
 
-FILES = {"gru": gru, "lstm": lstm, "rnn": rnn}
 GATES = {"gru": 3, "lstm": 4, "rnn": 1}
 CLOSE = {"float32": 1e-5, "float64": 1e-13}  # of the largest number of its kind
 WIDE = tile_shape("float32")[1]
@@ -74,7 +73,7 @@ class Reference:
 
 
 def kernel(name: str) -> Any:
-    return FILES[name].KERNELS[name]
+    return KERNELS[name]
 
 
 def close(found: Any, meant: Any, dtype: str) -> None:
@@ -90,7 +89,7 @@ def close(found: Any, meant: Any, dtype: str) -> None:
 
 @st.composite
 def cases(draw: Any) -> Any:
-    name = draw(st.sampled_from(sorted(FILES)))
+    name = draw(st.sampled_from(sorted(GATES)))
     T, N = draw(st.integers(1, 6)), draw(st.sampled_from((0, 1, 2, LOW - 1, LOW, LOW + 1, 11)))
     inputs = draw(st.sampled_from((0, 1, 2, WIDE // 2, WIDE + 1)))
     H = draw(st.sampled_from((1, 2, 3, WIDE // 4, WIDE // 2 - 1, WIDE // 2, WIDE, WIDE + 1)))
@@ -133,7 +132,7 @@ def test_a_kernel_computes_what_the_derivation_does(
         assert not any(np.may_share_memory(d, other) for other in others)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", GATES)
 def test_long_wide_and_on_any_number_of_threads(name: str) -> None:
     """One thread or many: the same to the bit, for nothing is added up across threads."""
     T, N, inputs, H = 60, 21, 24, 90
@@ -150,7 +149,7 @@ def test_long_wide_and_on_any_number_of_threads(name: str) -> None:
             np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", GATES)
 def test_what_is_saved_outlives_other_calls_and_serves_twice(name: str) -> None:
     one, two = drawn(name, 5, 6, 3, 9), drawn(name, 7, 9, 4, 12, seed=1)
     g = cotangent(name, 5, 6, 9)
@@ -164,7 +163,7 @@ def test_what_is_saved_outlives_other_calls_and_serves_twice(name: str) -> None:
         np.testing.assert_array_equal(b, c)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", GATES)
 def test_only_what_is_needed(name: str) -> None:
     values, g = drawn(name, 4, 5, 3, 8), cotangent(name, 4, 5, 8)
     _, *every = computed(kernel(name), values, g, {})
@@ -177,7 +176,7 @@ def test_only_what_is_needed(name: str) -> None:
         assert all(d is None for d in others)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", GATES)
 def test_python_threads_at_once(name: str) -> None:
     set_num_threads(2)
     tasks = [(drawn(name, 9, N, 5, 17, seed=N), cotangent(name, 9, N, 17)) for N in (8, 13, 20)]
@@ -201,7 +200,7 @@ def test_python_threads_at_once(name: str) -> None:
 # -- NaN, infinities, padding ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", GATES)
 def test_nan_in_the_padding_changes_nothing(name: str) -> None:
     values, g = drawn(name, 5, 4, 3, 6), cotangent(name, 5, 4, 6)
     for reverse in (False, True):
@@ -267,7 +266,7 @@ import sys
 sys.path.insert(0, "tests")
 import test_kernel_recurrent as tests
 tests.test_every_rung_is_the_same_layer()
-for name in tests.FILES:
+for name in tests.GATES:
     tests.test_nan_in_the_padding_changes_nothing(name)
     tests.test_only_what_is_needed(name)
 """
@@ -287,7 +286,7 @@ def test_without_a_compiler() -> None:
 # -- the ops and the layers ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", GATES)
 def test_what_does_not_fit_is_left_to_the_reference(name: str) -> None:
     op = getattr(derivations, name).op
     values = [tn.tensor(x) for x in drawn(name, 3, 2, 3, 4)]
@@ -307,7 +306,7 @@ def test_what_does_not_fit_is_left_to_the_reference(name: str) -> None:
                 op(*values, nonlinearity="gelu")
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", GATES)
 def test_one_step_is_left_to_the_reference(name: str) -> None:
     op = getattr(derivations, name).op
     with kernels.use("compiled"):

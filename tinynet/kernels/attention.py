@@ -45,9 +45,9 @@ from tinynet.kernels.attention_heads import (
     WAIT,
     Heads,
     add,
+    at,
     dot,
     exponentials,
-    head,
     hide,
     kept_values,
     largest,
@@ -82,7 +82,7 @@ def mix(weights: Any, x: Any, y: Any) -> None:
 # -- one query after the other ---------------------------------------------------------------------
 
 
-@kernel("table", "y", "log_total")
+@kernel("table", "y", "log_total", allocates=True)
 def naive(
     q: Any,
     k: Any,
@@ -100,8 +100,8 @@ def naive(
     zero, one = scale.dtype.type(0), scale.dtype.type(1)
     scores = np.empty(k.shape[3], y.dtype)
     for t in range(table.shape[0]):
-        Q, K, V = head(q, table[t, 0]), head(k, table[t, 1]), head(v, table[t, 2])
-        F, B, place = head(flags, table[t, 3]), head(added, table[t, 3]), table[t, 4]
+        Q, K, V = q[at(q, table[t, 0])], k[at(k, table[t, 1])], v[at(v, table[t, 2])]
+        F, B, place = flags[at(flags, table[t, 3])], added[at(added, table[t, 3])], table[t, 4]
         for i in range(Q.shape[0]):
             s = scores[: min(i + 1, K.shape[0])] if causal else scores
             for j in range(s.shape[0]):
@@ -123,7 +123,7 @@ def naive(
             log_total[place, i] = top + math.log(total)
 
 
-@kernel("table", "y", "log_total")
+@kernel("table", "y", "log_total", allocates=True)
 def online(
     q: Any,
     k: Any,
@@ -141,8 +141,8 @@ def online(
     zero, one = scale.dtype.type(0), scale.dtype.type(1)
     s = np.empty((1, 1), y.dtype)
     for t in range(table.shape[0]):
-        Q, K, V = head(q, table[t, 0]), head(k, table[t, 1]), head(v, table[t, 2])
-        F, B, place = head(flags, table[t, 3]), head(added, table[t, 3]), table[t, 4]
+        Q, K, V = q[at(q, table[t, 0])], k[at(k, table[t, 1])], v[at(v, table[t, 2])]
+        F, B, place = flags[at(flags, table[t, 3])], added[at(added, table[t, 3])], table[t, 4]
         for i in range(Q.shape[0]):
             top, total, out = scale.dtype.type(-math.inf), zero, y[place, i]
             out[:] = 0
@@ -191,7 +191,7 @@ def update(s: Any, top: Any, total: Any, o: Any, best: Any, sums: Any) -> None:
             total[r] += sums[start + r]
 
 
-@kernel("table", "y", "log_total", "K", "V")
+@kernel("table", "y", "log_total", "K", "V", allocates=True)
 def tiled(
     q: Any,
     k: Any,
@@ -222,14 +222,14 @@ def tiled(
     best, more = np.zeros(REPEATS * strip, y.dtype), np.zeros(REPEATS * strip, y.dtype)
     for t in range(table.shape[0]):
         if t == 0 or table[t, 1] != table[t - 1, 1]:
-            pack(head(k, table[t, 1]), K, scale.dtype.type(1))
+            pack(k[at(k, table[t, 1])], K, scale.dtype.type(1))
         if t == 0 or table[t, 2] != table[t - 1, 2]:
-            pack(head(v, table[t, 2]), V, scale.dtype.type(1))
-        F, B, place = head(flags, table[t, 3]), head(added, table[t, 3]), table[t, 4]
+            pack(v[at(v, table[t, 2])], V, scale.dtype.type(1))
+        F, B, place = flags[at(flags, table[t, 3])], added[at(added, table[t, 3])], table[t, 4]
         for i0 in range(part * strip, L, parts * strip):
             count = min(strip, L - i0)
             width = one if count <= one else strip
-            pack(head(q, table[t, 0])[i0 : i0 + count], Q, scale[0])
+            pack(q[at(q, table[t, 0])][i0 : i0 + count], Q, scale[0])
             transpose(Q[:count], Qt)
             o, top, total = sums[: high * width].reshape(high, width), tops[:width], totals[:width]
             o[:] = 0

@@ -32,10 +32,10 @@ from tinynet.kernels.attention_heads import (
     WAIT,
     Heads,
     add,
+    at,
     dot,
     exponentials,
     five,
-    head,
     hide,
     kept_values,
     pack,
@@ -52,7 +52,7 @@ from tinynet.kernels.threads import share
 SUMS = 8  # of K̄ and V̄ at the same time, for a single head
 
 
-@kernel("table", "y", "log_total", "dq", "dk", "dv", "dmask")
+@kernel("table", "y", "log_total", "dq", "dk", "dv", "dmask", allocates=True)
 def naive_backward(
     q: Any,
     k: Any,
@@ -77,8 +77,8 @@ def naive_backward(
     weights = np.empty(k.shape[3], y.dtype)
     for t in range(table.shape[0]):
         a, b, c, m, place = table[t, 0], table[t, 1], table[t, 2], table[t, 3], table[t, 4]
-        Q, K, V, G = head(q, a), head(k, b), head(v, c), head(g, place)
-        F, B = head(flags, m), head(added, m)
+        Q, K, V, G = q[at(q, a)], k[at(k, b)], v[at(v, c)], g[at(g, place)]
+        F, B = flags[at(flags, m)], added[at(added, m)]
         for i in range(Q.shape[0]):
             p = weights[: min(i + 1, K.shape[0])] if causal else weights
             for j in range(p.shape[0]):
@@ -129,7 +129,7 @@ def add_scores(d: Any, i0: int, j0: int, dmask: Any) -> None:
             line[j0 + j if line.shape[0] > 1 else 0] += d[j, i]
 
 
-@kernel("table", "y", "log_total", "dq", "dk", "dv", "dmask", "K", "V", "dK", "dV")
+@kernel("table", "y", "log_total", "dq", "dk", "dv", "dmask", "K", "V", "dK", "dV", allocates=True)
 def tiled_backward(
     q: Any,
     k: Any,
@@ -170,13 +170,13 @@ def tiled_backward(
     for t in range(table.shape[0]):
         a, b, c, m, place = table[t, 0], table[t, 1], table[t, 2], table[t, 3], table[t, 4]
         if t == 0 or b != table[t - 1, 1]:
-            pack(head(k, b), K, scale.dtype.type(1))
+            pack(k[at(k, b)], K, scale.dtype.type(1))
             dK[:] = 0
         if t == 0 or c != table[t - 1, 2]:
-            pack(head(v, c), V, scale.dtype.type(1))
+            pack(v[at(v, c)], V, scale.dtype.type(1))
             dV[:] = 0
-        queries, arrived = head(q, a), head(g, place)
-        F, B = head(flags, m), head(added, m)
+        queries, arrived = q[at(q, a)], g[at(g, place)]
+        F, B = flags[at(flags, m)], added[at(added, m)]
         for i0 in range(part * strip, L, parts * strip):
             count = min(strip, L - i0)
             width = strip if count > lanes(log_total) else lanes(log_total)

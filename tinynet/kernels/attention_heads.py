@@ -149,10 +149,10 @@ def kept_values(v: Any, kept: Any, p: float) -> Any:
 
 
 @inner
-def head(x: Any, number: int) -> Any:
-    """The matrix of this number in x (a, b, c, rows, columns)."""
+def at(x: Any, number: int) -> tuple[int, int, int]:
+    """Where the matrix of this number is in x (a, b, c, rows, columns)."""
     _, b, c, _, _ = x.shape
-    return x[number // (b * c), number // c % b, number % c]
+    return number // (b * c), number // c % b, number % c
 
 
 @inner

@@ -17,7 +17,8 @@ and the sum's last bits are n. n ln 2 is subtracted in two parts, the first with
 times it is exact.
 
 expm1. eˣ − 1 = 2ⁿ (eʳ − 1) + (2ⁿ − 1): near 0, n = 0 and nothing cancels.
-tanh.  tanh |x| = −e/(2 + e) with e = expm1(−2|x|), which neither cancels nor overflows.
+tanh.  tanh |x| = −e/(2 + e) with e = expm1(−2|x|), which neither cancels nor overflows; where it
+       is −1 to the last place nothing changes any more, and one factor is enough for 2ⁿ.
 erfc.  erfc(x) = t e^(−x²) c(t) for x ≥ 0 with t = 3/(3 + x): c is smooth on 0 < t ≤ 1 and given by
        its Chebyshev series, written in powers; erfc(−x) = 2 − erfc(x). Good in the tail too, where
        1 − erf is not. erfcx is t c(t) alone.
@@ -109,12 +110,12 @@ if COMPILES:
             else (real(0.6931471803691238), real(1.9082149292705877e-10))
         )
         most = real(104 if bits == 23 else 746)  # e to the power of it is infinite, of minus it 0
+        enough = real(20 if bits == 23 else 40)  # e to the power of minus it is nothing beside 1
         one, two = real(1), real(2)
 
         @_exact
-        def halved(x: Any) -> Any:
-            """eʳ − 1 and 2ⁿ, in two factors."""
-            x = max(min(x, most), -most)  # the first of two stays where it is NaN
+        def reduced(x: Any) -> Any:
+            """eʳ − 1, and n as an integer."""
             t = real(x * per_ln2 + shift)
             n = t - shift
             r = x - n * high
@@ -122,11 +123,19 @@ if COMPILES:
             p = taylor[0]
             for c in taylor[1:]:
                 p = p * r + c
-            k = integer(t.view(integer) - offset)
-            h = integer(k >> 1)
-            first = integer((h + bias) << bits).view(real)
-            second = integer((k - h + bias) << bits).view(real)
-            return p * r, first, second
+            return p * r, integer(t.view(integer) - offset)
+
+        @_exact
+        def power(n: Any) -> Any:
+            """2ⁿ, where that is a normal number."""
+            return integer((n + bias) << bits).view(real)
+
+        @_exact
+        def halved(x: Any) -> Any:
+            """eʳ − 1 and 2ⁿ, in two factors."""
+            p, n = reduced(max(min(x, most), -most))  # the first of two stays where it is NaN
+            h = integer(n >> 1)
+            return p, power(h), power(integer(n - h))
 
         @_exact
         def exp(x: Any) -> Any:
@@ -140,7 +149,9 @@ if COMPILES:
 
         @_exact
         def tanh(x: Any) -> Any:
-            e = expm1(-two * abs(x))
+            p, n = reduced(max(-two * abs(x), -enough))
+            scale = power(n)
+            e = p * scale + (scale - one)
             return real(math.copysign(-e / (two + e), x))
 
         @_exact

@@ -34,10 +34,13 @@ def inner(function: Callable[..., Any]) -> Callable[..., Any]:
     return _compiled(function) if COMPILES else function
 
 
-def _compiled(function: Callable[..., Any], signature: Any = None) -> Callable[..., Any]:
+def _compiled(
+    function: Callable[..., Any], signature: Any = None, allocates: bool = False
+) -> Callable[..., Any]:
     on_disk = os.path.exists(inspect.getfile(function))  # what was typed in has no file to stand by
-    fast = {"contract", "reassoc"}
-    made: Any = numba.njit(nogil=True, cache=on_disk, error_model="numpy", fastmath=fast)(function)
+    options: dict[str, Any] = {"nogil": True, "cache": on_disk, "error_model": "numpy"}
+    options |= {"fastmath": {"contract", "reassoc"}, "_nrt": allocates}
+    made: Any = numba.njit(**options)(function)
     if on_disk:
         index = made._cache._cache_file
         index._source_stamp = (index._source_stamp, _sources())
@@ -100,6 +103,10 @@ class kernel:
     first argument is an array; what is compiled depends on its dtype alone, so each argument keeps
     its number of axes.
 
+    A kernel works in memory that it is given (`threads.room`), and makes no arrays but with
+    `allocates`: where none can be made, nobody counts who uses them. To count them costs more than
+    a short row's arithmetic, above all where two threads count the same array.
+
     Products may be fused with sums and sums may be taken in another order, so that loops over them
     become vector code; NaN, infinities and signed zeros mean what they mean in NumPy.
 
@@ -112,8 +119,8 @@ class kernel:
     array([0., 4.])
     """
 
-    def __init__(self, *own: str) -> None:
-        self.own = own
+    def __init__(self, *own: str, allocates: bool = False) -> None:
+        self.own, self.allocates = own, allocates
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The kernel that runs this function."""
@@ -129,7 +136,7 @@ class kernel:
                 with _compiling:  # the threads that share a first call compile it once
                     if dtype not in made:
                         kinds = [self._kind(n, x) for n, x in zip(names, arguments, strict=True)]
-                        made[dtype] = _compiled(function, tuple(kinds))
+                        made[dtype] = _compiled(function, tuple(kinds), self.allocates)
             return made[dtype](*arguments)
 
         return run

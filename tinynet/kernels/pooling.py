@@ -27,8 +27,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinynet.kernels.choice import Kernel
-from tinynet.kernels.jit import inner, kernel
+from tinynet.kernels.jit import inner, kernel, put
 from tinynet.kernels.passes import split
+from tinynet.kernels.threads import room
 
 Sizes = tuple[int, ...]
 COST = 0.6  # nanoseconds for an entry of a window
@@ -45,17 +46,16 @@ def collect(plane: Any, entries: Any, line: Any) -> None:
 # -- maxima ----------------------------------------------------------------------------------------
 
 
-@kernel("x", "table", "y", "won")
-def largest(x: Any, table: Any, y: Any, won: Any) -> None:
+@kernel("x", "table", "y", "won", "line")
+def largest(x: Any, table: Any, y: Any, won: Any, line: Any) -> None:
     """y_i and q(i). Of equal entries the first is taken, of NaN the last.
 
-    x (planes, entries), table (K, windows); y, won (planes, windows).
+    x (planes, entries), table (K, windows); y, won (planes, windows); line (windows) is room.
     """
-    line = np.empty(table.shape[1], x.dtype)
     for b in range(x.shape[0]):
         best, place = y[b], won[b]
         collect(x[b], table[0], best)
-        place[:] = table[0]
+        put(place, table[0])
         for t in range(1, table.shape[0]):
             entries = table[t]
             collect(x[b], entries, line)
@@ -79,10 +79,10 @@ def to_largest(g: Any, won: Any, dx: Any) -> None:
 # -- means -----------------------------------------------------------------------------------------
 
 
-@kernel("x", "table", "entries", "counts", "y")
-def means(x: Any, table: Any, entries: Any, counts: Any, y: Any) -> None:
+@kernel("x", "table", "entries", "counts", "y", "line")
+def means(x: Any, table: Any, entries: Any, counts: Any, y: Any, line: Any) -> None:
     """y_i = 1/c_i Σ_{q ∈ w(i)} x_q, of whose column in the table the first entries_i count."""
-    line, zero = np.empty(table.shape[1], x.dtype), x.dtype.type(0)
+    zero = x.dtype.type(0)
     for b in range(x.shape[0]):
         total = y[b]
         total[:] = 0
@@ -212,7 +212,8 @@ def max_pool(x: Any, **options: Any) -> tuple[Any, tuple[Any, ...]]:
     won = np.empty(flat.shape, np.int32)
 
     def work(first: int, last: int) -> None:
-        largest(x[first:last], w.table, flat[first:last], won[first:last])
+        line = room("pooling", w.table.shape[1:], x.dtype)
+        largest(x[first:last], w.table, flat[first:last], won[first:last], line)
 
     split(len(x), COST * w.table.size, work)
     return y, (won, shape)
@@ -239,7 +240,8 @@ def avg_pool(x: Any, **options: Any) -> tuple[Any, tuple[Any, ...]]:
     flat, counts = y.reshape(len(x), -1), w.counts.astype(x.dtype)
 
     def work(first: int, last: int) -> None:
-        means(x[first:last], w.table, w.entries, counts, flat[first:last])
+        line = room("pooling", w.table.shape[1:], x.dtype)
+        means(x[first:last], w.table, w.entries, counts, flat[first:last], line)
 
     split(len(x), COST * w.table.size, work)
     return y, (shape, w)

@@ -1,25 +1,31 @@
-"""What the kernels of `rnn`, `lstm` and `gru` share: how a recurrence becomes fast.
+"""`rnn`, `lstm` and `gru` over a whole sequence: how a recurrence becomes fast.
 
     h_t = σ(x_t W_ihᵀ + h_{t−1} W_hhᵀ + b)          G gates: W_ih (G H, I), W_hh (G H, H)
 
 Flops. The inputs need 2·T·N·I·G·H, the states 2·T·N·H·G·H; backward twice both. The weights'
-gradients are sums over all steps, which become one product of (G H, T N) with (T N, ·) each when
-the gradients of all steps are there: BLAS makes them at the machine's speed. What is left are T
-products that wait for each other, (N, I + H) with (I + H, G H). With N = 32, I = 32, H = 64, G = 4
-each is 1.6 million flops, 8 µs of two cores: less than it takes to call BLAS, to wake its threads
-and to run the ten NumPy functions of an LSTM's step. So the whole sequence is one compiled loop:
+gradients are sums over all steps, which become one product of (G H, T N) with (T N, ·) when the
+gradients of all steps are there: BLAS makes it at the machine's speed. What is left are T products
+that wait for each other, (N, I + H) with (I + H, G H). With N = 32, I = 32, H = 64, G = 4 each is
+1.6 million flops, 8 µs of two cores: less than it takes to call BLAS, to wake its threads and to
+run the ten NumPy functions of an LSTM's step. So the whole sequence is one compiled loop:
 
 1. `rnn.naive`  the formula, number by number: a scalar product for every entry, which waits for
                 each sum, and reads W_hh again for every sequence.
 2. the derivation, in NumPy: BLAS, but called T times, and each function passes over the gates.
-3. `rnn`, `lstm`, `gru`: per step one product in registers (`times`) with weights that are packed
-                once for all steps; the gates are made while the sums are in the first-level cache.
+3. `steps`      per step one product in registers (`times`) with weights that are packed once for
+                all steps; the gates are made while the sums are in the first-level cache.
+
+What differs between the three layers is a step of one sequence: `rnn.step`, `lstm.step` and
+`gru.step`, and `step_back` beside them. Here is what they share.
+
+One product for all. The row z = (x_t, 1, h_{t−1}) times (W_ih, b, W_hh)ᵀ is the whole sum of a
+gate, the bias being the weight of an input that is always 1. The rows of all steps are kept, and
+āᵀ z is then the gradient of W_ih, b and W_hh in one. The GRU multiplies one gate's W_hh h + b_hh by
+another before it adds: it has two products, of (x_t, 1) and of (1, h_{t−1}).
 
 Cores. Sequences do not see each other. Each thread takes some of them through all steps, with a
 state of its own, and nobody waits for anybody (`by_sequences`). The other way, to split the gates,
-would make all threads wait for each other in every step. For the same reason W_ih x_t is made step
-by step too, though no step's input depends on another's: it costs no more there, x_t stands beside
-h_{t−1}, and the sums need not go to memory and back.
+would make all threads wait for each other in every step.
 
 Bytes. Each step reads all weights, G·H·(I + H) numbers, from the second-level cache as long as they
 fit there, and serves N/threads sequences with them. The gates of all steps are written once and
@@ -28,13 +34,15 @@ read once.
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from tinynet.kernels.jit import inner, kernel
+from tinynet.kernels import gru, lstm, rnn
+from tinynet.kernels.choice import Kernel
+from tinynet.kernels.jit import inner, kernel, put
 from tinynet.kernels.products import product
 from tinynet.kernels.strips import LOW, low
 from tinynet.kernels.threads import get_num_threads, room, share
@@ -42,7 +50,6 @@ from tinynet.kernels.tile import tile_shape
 
 SMALL = 1e7  # flops below which a second thread costs more than it brings
 LINES = 16  # of memory that packing reads side by side
-
 
 # -- one step's product ----------------------------------------------------------------------------
 
@@ -80,64 +87,113 @@ def times(a: Any, b: Any, c: Any) -> None:
             low(a.T, b[s], into, i, 0, 0)
 
 
-def rows_for(name: str, count: int, width: int, dtype: Any) -> Any:
-    """Memory of this thread's for `times`: `count` rows and what whole blocks have beyond, zero."""
-    kept = room(f"recurrent {name}", (-(-count // LOW) * LOW, width), dtype)
-    kept[:] = 0
-    return kept
+# -- all steps of some sequences -------------------------------------------------------------------
+
+TANH, RELU, LSTM, GRU = range(4)  # what a step is
 
 
-def sums_for(count: int, b: Any, name: str = "sums") -> Any:
-    """Such memory for `count` rows of a b, b in strips."""
-    return rows_for(name, count, b.shape[0] * b.shape[2], b.dtype)
+@inner
+def add(into: Any, x: Any) -> None:
+    """into += x."""
+    for i in range(x.shape[0]):
+        into[i] += x[i]
 
 
-# -- the sequences ---------------------------------------------------------------------------------
-
-Lengths = tuple[int, ...] | None
-
-
-def fits(
-    gates: int, x: Any, states: Sequence[Any], W_ih: Any, W_hh: Any, b: Any, lengths: Lengths
-) -> bool:
-    """Whether the sizes are those of a recurrence, of more than one step: to pack the weights for
-    one does not pay. Where they do not fit, the reference raises.
+@kernel("U", "V", "z", "a", "kept", "q")
+def steps(
+    U: Any,
+    V: Any,
+    x: Any,
+    z: Any,
+    a: Any,
+    kept: Any,
+    lengths: Any,
+    q: Any,
+    first: int,
+    last: int,
+    end: int,
+    layer: int,
+) -> None:
+    """All steps of the sequences first … last − 1: the rows z (T N and more, I + 1 + H), the gates
+    a (T, N, ·), and the states in kept (T + 1, N, ·), which begins with the first, at its end if
+    `end` is 1. U, in strips, is multiplied by the first columns of z, and V by the last. The last
+    block of a product may read rows that are not ours, or not there yet; what it makes of them is
+    dropped.
     """
-    if x.ndim != 3 or states[0].ndim != 2 or x.shape[0] < 2 or states[0].shape[1] == 0:
-        return False
-    (T, N, inputs), H = x.shape, states[0].shape[1]
-    found = [v.shape for v in (*states, W_ih, W_hh, *b)]
-    high = gates * H
-    wanted = [*((N, H) for _ in states), (high, inputs), (high, H), *((high,) for _ in b)]
-    known = lengths is None or (len(lengths) == N and all(0 <= n <= T for n in lengths))
-    return found == wanted and len(b) in (0, 2) and known
+    T, N, inputs = x.shape
+    H, width = z.shape[1] - inputs - 1, U.shape[0] * U.shape[2]
+    for k in range(T):
+        t = T - 1 - k if end else k
+        before, after = kept[t + end], kept[t + 1 - end]
+        rows = z[t * N + first : t * N + first + q.shape[0]]
+        for n in range(first, last):
+            row = rows[n - first]
+            if t < lengths[n]:
+                put(row, x[t, n])
+            else:
+                row[:inputs] = 0  # and no NaN that stands in the padding: 0 times NaN is NaN
+            row[inputs] = 1
+            put(row[inputs + 1 :], before[n, :H])
+        times(rows[:, : U.shape[1]], U, q)
+        times(rows[:, z.shape[1] - V.shape[1] :], V, q[:, width:])
+        for n in range(first, last):
+            sums = q[n - first]
+            if t >= lengths[n]:
+                put(after[n], before[n])
+            elif layer == LSTM:
+                lstm.step(sums, a[t, n], before[n], after[n])
+            elif layer == GRU:
+                gru.step(sums, sums[width:], a[t, n], before[n], after[n])
+            else:
+                rnn.step(sums, after[n], layer == RELU)
 
 
-def padded(x: Any, lengths: Lengths) -> tuple[Any, Any]:
-    """x without gaps, with zeros for its padding, since 0 times a NaN that stands there is NaN; and
-    how many steps each sequence has.
+@kernel("U", "V", "a", "kept", "g", "da", "dx", "d", "q")
+def steps_back(
+    U: Any,
+    V: Any,
+    a: Any,
+    kept: Any,
+    lengths: Any,
+    g: Any,
+    da: Any,
+    dx: Any,
+    d: Any,
+    q: Any,
+    first: int,
+    last: int,
+    end: int,
+    layer: int,
+    place: int,
+) -> None:
+    """The same from the last step to the first: da (T N and more, ·) and dx (T, N, I), and at its
+    end d (N, ·) is the gradient of the first states. U is multiplied by the first columns of ā, and
+    V by the last; what they make begins with x̄_t, and has at `place` what h̄_{t−1} gets.
     """
-    T, N = x.shape[:2]
-    if lengths is None:
-        return np.require(x, None, ["C", "A", "W"]), np.full(N, T)
-    x = x.copy("C")
-    for n, length in enumerate(lengths):
-        x[length:, n] = 0
-    return x, np.array(lengths, np.int64)
-
-
-def states_for(T: int, first: Any, reverse: bool) -> Any:
-    """Room (T + 1, N, S) for the states of all steps, and for the one before them: `first`, which
-    stands at the beginning, or at the end where the steps run backwards.
-    """
-    kept = np.empty((T + 1, *first.shape), first.dtype)
-    kept[T if reverse else 0] = first
-    return kept
-
-
-def before_and_after(kept: Any, reverse: bool) -> tuple[Any, Any]:
-    """What each step starts from, and what it makes."""
-    return (kept[1:], kept[:-1]) if reverse else (kept[:-1], kept[1:])
+    T, N, inputs = dx.shape
+    H, width = d.shape[1] // (2 if layer == LSTM else 1), U.shape[0] * U.shape[2]
+    for k in range(T):
+        t = k if end else T - 1 - k
+        before, after = kept[t + end], kept[t + 1 - end]
+        rows = da[t * N + first : t * N + first + q.shape[0]]
+        for n in range(first, last):
+            row = rows[n - first]
+            add(d[n], g[t, n])
+            if t >= lengths[n]:
+                row[:] = 0
+            elif layer == LSTM:
+                lstm.step_back(a[t, n], before[n], after[n], d[n], row)
+            elif layer == GRU:
+                gru.step_back(a[t, n], before[n], d[n], row)
+            else:
+                rnn.step_back(after[n], d[n], row, layer == RELU)
+        times(rows[:, : U.shape[1]], U, q)
+        times(rows[:, rows.shape[1] - V.shape[1] :], V, q[:, width:])
+        for n in range(first, last):
+            found = q[n - first]
+            put(dx[t, n], found[:inputs])
+            if t < lengths[n]:
+                add(d[n], found[place : place + H])
 
 
 def by_sequences(N: int, flops: int, work: Callable[[int, int], None]) -> None:
@@ -145,6 +201,106 @@ def by_sequences(N: int, flops: int, work: Callable[[int, int], None]) -> None:
     threads = get_num_threads() if flops > SMALL else 1
     each = max(-(-N // threads), 1)
     share(-(-N // each), lambda k: work(k * each, min((k + 1) * each, N)), threads)
+
+
+def sums(count: int, U: Any, V: Any) -> Any:
+    """Memory of this thread's for the products of `count` rows with U and V, in whole blocks."""
+    shape = (-(-count // LOW) * LOW, U.shape[0] * U.shape[2] + V.shape[0] * V.shape[2])
+    return room("recurrent sums", shape, U.dtype)
+
+
+# -- the ops ---------------------------------------------------------------------------------------
+
+Lengths = tuple[int, ...] | None
+
+
+def taken_apart(layer: int, values: Sequence[Any]) -> tuple[Any, Sequence[Any], Any, Any, Any]:
+    """x, the first states, W_ih, W_hh and the biases, if any."""
+    x, *rest = values
+    count = 2 if layer == LSTM else 1
+    return x, rest[:count], *rest[count : count + 2], rest[count + 2 :]
+
+
+def serves(
+    layer: int, *values: Any, nonlinearity: str = "tanh", lengths: Lengths = None, **_: Any
+) -> bool:
+    """What is a recurrence of more than one step, since to pack the weights for one does not pay,
+    and projects no states. Where sizes do not fit, the reference raises.
+    """
+    x, states, W_ih, W_hh, b = taken_apart(layer, values)
+    if x.ndim != 3 or states[0].ndim != 2 or x.shape[0] < 2 or states[0].shape[1] == 0:
+        return False
+    (T, N, inputs), H = x.shape, states[0].shape[1]
+    found = [v.shape for v in (*states, W_ih, W_hh, *b)]
+    high = {LSTM: 4, GRU: 3}.get(layer, 1) * H
+    wanted = [*((N, H) for _ in states), (high, inputs), (high, H), *((high,) for _ in b)]
+    known = lengths is None or (len(lengths) == N and all(0 <= n <= T for n in lengths))
+    return found == wanted and len(b) in (0, 2) and known and nonlinearity in ("tanh", "relu")
+
+
+def forward(
+    layer: int,
+    *values: Any,
+    nonlinearity: str = "tanh",
+    lengths: Lengths = None,
+    reverse: bool = False,
+) -> tuple[Any, Any]:
+    """The states of all steps, side by side."""
+    x, first_states, W_ih, W_hh, b = taken_apart(layer, values)
+    (T, N, inputs), H, end = x.shape, W_hh.shape[1], int(reverse)
+    counts = np.full(N, T) if lengths is None else np.array(lengths, np.int64)
+    b_ih, b_hh = (c[:, None] for c in b) if b else np.zeros((2, len(W_ih), 1), x.dtype)
+    if layer == GRU:
+        U, V = strips(np.hstack((W_ih, b_ih)).T), strips(np.hstack((b_hh, W_hh)).T)
+    else:
+        U, V = strips(np.hstack((W_ih, b_ih + b_hh, W_hh)).T), strips(W_hh[:0, :0])
+    z = np.empty((T * N + LOW, inputs + 1 + H), x.dtype)
+    a = np.empty((T, N, 4 * H if layer in (LSTM, GRU) else 0), x.dtype)
+    kept = np.empty((T + 1, N, len(first_states) * H), x.dtype)
+    kept[T if reverse else 0] = np.hstack(first_states)
+
+    kind = RELU if nonlinearity == "relu" else layer
+
+    def work(first: int, last: int) -> None:
+        q = sums(last - first, U, V)
+        steps(U, V, x, z, a, kept, counts, q, first, last, end, kind)
+
+    by_sequences(N, 2 * T * N * (U.size + V.size), work)
+    return kept[1 - end : T + 1 - end], (z, W_ih, W_hh, a, kept, counts)
+
+
+def backward(
+    layer: int,
+    g: Any,
+    saved: Any,
+    *,
+    nonlinearity: str = "tanh",
+    lengths: Lengths = None,
+    reverse: bool = False,
+    needs: tuple[bool, ...],
+) -> tuple[Any, ...]:
+    """The gradients of all inputs."""
+    z, W_ih, W_hh, a, kept, counts = saved
+    (T, N, states), H, g = g.shape, W_hh.shape[1], dense(g)
+    inputs = W_ih.shape[1] * needs[0]  # none, where x̄ is not wanted
+    if layer == GRU:  # ā are those of n, r and z in W_ih x, and of r, z and n in W_hh h
+        U, V = strips(np.roll(W_ih, H, 0)[:, :inputs]), strips(W_hh)
+        high, place = 4 * H, U.shape[0] * U.shape[2]
+    else:
+        U, V = strips(np.hstack((W_ih[:, :inputs], W_hh))), strips(W_hh[:0, :0])
+        high, place = len(W_hh), inputs
+    da, d = room("recurrent da", (T * N + LOW, high), g.dtype), np.zeros((N, states), g.dtype)
+    dx = np.empty((T, N, inputs), g.dtype)
+
+    kind, end = RELU if nonlinearity == "relu" else layer, int(reverse)
+
+    def work(first: int, last: int) -> None:
+        q = sums(last - first, U, V)
+        steps_back(U, V, a, kept, counts, g, da, dx, d, q, first, last, end, kind, place)
+
+    by_sequences(N, 2 * T * N * (U.size + V.size), work)
+    weights = to_weights(layer, da[: T * N], z[: T * N], H, needs[1 + states // H :])
+    return dx if needs[0] else None, *(h.copy() for h in np.split(d, states // H, 1)), *weights
 
 
 def dense(g: Any) -> Any:
@@ -156,32 +312,23 @@ def dense(g: Any) -> Any:
     return copy
 
 
-# -- the products of all steps ---------------------------------------------------------------------
+def to_weights(layer: int, da: Any, z: Any, H: int, needs: Sequence[bool]) -> list[Any]:
+    """The gradients of W_ih, W_hh, b_ih and b_hh, from all rows of ā and z: Σ āᵀ z."""
+    if not any(needs):
+        return [None] * len(needs)
+    if layer == GRU:
+        ih = np.roll(product(da[:, : 3 * H].T, z[:, :-H]), -H, 0)
+        hh = product(da[:, H:].T, z[:, -H - 1 :])
+    else:
+        both = product(da.T, z)
+        ih, hh = both[:, :-H], both[:, -H - 1 :]
+    found = (ih[:, :-1], hh[:, 1:], ih[:, -1], hh[:, 0])
+    return [w.copy() if need else None for w, need in zip(found, needs, strict=False)]
 
 
-def rows(x: Any) -> Any:
-    """All steps of all sequences under each other: (T, N, k) -> (T N, k)."""
-    return x.reshape(math.prod(x.shape[:2]), x.shape[2])
+def _kernel(layer: int) -> Kernel:
+    run, back = functools.partial(forward, layer), functools.partial(backward, layer)
+    return Kernel(run, back, serves=functools.partial(serves, layer), least=512)
 
 
-def to_weights(
-    dp: Any, dq: Any, x: Any, before: Any, biased: bool, needs: Sequence[bool]
-) -> list[Any]:
-    """The gradients of W_ih, W_hh and, if there are any, b_ih and b_hh from those of
-    p_t = W_ih x_t + b_ih and q_t = W_hh h_{t−1} + b_hh of all steps:
-
-        W̄_ih = Σ_t p̄_t x_tᵀ    W̄_hh = Σ_t q̄_t h_{t−1}ᵀ    b̄ = Σ_t p̄_t, Σ_t q̄_t
-
-    Where a gate adds both, p̄ and q̄ are the same array.
-    """
-    P, Q = rows(dp), rows(dq)
-    found = [
-        product(P.T, rows(x)) if needs[0] else None,
-        product(Q.T, rows(before)) if needs[1] else None,
-    ]
-    if biased:
-        ones = np.ones((1, len(P)), dp.dtype)
-        b_ih = product(ones, P)[0]
-        b_hh = b_ih.copy() if dq is dp else product(ones, Q)[0]
-        found += [b if need else None for b, need in zip((b_ih, b_hh), needs[2:], strict=True)]
-    return found
+KERNELS = {"rnn": _kernel(TANH), "lstm": _kernel(LSTM), "gru": _kernel(GRU)}
