@@ -18,7 +18,15 @@ author = "The tinynet authors"
 project_copyright = author
 version = release = installed_version("tinynet")
 
-extensions = ["myst_nb", "op_reference", "proof_map", "source_rows"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.viewcode",
+    "api_reference",
+    "op_reference",
+    "proof_map",
+    "source_rows",
+]
 myst_enable_extensions = ["amsmath", "dollarmath"]
 # Every cell of every page and chapter runs, and an error in one ends the build.
 nb_execution_mode = "force"
@@ -26,11 +34,18 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_merge_streams = True
 nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
+# The reference: signatures without types, which editors show, and without the module's name.
+add_module_names = False
+autodoc_inherit_docstrings = False
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 exclude_patterns = ["_ext", "conf.py"]
 
 html_theme = "furo"
 html_title = f"tinynet {version}"
-html_static_path = []
+html_static_path = ["_static"]
+html_css_files = ["book.css"]
 
 # The chapters are pages, too; Sphinx reads only what lies below its own folder.
 PAGES = HERE / "chapters"
@@ -76,5 +91,5 @@ try:
 except (OSError, subprocess.SubprocessError) as error:
     print(f"Formulas will need a network when the pages are read: no local MathJax ({error}).")
 else:
-    html_static_path = ["../build/mathjax/static"]
+    html_static_path += ["../build/mathjax/static"]
     mathjax_path = "mathjax/tex-mml-chtml.js"
