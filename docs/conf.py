@@ -23,9 +23,11 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.viewcode",
     "api_reference",
+    "house_plan",
     "op_reference",
     "proof_map",
     "source_rows",
+    "word_list",
 ]
 myst_enable_extensions = ["amsmath", "dollarmath"]
 # Every cell of every page and chapter runs, and an error in one ends the build.
