@@ -20,20 +20,22 @@ version = release = installed_version("tinynet")
 
 extensions = [
     "myst_nb",
-    "sphinx.ext.autodoc",
-    "sphinx.ext.viewcode",
     "api_reference",
+    "docstrings",
     "house_plan",
     "op_reference",
     "proof_map",
+    "site_check",
     "source_rows",
     "word_list",
 ]
 myst_enable_extensions = ["amsmath", "dollarmath"]
-# Every cell of every page and chapter runs, and an error in one ends the build.
+# Every cell of every page and chapter runs, and an error in one ends the build. So does a cell over
+# its time; a chapter over its own is a warning. On a slow machine: `sphinx-build -D chapter_seconds=600`.
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 120
+nb_execution_timeout = 90  # seconds, for each cell
+chapter_seconds = 120
 nb_merge_streams = True
 nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
 # The reference: signatures without types, which editors show, and without the module's name.

@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(pages.DOCS / "_ext"))
 import api_reference
+import docstrings
 import op_curves
 
 import tinynet as tn
@@ -84,7 +85,7 @@ def test_other_names_follow_the_own_one() -> None:
     ],
 )
 def test_a_docstring_is_shown_as_meant(docstring: str, shown: str) -> None:
-    assert api_reference.shown(docstring) == shown
+    assert docstrings.shown(docstring) == shown
 
 
 # -- pictures --------------------------------------------------------------------------------------

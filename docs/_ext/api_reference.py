@@ -2,8 +2,7 @@
 
 A line ``<!-- api: nn convolution padding -->`` of a page in ``api/`` is replaced by the public
 names of `tinynet.nn` that those files hold, in the order of the files; without files, by all of
-them. A name may stand for a file, too. The docstrings are in a style of their own (paragraphs,
-indented formulas, `name   what it is`), which is turned into the markup of Sphinx here.
+them. A name may stand for a file, too.
 """
 
 from __future__ import annotations
@@ -11,17 +10,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-import textwrap
-from collections.abc import Iterator
 from typing import Any
 
 MARK = re.compile(r"^<!-- api: (\S+)(.*) -->$", re.MULTILINE)
-TERM = re.compile(r"(\S.{0,60}?)(?:  +|: )(\S.*)$")  # `name   what it is`, `name: what it is`
-# Code, a formula; an index, as in x_{i,j} or x_i; an exponent in brackets.
-LITERAL = re.compile(r"(`[^`]+`|\$[^$]+\$|_\{[^{}]+\}|(?<=\b\w)_\w\b|\^\([^()]+\))")
-
-
-# -- which names -----------------------------------------------------------------------------------
+BACK = re.compile(r'(?<=#)[\w.]+(?=">\[docs\])')
 
 
 def public(room: str) -> dict[str, Any]:
@@ -91,61 +83,21 @@ def members(thing: type) -> list[str]:
     ]
 
 
-# -- how a docstring is shown ----------------------------------------------------------------------
-
-
-def inline(text: str) -> str:
-    """Code, formulas and indices as such; else what reStructuredText would read, escaped."""
-    parts = LITERAL.split(text)
-    parts[::2] = [re.sub(r"([\\*|_`])", r"\\\1", part) for part in parts[::2]]
-    parts[1::2] = [f"\\ {marked(part)}\\ " for part in parts[1::2]]
-    return "".join(parts).removeprefix("\\ ")
-
-
-def marked(part: str) -> str:
-    """What `LITERAL` has found, in the markup of reStructuredText."""
-    if part[0] == "`":
-        return f"`{part}`"
-    if part[0] == "$":
-        return f":math:`{part[1:-1]}`"
-    inner = part[1:].strip("{}()")
-    return f":sub:`{inner}`" if part[0] == "_" else f":sup:`{inner}`"
-
-
-def blocks(text: str) -> Iterator[str]:
-    """The parts of a docstring between empty lines."""
-    yield from re.split(r"\n\s*\n", text.strip("\n"))
-
-
-def shown(block: str) -> str:
-    """One part of a docstring as reStructuredText."""
-    lines = block.splitlines()
-    if lines[0].startswith(">>>"):
-        return block
-    if all(line.startswith("    ") for line in lines):
-        return f".. code-block:: text\n\n{textwrap.indent(textwrap.dedent(block), '    ')}"
-    items = [TERM.match(line) for line in lines if not line.startswith(" ")]
-    listed = all(items) and (len(items) < len(lines) or "  " in lines[0])
-    if not listed or lines[0].startswith("- "):
-        return inline(block)
-    items = re.findall(r"^(?! ).+(?:\n .+)*", block, re.MULTILINE)
-    return "\n".join(map(described, items))
-
-
-def described(item: str) -> str:
-    """`name   what it is`, on one line or more, as an item of a list."""
-    name, text = TERM.fullmatch(" ".join(item.split("\n"))).groups()
-    return f"``{name}``\n    {inline(' '.join(text.split()))}"
-
-
-def translate(_app: Any, _kind: str, _name: str, _of: Any, _opts: Any, lines: list[str]) -> None:
-    """A docstring as Sphinx hands it over, changed in place."""
-    lines[:] = "\n\n".join(map(shown, blocks("\n".join(lines)))).splitlines() if any(lines) else []
-
-
 def fill_in(app: Any, docname: str, source: list[str]) -> None:
     if docname.startswith("api/"):
         source[0] = MARK.sub(lambda mark: section(mark[1], mark[2].split()), source[0])
+
+
+def mend_links(app: Any, pagename: str, _template: str, context: dict[str, Any], _: Any) -> None:
+    """On the pages of source code, the way back to what is documented under another room's name."""
+    if pagename.startswith("_modules/") and "body" in context:
+        names = app.env.domains["py"].objects
+
+        def named(match: re.Match[str]) -> str:
+            end = "." + match[0].rpartition(".")[2]
+            return match[0] if match[0] in names else next(n for n in names if n.endswith(end))
+
+        context["body"] = BACK.sub(named, context["body"])
 
 
 def always_read(app: Any, *_: Any) -> list[str]:
@@ -155,7 +107,8 @@ def always_read(app: Any, *_: Any) -> list[str]:
 
 def setup(app: Any) -> dict[str, bool]:
     app.setup_extension("sphinx.ext.autodoc")
-    app.connect("autodoc-process-docstring", translate)
+    app.setup_extension("sphinx.ext.viewcode")
     app.connect("source-read", fill_in)
+    app.connect("html-page-context", mend_links)
     app.connect("env-get-outdated", always_read)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
