@@ -18,19 +18,38 @@ author = "The tinynet authors"
 project_copyright = author
 version = release = installed_version("tinynet")
 
-extensions = ["myst_nb", "op_reference", "proof_map", "source_rows"]
+extensions = [
+    "myst_nb",
+    "api_reference",
+    "docstrings",
+    "house_plan",
+    "op_reference",
+    "proof_map",
+    "site_check",
+    "source_rows",
+    "word_list",
+]
 myst_enable_extensions = ["amsmath", "dollarmath"]
-# Every cell of every page and chapter runs, and an error in one ends the build.
+# Every cell of every page and chapter runs, and an error in one ends the build. So does a cell over
+# its time; a chapter over its own is a warning. On a slow machine: `sphinx-build -D chapter_seconds=600`.
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 120
+nb_execution_timeout = 90  # seconds, for each cell
+chapter_seconds = 120
 nb_merge_streams = True
 nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
+# The reference: signatures without types, which editors show, and without the module's name.
+add_module_names = False
+autodoc_inherit_docstrings = False
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 exclude_patterns = ["_ext", "conf.py"]
 
 html_theme = "furo"
 html_title = f"tinynet {version}"
-html_static_path = []
+html_static_path = ["_static"]
+html_css_files = ["book.css"]
 
 # The chapters are pages, too; Sphinx reads only what lies below its own folder.
 PAGES = HERE / "chapters"
@@ -76,5 +95,5 @@ try:
 except (OSError, subprocess.SubprocessError) as error:
     print(f"Formulas will need a network when the pages are read: no local MathJax ({error}).")
 else:
-    html_static_path = ["../build/mathjax/static"]
+    html_static_path += ["../build/mathjax/static"]
     mathjax_path = "mathjax/tex-mml-chtml.js"

@@ -428,7 +428,7 @@ def as_array(data: Any, dtype: DTypeLike = None, device: Any = None) -> Array:
             )
         if dtype is not None:
             array = array.astype(dtype, copy=False)
-        elif array.dtype.kind in "fc":
+        elif array.dtype.kind in "fc" and not hasattr(data, "__array__"):  # of other libraries
             array = array.astype(_dtype_of(data), copy=False)
     return array if device is None else to_device(array, device)
 

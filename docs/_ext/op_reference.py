@@ -1,7 +1,7 @@
 """Writes the page of the ops from the registry, at build time, so that the two cannot differ.
 
 The line ``<!-- ops -->`` of ``reference.md`` is replaced by a section for each room and, in it, a
-row for each op.
+row for each op, with a picture where the op is a function of one number (``op_curves.py``).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from op_curves import picture
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
@@ -58,22 +59,22 @@ def rule_text(rule: Any) -> str:
 
 
 def row(op: Any) -> str:
-    """One op as a row of a MyST list-table."""
-    formula = " ".join(op.formula.split())
-    cells = (f"`{op.name}`", f"${formula}$", gradients(op), f"`{op.domain}`")
-    return "* - " + "\n  - ".join(cells)
+    """One op as a row of a MyST list-table: its name and picture, its formula, its gradients."""
+    formula = f"${' '.join(op.formula.split())}$"
+    if op.domain != "real":
+        formula += f"\n\n    for `{op.domain}`"
+    return f"* - `{op.name}`\n\n    {picture(op)}\n  - {formula}\n  - {gradients(op)}"
 
 
 def markdown(registry: Mapping[str, Any]) -> str:
-    """The sections of all rooms, in the order of the registry, but the proofs at the end."""
+    """The sections of all rooms, in the order of the registry, but the proofs towards the end."""
     rooms: dict[str, list[Any]] = {}
     for op in registry.values():
         rooms.setdefault(op.room, []).append(op)
-    rooms["derivations"] = rooms.pop("derivations")
+    rooms.update({room: rooms.pop(room) for room in ("derivations", "dispatch")})
     sections = []
     for room, ops in rooms.items():
-        head = "* - op\n  - $y$\n  - gradients\n  - domain"
-        table = "\n".join([head, *map(row, ops)])
+        table = "\n".join(["* - op\n  - $y$\n  - gradients", *map(row, ops)])
         title = room[:1].upper() + room[1:]
         sections.append(f"## {title}\n\n```{{list-table}}\n:header-rows: 1\n\n{table}\n```\n")
     return "\n".join(sections)

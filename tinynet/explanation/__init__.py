@@ -79,7 +79,8 @@ class _Explain:
         """One forward and backward pass, layer by layer: size of the activations and gradients,
         dead units, how large a step would be; and a verdict in words.
 
-        batch   (inputs, targets);   loss   loss(model(inputs), targets) is the loss
+        batch   (inputs, targets)
+        loss    loss(model(inputs), targets) is the loss
 
         The model's `.grad` are left as they were. Raises ArgumentError for another kind of batch.
 
