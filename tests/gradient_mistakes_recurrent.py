@@ -124,6 +124,36 @@ model(
 )
 
 model(
+    "rnn",
+    lambda n, r: (n(3, 2, 2), n(2, 3), n(3, 2), n(3, 3)),
+    """
+    def forward(x, h0, A, B):
+        h, states = h0, []
+        for x_t in x:
+            h = np.tanh(x_t @ A.T + h @ B.T)
+            states.append(h)
+        return np.stack(states)
+
+    def backward(g, x, h0, A, B):
+        h = forward(x, h0, A, B)
+        dx, dh, dA, dB = map(np.zeros_like, (x, h0, A, B))
+        for t in reversed(range(len(x))):
+            dz = (g[t] + dh) * (1 - h[t] ** 2)
+            dx[t] = dz @ A
+            dA += dz.T @ x[t]
+            dB += dz.T @ (h[t - 1] if t else h0)
+            dh = dz @ B
+        return dx, dh, dA, dB
+    """,
+    slip(
+        "rnn-recurrent-from-current-state-of-an-array",
+        "all states stand in one array without the first one, h0; B met the state before",
+        "previous & `h0` before the first",
+        ("(h[t - 1] if t else h0)", "h[t]"),
+    ),
+)
+
+model(
     "lstm",
     lambda n, r: (n(4, 3), n(12, 6) / 2, n(12)),
     """

@@ -61,43 +61,77 @@ def operands(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
 
 
 def neighbours(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
-    """The value of another time step: the next or the previous item of a list of states."""
+    """The value of another time step: the next or the previous item of a list or an array of
+    states. Before the first one stands an argument of the same shape: the state to begin with.
+    """
     if len(steps) < 2:
         return
     step = steps[-1]
-    slots = {name: slot for slot, (name, _) in backward.program.names.items()}
-    for place, _ in arguments(step):
+    for place, old in arguments(step):
         reads = [s.reads() for s in steps]
         if any(place >= len(r) for r in reads):
             continue
-        names = [backward.program.names.get(r[place], ("",))[0] for r in reads]
-        if any(not name.endswith("]") for name in names):
-            continue
-        stem = names[0].split("[")[0]
-        numbers = [int(name.split("[")[1][:-1]) for name in names]
-        for d in (-1, 1):
-            moved = {
-                s.out: slots.get(f"{stem}[{i + d}]") for s, i in zip(steps, numbers, strict=True)
-            }
-            if any(slot is None for slot in moved.values()):
+        items = [_item(backward, r[place]) for r in reads]
+        shape = np.shape(backward.values[old.slot])
+        begins = [s for s in backward.words.arguments if np.shape(backward.values[s]) == shape]
+        for d, begin in ((-1, None), (1, None), *((-1, slot) for slot in begins)):
+            moved: dict[int, Callable[[Any], Any] | None] = {}
+            for s, item in zip(steps, items, strict=True):
+                first = item is not None and item.number + d < 0 and begin is not None
+                at = operator.itemgetter(begin) if first else item and item.others.get(d)
+                moved[s.out] = at or None
+            if None in moved.values():
                 continue
+            stem = next(item.stem for item in items if item is not None)
+            name = backward.words(begin) if begin is not None else ""
 
-            def say(stem: str = stem, d: int = d) -> Say:
+            def say(stem: str = stem, d: int = d, name: str = name) -> Say:
                 which = "previous" if d < 0 else "next"
+                first = f", and `{name}` before the first" if name else ""
                 return (
                     f"{backward.here(step)} uses `{stem}` of the wrong time step (off by one): "
-                    f"that of the {which} step belongs there.",
+                    f"that of the {which} step belongs there{first}.",
                     f"Use the index of the {which} step.",
                 )
 
             yield edit(
                 steps,
-                ("neighbour", place, d),
+                ("neighbour", place, d, name),
                 "time step",
                 1.1,
                 say,
-                lambda s, v, i=place, moved=moved: with_operand(s, v, i, v[moved[s.out]]),
+                lambda s, v, i=place, moved=moved: with_operand(s, v, i, moved[s.out](v)),
             )
+
+
+class _Item(NamedTuple):
+    """An item of a list or an array of states: whose and which, and how to read its neighbours."""
+
+    stem: str
+    number: int
+    others: dict[int, Callable[[Any], Any]]
+
+
+def _item(backward: Backward, slot: int) -> _Item | None:
+    named, _ = backward.program.names.get(slot, ("", 0))
+    made = backward.words.steps.get(slot)
+    if named.endswith("]"):
+        stem, number = named.split("[")[0], int(named.split("[")[1][:-1])
+        slots = {name: slot for slot, (name, _) in backward.program.names.items()}
+        beside = {d: slots.get(f"{stem}[{number + d}]") for d in (-1, 1)}
+        return _Item(
+            stem, number, {d: operator.itemgetter(s) for d, s in beside.items() if s is not None}
+        )
+    if made is None or made.function is not operator.getitem or type(made.args[1]) is not int:
+        return None
+    whole, number = made.args[0].slot, made.args[1]
+    there = [d for d in (-1, 1) if 0 <= number + d < len(backward.values[whole])]
+    return _Item(backward.words(whole), number, {d: _entry(whole, number + d) for d in there})
+
+
+def _entry(whole: int, number: int) -> Callable[[Any], Any]:
+    """Reads an entry of an array of states."""
+    return lambda values: values[whole][number]
 
 
 def forward_operands(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
