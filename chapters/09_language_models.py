@@ -15,29 +15,30 @@
 #
 # **After this chapter you can**
 # 1. measure a language model: loss, perplexity, bits per character;
-# 2. derive the best bigram model by counting, and say what a printed formula leaves out;
+# 2. derive the best bigram model by counting, say what a printed formula leaves out, and what each remedy costs;
 # 3. build a Transformer block, and derive the backward pass of its layer norm;
 # 4. explain why residual paths let gradients through;
 # 5. draw text from a model, with temperature, top-k and top-p, and without computing anything twice.
 #
 # **You need** attention (chapter 08), cross-entropy (04), the multilayer perceptron (05), recurrence (07).
-# **Time** about 90 minutes, and 40 for the exercises.
+# **Time** about 110 minutes, and 45 for the exercises.
 # **Sources** document D, 4.1–4.3, 5.2 and 6.1; A. Vaswani and others, *Attention Is All You Need*, 2017.
 #
-# Notation: a text is $x_1 x_2 \dots x_T$, each a number from 0 to $V - 1$. Rows of a matrix $X\ (t, d)$ are the vectors of $t$
-# tokens, of width $d$.
+# Notation: a text is $x_1 x_2 \dots x_T$, each sign a number from 0 to $V - 1$; $V$ is the size of the vocabulary. A sign of the
+# text is also called a *token*: it may be a letter, as here, or a word. Rows of a matrix $X\ (t, d)$ are the vectors of $t$ tokens, of
+# width $d$. $\log$ is natural, $\log_2$ counts in bits.
 
 # %%
 import inspect
 import math
 import os
-import time
+from collections import Counter
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 import tinynet as tn
-from tinynet import derivations, models
+from tinynet import derivations, models, nn
 from tinynet.check import check_backward
 from tinynet.data.archives import MINILM
 from tinynet.models import sampling
@@ -54,15 +55,18 @@ BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 #
 # $$ P(x_1 \dots x_T) = P(x_1)\; P(x_2 \mid x_1)\; P(x_3 \mid x_1 x_2) \cdots P(x_T \mid x_1 \dots x_{T-1}) . $$
 #
-# So a model that predicts the next sign is a model of whole texts. By maximum likelihood (chapter 04) its loss is the mean
-# surprise, and each position of a text is a sample:
+# So a model that predicts the next sign is a model of whole texts, and each position of a text is a sample. By maximum
+# likelihood (chapter 04) the loss is the mean of $-\log P$, the mean *surprise*. We take the first sign as given, so $T$ signs are
+# $T - 1$ samples:
 #
-# $$ L = -\frac{1}{T} \sum_{n} \log P(x_{n+1} \mid x_1 \dots x_n) . $$
+# $$ L = -\frac{1}{T - 1} \sum_{n=1}^{T-1} \log P(x_{n+1} \mid x_1 \dots x_n) . $$
 #
-# Two other names for the same number: *perplexity* is $e^L$, the number of equally likely signs among which the model
-# hesitates; *bits per character* is $L/\log 2$. **By hand:** a model gives the four signs of a text the probabilities
-# $\tfrac12, \tfrac14, \tfrac18, \tfrac18$. Surprises of 1, 2, 3 and 3 bits: 2.25 bits per character, and a perplexity of
-# $2^{2.25} = 4.76$.
+# (Document D, 4.2, has one such term; the sum over the text is not printed.) Two other names for the same number. *Bits per
+# character* is $L/\log 2$, the mean of $-\log_2 P$. *Perplexity* is $e^L$: a model that always hesitates among $k$ equally likely
+# signs has $P = 1/k$, so $L = \log k$, and $e^L = k$.
+#
+# **By hand:** a model gives four signs the probabilities $\tfrac12, \tfrac14, \tfrac18, \tfrac18$. Surprises of 1, 2, 3 and 3 bits:
+# 2.25 bits per character, and a perplexity of $2^{2.25} = 4.76$.
 
 
 # %%
@@ -81,21 +85,30 @@ for V in (2, 26, 62):  # who knows nothing hesitates among all
 # %% [markdown]
 # ## 2. As printed: the last word alone
 #
-# Document D, 4.3: $P(x_{n+1} \mid x_1 \dots x_n) = \mathrm{softmax}(W x_n + b)$. The left side speaks of the whole past. On the right
-# there is $x_n$, and nothing else. With $x_n$ as a vector for the last sign this is a *bigram* model: it knows which sign likes
-# to follow which.
+# Document D, 4.3, prints
 #
-# For one-hot $x_n$, $W x_n$ is a column of $W$: each sign $a$ has scores of its own, and softmax makes of them any distribution
-# $p_{a\cdot}$. Which is best? Let $N_{ac}$ count how often $c$ follows $a$ in the text. All samples with the same $a$ share a
-# distribution, and the loss is
+# $$ P(x_{n+1} \mid x_1, x_2, \dots, x_n) = \mathrm{softmax}(W x_n + b) . $$
 #
-# $$ L = -\frac1N \sum_{a, c} N_{ac} \log p_{ac} . $$
+# The left side speaks of the whole past. On the right there is $x_n$, and nothing else. With $x_n$ as a vector for the last sign this
+# is a *bigram* model, a model of pairs: it knows which sign likes to follow which.
 #
-# For one $a$ this is a cross-entropy with $q_c = N_{ac}/N_a$, and by chapter 04 a cross-entropy is smallest where $p = q$:
+# Let $x_n\ (V)$ be one-hot: 1 at the place of the sign $a$, else 0. Then $W x_n$ with $W\ (V, V)$ is the column $a$ of $W$. So each sign
+# has $V$ scores of its own, and softmax can make of them any distribution without zeros; call it $p_{ac}$, the probability that $c$
+# follows $a$. Which is the best?
 #
-# $$ p_{ac} = \frac{N_{ac}}{\sum_{m} N_{am}} . $$
+# Let $N_{ac}$ count how often $c$ follows $a$ in the text, $N_a = \sum_c N_{ac}$ how often anything follows $a$, and $N = \sum_a N_a =
+# T - 1$ all pairs. The $N_{ac}$ samples with the same pair have the same surprise. So the loss is
 #
-# No training is needed. Counting *is* the minimum.
+# $$ L = -\frac1N \sum_{a, c} N_{ac} \log p_{ac} = \sum_a \frac{N_a}{N} \Big( -\sum_c \frac{N_{ac}}{N_a} \log p_{ac} \Big) . $$
+#
+# In the bracket stands a cross-entropy, with the shares $q_c = N_{ac}/N_a$. By chapter 04 it is smallest where $p = q$, and each
+# bracket may be made smallest by itself, since each $a$ has its own scores:
+#
+# $$ p_{ac} = \frac{N_{ac}}{N_a} . $$
+#
+# No training is needed. Counting *is* the minimum. **By hand:** the text *abacab*. Its pairs are ab, ba, ac, ca, ab. After *a* comes *b*
+# twice and *c* once; after *b* and after *c* comes *a*, always. So $p_{ab} = \tfrac23$, $p_{ac} = \tfrac13$, the rest is sure, and
+# $L = \tfrac15\big(2 \log\tfrac32 + \log 3\big) = 0.3819$.
 
 
 # %%
@@ -107,17 +120,20 @@ def pair_counts(x, V):
 
 
 # %% tags=["check"]
+N = pair_counts(np.array([0, 1, 0, 2, 0, 1]), 3)  # abacab
+assert np.array_equal(N, [[0, 2, 1], [1, 0, 0], [1, 0, 0]])
+of_each_pair = np.array([2 / 3, 1, 1 / 3, 1, 2 / 3])
+assert np.isclose(-np.mean(np.log(of_each_pair)), 0.3819, atol=5e-5)
 x = rng.integers(0, 4, 200)
 N = pair_counts(x, 4)
 assert N.sum() == 199
 assert np.array_equal(N, derivations.bigram.counts(x, 4))
 best = N / N.sum(axis=1, keepdims=True)
 loss = -np.sum(N * np.log(best)) / N.sum()
-W, b = np.log(best).T, np.zeros(4)
+W, b = np.log(best).T, np.zeros(4)  # such weights say the shares
 assert np.isclose(loss, derivations.bigram.loss(W, b, N))
-assert np.allclose(
-    derivations.bigram.gradient(W, b, N)[0], 0
-)  # the slope is 0 there
+slope, _ = derivations.bigram.gradient(W, b, N)
+assert np.allclose(slope, 0)
 for _ in range(20):  # and every step away from it costs
     step = 0.1 * rng.normal(size=W.shape)
     assert derivations.bigram.loss(W + step, b, N) > loss
@@ -135,9 +151,8 @@ V = len(tokenizer)
 N = pair_counts(train, V) + 0.1  # a tenth for pairs never seen: none costs infinity
 p = N / N.sum(axis=1, keepdims=True)
 bigram_bits, bigram_perplexity = bits_and_perplexity(p[held[:-1], held[1:]])
-print(
-    f"{V} signs; bigram: {bigram_bits:.2f} bits per character, perplexity {bigram_perplexity:.1f}"
-)
+print(f"{len(sonnets.text):,} characters, {V} different; {len(held):,} held out")
+print(f"bigram: {bigram_bits:.2f} bits, perplexity {bigram_perplexity:.1f}")
 sign, written = tokenizer.encode("S")[0], "S"
 for _ in range(120):
     sign = rng.choice(V, p=p[sign])
@@ -156,13 +171,158 @@ ax.set(
 plt.show()
 
 # %% [markdown]
-# Find the row of *q*. Then ask what this model cannot know: that after *th* comes *e*, since of *th* it sees the *h* alone.
+# Find the row of *q*. Then ask what this model cannot know: that after *th* comes *e*, since of *th* it sees the *h* alone. From 62
+# signs it has got down to about 11. English readers need two or three.
 #
-# Put right, the formula is $P(x_{n+1} \mid x_1 \dots x_n) = \mathrm{softmax}(W h_n + b)$, where $h_n$ depends on *all* of
-# $x_1 \dots x_n$. A window of the last $k$ signs through a perceptron (chapter 05), a recurrent state (chapter 07), or
-# attention (chapter 08): they differ in $h_n$, and in nothing else. `models/language.py` and `models/gpt.py` have them all.
+# ## 3. More of the past
 #
-# ## 3. A block of the Transformer
+# ### Count longer pieces?
+#
+# Nothing forbids to count which sign follows each *pair*, or each five signs:
+#
+# $$ P(c \mid u) = \frac{N_{uc} + \alpha}{N_u + \alpha V}, \qquad u = x_{n-k+1} \dots x_n , $$
+#
+# where $u$ is the *context* of the last $k$ signs, and $\alpha$, a tenth, keeps what was never seen from costing infinity. $k = 1$ is the
+# bigram. **Guess:** $k$ from 0 to 6, on the text that was counted, and on the sonnets held out. Where is the best $k$ of each?
+
+
+# %%
+def counted_bits(counted, text, k, V, alpha=0.1):
+    """Bits per character of a text, by the contexts of k signs in the counted one."""
+    pieces = Counter(counted[i : i + k + 1] for i in range(len(counted) - k))
+    contexts = Counter(counted[i : i + k] for i in range(len(counted) - k))
+    p = [
+        (pieces[text[i : i + k + 1]] + alpha) / (contexts[text[i : i + k]] + alpha * V)
+        for i in range(len(text) - k)
+    ]
+    return -np.mean(np.log2(p))
+
+
+# %% tags=["check"]
+counted, text = "abacab", "abca"
+N = pair_counts(np.array([0, 1, 0, 2, 0, 1]), 3) + 0.1
+p = (N / N.sum(axis=1, keepdims=True))[[0, 1, 2], [1, 2, 0]]  # ab, bc, ca
+assert np.isclose(counted_bits(counted, text, 1, 3), bits_and_perplexity(p)[0])
+assert np.isclose(counted_bits("ab" * 50, "ab" * 50, 0, 2), 1)  # k = 0: a fair coin
+
+# %% tags=["slow"]
+ks = range(7)
+on_counted = [counted_bits(train_text, train_text, k, V) for k in ks]
+on_held = [counted_bits(train_text, held_text, k, V) for k in ks]
+figure, ax = plt.subplots(figsize=(6.5, 3.4), layout="constrained")
+ax.plot(ks, on_counted, "s--", color=ORANGE, label="on the text that was counted")
+ax.plot(ks, on_held, "o-", color=BLUE, label="on sonnets held out")
+ax.set(xlabel="signs of context k", ylabel="bits per character", ylim=(0, None))
+ax.legend(frameon=False)
+plt.show()
+print("held out:", "  ".join(f"k={k}: {bits:.2f}" for k, bits in zip(ks, on_held)))
+assert np.isclose(on_held[1], bigram_bits, atol=0.01)
+
+# %% [markdown]
+# On its own text a longer context is always better: it learns by heart. On new text the best is $k = 2$, and then it gets worse: of
+# the $62^6 \approx 6 \cdot 10^{10}$ contexts of six signs, 86 thousand places show almost none twice. The table treats *the sweet* and *thy
+# sweet* as strangers. What is needed is a model that notes that contexts are *alike*.
+#
+# ### One formula, four models
+#
+# Put right, the printed formula is
+#
+# $$ P(x_{n+1} \mid x_1 \dots x_n) = \mathrm{softmax}(W h_n + b), $$
+#
+# where the *state* $h_n$ may depend on all of $x_1 \dots x_n$. Now the models differ in $h_n$, and in nothing else:
+#
+# | | $h_n$ | sees | what it cannot do |
+# |---|---|---|---|
+# | bigram | $x_n$, one-hot | one sign | see more |
+# | window (chapter 05) | $\tanh\big(H\,[e_{n-k+1}; \dots; e_n] + c\big)$ | $k$ signs | see further; each place has weights of its own |
+# | recurrent (chapter 07) | $\tanh(W_h h_{n-1} + W_x e_n + c)$ | all, through one state | keep all of it; work on all steps at once |
+# | attention (chapter 08) | section 4 | all, each by itself | be cheap: $n^2$ |
+#
+# $e_n\ (d)$ is the *embedding* of the sign $x_n$, row $x_n$ of a learned table $E\ (V, d)$. Signs that behave alike get similar rows, and so
+# contexts that are alike get similar states. That is what the counts lacked. $[\,\cdot\,; \cdot\,]$ puts vectors end to end, so $H$ is
+# $(m, kd)$ for $m$ hidden neurons. Before the text there are zeros. The window model from nothing:
+
+
+# %%
+def window_states(e, H, c, k):
+    """e (t, d) -> h (t, m): each from the last k rows."""
+    t, d = e.shape
+    padded = np.vstack([np.zeros((k - 1, d)), e])
+    seen = np.hstack([padded[i : i + t] for i in range(k)])  # (t, k d)
+    return np.tanh(seen @ H.T + c)
+
+
+# %% tags=["check"]
+config = models.MLPLanguageConfig(tokens=5, context=3, width=2, hidden=4)
+theirs = models.MLPLanguageModel(config).double().eval()
+ids = rng.integers(0, 5, 7)
+weights = [p.detach().numpy() for p in theirs.parameters()]
+E, H, c, W, b = weights
+h = window_states(E[ids], H, c, 3)
+assert np.allclose(h @ W.T + b, theirs(tn.tensor(ids[None])).detach().numpy()[0])
+by_index = H @ np.concatenate([E[ids[4]], E[ids[5]], E[ids[6]]]) + c
+assert np.allclose(h[6], np.tanh(by_index))
+assert np.allclose(h[0], np.tanh(H[:, 4:] @ E[ids[0]] + c))  # two empty places
+
+# %% [markdown]
+# In the package both are a few lines. `read` gives the scores of *every* place of a row at once: output $n$ has seen $x_1 \dots x_n$,
+# and is asked for $x_{n+1}$. So a row of 32 signs is 32 samples.
+
+# %%
+print(inspect.getsource(models.MLPLanguageModel.read))
+print(inspect.getsource(models.RecurrentLanguageModel.read))
+
+# %% [markdown]
+# One training for all: 500 steps, each on 32 rows of 32 signs. With `LONG=1` in the environment it is 3,000.
+
+# %% tags=["slow"]
+steps = 3000 if os.environ.get("LONG") else 500
+
+
+def rows_of(text, starts):
+    rows = np.stack([text[s : s + 33] for s in starts])
+    return tn.tensor(rows[:, :-1]), tn.tensor(rows[:, 1:])  # read, and asked for
+
+
+def bits_on(model, text):
+    with tn.no_grad():
+        x, y = rows_of(text, range(0, len(text) - 33, 32))
+        loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten())
+    return loss.item() / math.log(2)
+
+
+def learn(model):
+    draw, curve = np.random.default_rng(0), []
+    optimizer = tn.optim.AdamW(model.parameters(), lr=6e-3, betas=(0.9, 0.98))
+    slower = tn.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for step in range(steps + 1):
+        if step % (steps // 10) == 0:
+            curve.append((step, bits_on(model, held)))
+        x, y = rows_of(train, draw.integers(0, len(train) - 33, 32))
+        loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        slower.step()
+    return curve
+
+
+tn.manual_seed(0)
+window = models.MLPLanguageModel(
+    models.MLPLanguageConfig(tokens=V, context=8, width=16, hidden=128, dropout=0)
+)
+recurrent = models.RecurrentLanguageModel(
+    models.RecurrentConfig(tokens=V, cell="RNN", width=32, hidden=128, dropout=0)
+)
+curves = {"window of 8": learn(window), "recurrent": learn(recurrent)}
+for name, curve in curves.items():
+    print(f"{name:12} {curve[-1][1]:.2f} bits per character")
+
+# %% [markdown]
+# Both are well below every table of counts. It remains to give all signs of the past a say, each by itself. That is attention; but a
+# layer of attention alone is not yet a model.
+#
+# ## 4. A block of the Transformer
 #
 # Attention mixes the tokens: row $n$ becomes a mean of the rows before. That is all it does; between two such mixings each
 # token should be able to *think*. So a block has two parts, attention and a perceptron that treats each row alone:
