@@ -470,7 +470,7 @@ def loss_of(y_hat, y):
 # %% [markdown]
 # These functions use operators and methods only. So they run on our `Value`, and just as well on the package's tensors. Two engines, the same
 # lines: do the gradients agree? And do both agree with a derivation on paper? For the paper, let $Z\ (n, h)$ be what tanh is taken
-# of, and $\hat y$ and $y$ columns $(n, 1)$. Go back through the formulas with the rules of section 2, the last line first:
+# of, and $\hat y$ and $y$ columns $(n, 1)$. Go back through the formulas with the rules of section 2, the last one first:
 #
 # $$ \bar{\hat y} = \tfrac2n (\hat y - y), \qquad \bar W_2 = \bar{\hat y}^\top A, \qquad \bar b_2 = \sum_i \bar{\hat y}_i,
 #    \qquad \bar A = \bar{\hat y}\, W_2, $$

@@ -910,7 +910,7 @@ assert solved == {2: 6, 8: 8}
 # And all zero? Then $a = \tanh 0 = 0$ makes $\bar v = 0$, and $v = 0$ makes $\delta = 0$. Only $c$ learns
 # (`test_from_zero_only_the_last_bias_learns`).
 #
-# One question is left: *how large* should the random numbers be? For one layer it hardly matters. For many layers on top
+# One question is left: *how large* should the random numbers be? For one hidden layer many sizes will do. For many layers on top
 # of each other it decides whether anything is learned. Chapter 05 stacks them, and answers it.
 #
 # ## 11. What goes wrong
