@@ -112,17 +112,15 @@ def test_the_order_gives_the_sum_over_all_paths(tape: Any) -> None:
     assert all(w >= e for w, e in zip(wrong, expected, strict=True))
 
 
-@pytest.mark.parametrize("n", range(7))
+@pytest.mark.parametrize("n", range(5))
 def test_the_numbers_of_the_wrong_recursion(n: int) -> None:
-    """Counted again by enumeration: sums of powers of two."""
+    """Counted again by enumeration: the ways to write 2ⁿ⁺¹ − 1 as a sum of powers of two."""
     m = 2 ** (n + 1) - 1
-    if m < 32:
-        rest = [range(m // p + 1) for p in (2, 4, 8, 16)]
-        found = sum(
-            2 * a + 4 * b + 8 * c + 16 * d <= m for a, b, c, d in itertools.product(*rest)
-        )  # ones fill up what is left
-        assert CODE["ways"](m) == found
-    assert CODE["passing_sums"](CODE["doublings"](n))[0][0] == CODE["ways"](m)
+    rest = [range(m // p + 1) for p in (2, 4, 8, 16)]
+    found = sum(
+        2 * a + 4 * b + 8 * c + 16 * d <= m for a, b, c, d in itertools.product(*rest)
+    )  # ones fill up what is left
+    assert CODE["passing_sums"](CODE["doublings"](n))[0][0] == found
 
 
 @given(arrays("n d"), st.integers(0, 99))

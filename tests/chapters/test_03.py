@@ -81,6 +81,18 @@ def test_perceptron(X: Any, y: Any, passes: int) -> None:
         np.testing.assert_allclose(bound, expected, rtol=1e-12)
 
 
+@given(st.integers(0, 5), st.integers(0, 99))
+def test_the_bound_is_reached(doublings: int, seed: int) -> None:
+    """Exercise 6: by samples (x, 1) that are perpendicular to each other and equally long."""
+    tilde = np.ones((1, 1))
+    for _ in range(doublings):
+        tilde = np.block([[tilde, tilde], [-tilde, tilde]])
+    X, y = tilde[:, :-1], np.random.default_rng(seed).choice([-1, 1], len(tilde))
+    w, b, steps = CODE["perceptron"](X, y)
+    assert len(steps) == len(tilde)
+    np.testing.assert_allclose(CODE["bound"](X, y, w, b), len(tilde))
+
+
 @given(arrays("n d"), arrays("d"), arrays(()), st.integers(0, 99))
 def test_distance(X: Any, w: Any, b: Any, seed: int) -> None:
     """The point of the plane below x is that far away, and every other one is farther."""
