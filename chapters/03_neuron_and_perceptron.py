@@ -24,7 +24,7 @@
 # **Time** about 60 minutes, and 40 for the exercises.
 # **Sources** document B, 4.1 and 4.2; F. Rosenblatt 1958; A. Novikoff 1962.
 #
-# Notation: inputs $x\ (d,)$, or $n$ of them as rows of $X\ (n, d)$; weights $w\ (d,)$ and bias $b$, a number; the score
+# Notation: inputs $x\ (d)$, or $n$ of them as rows of $X\ (n, d)$; weights $w\ (d)$ and bias $b$, a number; the score
 # $z = w \cdot x + b$, before the activation; the prediction $\hat y$ after it. $\|x\|$ is the length $\sqrt{\sum_k x_k^2}$.
 # In sections 1 to 5 a truth $y$ is $+1$ or $-1$; from section 6 on it is 1 or 0.
 
@@ -567,23 +567,23 @@ plt.show()
 #
 # ## 7. The logistic neuron, forward and backward
 #
-# One neuron with a sigmoid, for a batch of $n$ samples. Shapes: $X\ (n, d)$, $w\ (d,)$, $b$ a number; $z$ and $\hat y$
-# $(n,)$.
+# One neuron with a sigmoid, for a batch of $n$ samples. Shapes: $X\ (n, d)$, $w\ (d)$, $b$ a number; $z$ and $\hat y$
+# $(n)$.
 #
 # $$ z_i = \sum_k x_{ik} w_k + b, \qquad \hat y_i = \sigma(z_i) . $$
 #
 # Some loss $L$ is computed from all $\hat y_i$; its slopes $g_i = \partial L/\partial \hat y_i$ arrive from above,
-# shape $(n,)$. Three links down:
+# shape $(n)$. Three links down:
 #
 # 1. $\hat y_i$ depends on $z_i$ alone:
-#    $\;\delta_i := \partial L/\partial z_i = g_i\, \sigma'(z_i) = g_i\, \hat y_i (1 - \hat y_i)$, shape $(n,)$.
+#    $\;\bar z_i = \partial L/\partial z_i = g_i\, \sigma'(z_i) = g_i\, \hat y_i (1 - \hat y_i)$, shape $(n)$.
 # 2. $\partial z_i/\partial w_k = x_{ik}$, $\;\partial z_i/\partial b = 1$, $\;\partial z_i/\partial x_{ik} = w_k$.
 # 3. The weight $w_k$ is used by *every* sample. $L$ changes through each of the $z_i$, and the chain rule adds up all
 #    ways (chapter 02):
 #
-# $$ \bar w_k = \sum_{i=1}^n \delta_i\, x_{ik}, \qquad \bar b = \sum_{i=1}^n \delta_i, \qquad \bar x_{ik} = \delta_i\, w_k . $$
+# $$ \bar w_k = \sum_{i=1}^n \bar z_i\, x_{ik}, \qquad \bar b = \sum_{i=1}^n \bar z_i, \qquad \bar x_{ik} = \bar z_i\, w_k . $$
 #
-# As matrices: $\bar w = X^\top \delta$, shape $(d, n)(n,) = (d,)$, and $\bar X = \delta\, w^\top$, shape $(n, 1)(1, d) =
+# As matrices: $\bar w = X^\top \bar z$, shape $(d, n)(n) = (d)$, and $\bar X = \bar z\, w^\top$, shape $(n, 1)(1, d) =
 # (n, d)$. The input $x_{ik}$ belongs to one sample, so nothing is summed there.
 
 
@@ -594,8 +594,8 @@ def neuron(X, w, b):
 
 def neuron_backward(g, X, w, b):
     y_hat = neuron(X, w, b)
-    delta = g * y_hat * (1 - y_hat)  # (n,)
-    return delta[:, None] * w, X.T @ delta, np.sum(delta)
+    dz = g * y_hat * (1 - y_hat)  # (n,)
+    return dz[:, None] * w, X.T @ dz, np.sum(dz)
 
 
 # %% tags=["check"]
@@ -612,7 +612,7 @@ assert np.allclose(neuron(X, w, b), plain)
 # the square alone depends on $\hat y_i$.
 #
 # - Scores 0 and 0, so $\hat y = (\tfrac12, \tfrac12)$, and $g = \tfrac22 (-\tfrac12, \tfrac12) = (-\tfrac12, \tfrac12)$.
-# - The slope of the sigmoid is $\tfrac12 \cdot \tfrac12 = \tfrac14$, so $\delta = (-\tfrac18, \tfrac18)$.
+# - The slope of the sigmoid is $\tfrac12 \cdot \tfrac12 = \tfrac14$, so $\bar z = (-\tfrac18, \tfrac18)$.
 # - $\bar w = -\tfrac18 (1, 2) + \tfrac18 (3, -1)$. Add up. And what is $\bar b$?
 
 # %%
@@ -660,7 +660,7 @@ print(inspect.getsource(derivations.neuron.backward))
 # Line by line. `saved` is what the forward pass left: the output and the inputs. The first three branches are our three
 # slopes, from the output `y`. The fourth is GELU, a curve of chapter 09: $z\,\Phi(z)$, with $\Phi$ the normal
 # distribution's share below $z$. There two different $z$ can have the same $y$, so the slope needs $z$ again. `samples`
-# are all axes but the last. `tensordot` over them is $\Delta^\top X$, our $X^\top\delta$ with a row for each neuron:
+# are all axes but the last. `tensordot` over them is $\bar Z^\top X$, our $X^\top\bar z$ with a row for each neuron:
 # *there is the sum over the samples*. `dx` is $\Delta W$: an input feeds all neurons of the layer, and adds up over
 # those. `needs` skips what nobody asks for.
 
@@ -816,7 +816,7 @@ plt.show()
 # %% [markdown]
 # The rule never rests: each mistake throws a whole picture onto the weights, and some sample is always wrong. The
 # neuron settles. It cannot have all samples right either, so it lets them bargain: each pulls at the weights with
-# $\delta_i x_i$, and it comes to rest where the pulls cancel, $\sum_i \delta_i x_i = 0$. After the 600 steps their sum
+# $\bar z_i x_i$, and it comes to rest where the pulls cancel, $\sum_i \bar z_i x_i = 0$. After the 600 steps their sum
 # $\bar w$ is shorter than a hundredth of what it was at the first.
 #
 # ## 10. The first weights
@@ -831,11 +831,11 @@ plt.show()
 #
 # $$ z_{ij} = \sum_k x_{ik} U_{jk} + b_j, \qquad a_{ij} = \tanh z_{ij}, \qquad \hat y_i = \sum_j a_{ij} v_j + c . $$
 #
-# Let $g_i = \partial L/\partial \hat y_i$ arrive, shape $(n,)$. The chain has one link more than in section 7. Unit $j$
-# gets $\partial L/\partial a_{ij} = g_i v_j$, so, with $\delta$ of shape $(n, h)$,
+# Let $g_i = \partial L/\partial \hat y_i$ arrive, shape $(n)$. The chain has one link more than in section 7. Unit $j$
+# gets $\partial L/\partial a_{ij} = g_i v_j$, so, with $\bar z$ of shape $(n, h)$,
 #
-# $$ \delta_{ij} = \frac{\partial L}{\partial z_{ij}} = g_i\, v_j\, (1 - a_{ij}^2), \qquad
-#    \bar U_{jk} = \sum_i \delta_{ij} x_{ik}, \qquad \bar b_j = \sum_i \delta_{ij} , $$
+# $$ \bar z_{ij} = \frac{\partial L}{\partial z_{ij}} = g_i\, v_j\, (1 - a_{ij}^2), \qquad
+#    \bar U_{jk} = \sum_i \bar z_{ij} x_{ik}, \qquad \bar b_j = \sum_i \bar z_{ij} , $$
 #
 # $$ \bar v_j = \sum_i g_i a_{ij}, \qquad \bar c = \sum_i g_i . $$
 #
@@ -843,7 +843,7 @@ plt.show()
 # gradient descent.
 #
 # **Proof.** Let $U_{1k} = U_{2k}$ for all $k$, $b_1 = b_2$ and $v_1 = v_2$. Forward: $z_{i1} = z_{i2}$, so $a_{i1} =
-# a_{i2}$ for every sample. Backward: $\delta_{i1}$ and $\delta_{i2}$ are made of equal factors, so they are equal; then
+# a_{i2}$ for every sample. Backward: $\bar z_{i1}$ and $\bar z_{i2}$ are made of equal factors, so they are equal; then
 # so are $\bar U_{1k}$ and $\bar U_{2k}$, $\bar b_1$ and $\bar b_2$, and $\bar v_1 = \sum_i g_i a_{i1} = \sum_i g_i
 # a_{i2} = \bar v_2$. Equal values minus equal steps are equal. The next step starts from the same situation. ∎
 #
@@ -859,8 +859,8 @@ def network(X, U, b, v, c):
 
 def network_backward(g, X, U, b, v, c):
     a = np.tanh(X @ U.T + b)
-    delta = g[:, None] * v * (1 - a**2)  # (n, h)
-    return delta.T @ X, np.sum(delta, axis=0), g @ a, np.sum(g)
+    dz = g[:, None] * v * (1 - a**2)  # (n, h)
+    return dz.T @ X, np.sum(dz, axis=0), g @ a, np.sum(g)
 
 
 # %% tags=["check"]
@@ -907,7 +907,7 @@ assert solved == {2: 6, 8: 8}
 # stop half-way. With eight units all of them arrive: among many different units some are useful. Eight *equal* units
 # would still be one.
 #
-# And all zero? Then $a = \tanh 0 = 0$ makes $\bar v = 0$, and $v = 0$ makes $\delta = 0$. Only $c$ learns
+# And all zero? Then $a = \tanh 0 = 0$ makes $\bar v = 0$, and $v = 0$ makes $\bar z = 0$. Only $c$ learns
 # (`test_from_zero_only_the_last_bias_learns`).
 #
 # One question is left: *how large* should the random numbers be? For one hidden layer many sizes will do. For many layers on top
@@ -921,8 +921,8 @@ assert solved == {2: 6, 8: 8}
 # %% tags=["wrong"]
 def slope_at_the_output(g, X, w, b):
     y_hat = sigmoid(X @ w + b)
-    delta = g * sigmoid(y_hat) * (1 - sigmoid(y_hat))
-    return delta[:, None] * w, X.T @ delta, np.sum(delta)
+    dz = g * sigmoid(y_hat) * (1 - sigmoid(y_hat))
+    return dz[:, None] * w, X.T @ dz, np.sum(dz)
 
 
 X, w, b = rng.normal(size=(3, 2)), rng.normal(size=2), np.array(0.5)
@@ -935,10 +935,10 @@ print(check_backward(neuron, slope_at_the_output, X, w, b))
 # %% tags=["wrong"]
 def without_the_sum(g, X, w, b):
     y_hat = sigmoid(X @ w + b)
-    delta = g * y_hat * (1 - y_hat)
+    dz = g * y_hat * (1 - y_hat)
     for i in range(len(X)):
-        dw = delta[i] * X[i]
-    return delta[:, None] * w, dw, np.sum(delta)
+        dw = dz[i] * X[i]
+    return dz[:, None] * w, dw, np.sum(dz)
 
 
 print(check_backward(neuron, without_the_sum, X, w, b))
