@@ -24,8 +24,8 @@
 # **Sources** document C, 4.1.1 and 4.2.1 (its backward pass is left out there); document B, 3.2.7 and 4.1.
 #
 # Notation: a batch is a matrix with one sample a row, $X\ (n, d)$. Index $s$ counts samples, $i$ the inputs of a layer, $o$
-# its outputs. Weights are $W\ (\text{out}, \text{in})$ with entries $w_{oi}$. $z$ comes before an activation $\sigma$, and $a$ after
-# it. $\odot$ multiplies entry by entry.
+# its outputs. In a shape the same letters $i$ and $o$ say how many there are: $W\ (o, i)$ has the entries $w_{oi}$. $z$ comes
+# before an activation $\sigma$, and $a$ after it. $\odot$ multiplies entry by entry.
 
 # %%
 import inspect
@@ -57,8 +57,8 @@ LONG = os.environ.get("LONG") == "1"
 #
 # $$ z_{00} + z_{11} = b + (w_1 + w_2 + b) = (w_1 + b) + (w_2 + b) = z_{10} + z_{01} . $$
 #
-# XOR wants the left side to be at most 0, and the right side more than 0. They are the same number. So three of four is the best, for
-# ever.
+# XOR wants the left side to be at most 0, and the right side more than 0. They are the same number. So four of four cannot be.
+# Three can: $w_1 = w_2 = 1$, $b = -\tfrac12$ is wrong at $(1, 1)$ only.
 
 # %%
 points = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
@@ -71,6 +71,7 @@ for w1, w2, b in rng.normal(size=(2000, 3)):
     assert np.isclose(z[0] + z[3], z[1] + z[2])
     best = max(best, np.sum((z > 0) == xor))
 assert best == 3
+assert np.array_equal((points @ [1, 1] - 0.5 > 0) == xor, [True, True, True, False])
 
 # %% [markdown]
 # ### Two layers
@@ -79,7 +80,7 @@ assert best == 3
 #
 # $$ a_1 = \max(x_1 + x_2,\ 0), \qquad a_2 = \max(x_1 + x_2 - 1,\ 0), \qquad \hat y = a_1 - 2 a_2 . $$
 #
-# Fill in this table with a pencil: the four points, then $a_1$, $a_2$ and $\hat y$.
+# Fill in a table with a pencil, a line for each of the four points: $x_1$, $x_2$, then $a_1$, $a_2$ and $\hat y$.
 
 
 # %%
@@ -98,16 +99,20 @@ for z in (-2.0, 0.0, 3.0):
     assert relu(z) == (z if z > 0 else 0)
 
 # %% [markdown]
-# What happened? The hidden layer *moved the points*. The two that belong together fell on one place, and in the plane of
-# $(a_1, a_2)$ a straight line is enough.
+# What happened? The first layer, called *hidden* because its numbers are seen by nobody outside, *moved the points*. The two
+# that are to be 1 fell on one place, and in the plane of $(a_1, a_2)$ a straight line is enough. It is drawn where
+# $\hat y = a_1 - 2a_2 = \tfrac12$.
 
 # %% tags=["picture"]
-figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.5), layout="constrained")
+figure, (left, right) = plt.subplots(1, 2, figsize=(7.4, 3.3), layout="constrained")
 for c, (marker, colour) in enumerate((("o", BLUE), ("^", ORANGE))):
-    left.scatter(*points[xor == c].T, c=colour, marker=marker, s=90)
+    left.scatter(
+        *points[xor == c].T, c=colour, marker=marker, s=90, label=f"XOR is {c}"
+    )
     right.scatter(a1[xor == c], a2[xor == c], c=colour, marker=marker, s=90)
 right.plot([0.5, 2.5], [0, 1], color="grey", linestyle=":")
 right.annotate("two points", (1, 0), (1.15, 0.1))
+left.legend(loc="center")
 left.set(xlabel="$x_1$", ylabel="$x_2$", title="as given: no line parts them")
 right.set(xlabel="$a_1$", ylabel="$a_2$", title="as the hidden layer sees them")
 for ax in (left, right):
@@ -169,25 +174,25 @@ def forward(X, layers, act):
 # %% tags=["check"]
 layers = [(W1, b1), (W2, b2)]
 scores, kept = forward(x, layers, sigmoid)
-for n in range(6):  # document C: one column at a time
-    a = x[n]
-    z1 = W1 @ a + b1
+for s in range(6):  # document C: one column at a time
+    z1 = W1 @ x[s] + b1
     a1 = 1 / (1 + np.exp(-z1))
-    assert np.allclose(kept[0][1][n], z1)
-    assert np.allclose(scores[n], W2 @ a1 + b2)
+    assert np.allclose(kept[0][1][s], z1)
+    assert np.allclose(scores[s], W2 @ a1 + b2)
 assert np.allclose(sigmoid(x), (np.tanh(x / 2) + 1) / 2)
 once = sigmoid(2.0 * 1.0 - 1.0)  # w = 2, x = 1, b = −1
 assert np.allclose([once, sigmoid(once)], [0.7311, 0.6750], atol=1e-4)
 
 # %% [markdown]
-# The last two lines are what a mix-up costs: a $Z$ that is already 0.731 goes through $\sigma$ again and comes out as 0.675.
+# The last two lines are what a mix-up costs: whoever takes the $Z$ of 4.1.1, an activation of 0.731, for that of 4.2.1 sends it
+# through $\sigma$ a second time and gets 0.675.
 #
 # ## 3. Backward
 #
 # Now the question from the beginning. For the last layer the loss itself says which way each score should go: $\partial L/\partial z$
-# (chapter 04). Let us walk down from there. At each layer we need one thing, $\bar A = \partial L/\partial A\ (n, o)$, the derivative of the loss
-# by what the layer *gave*. From it we want the derivatives by its weights, and by what it *took*. What it took was given by
-# the layer below, so that one has its $\bar A$, too, and we go on.
+# (chapter 04). Let us walk down from there. Of each layer below we are told one thing, $\bar A = \partial L/\partial A\ (n, o)$, the
+# derivative of the loss by what the layer *gave*. From it we want the derivatives by its weights, and by what it *took*.
+# What it took was given by the layer below, so that one has its $\bar A$, too, and we go on.
 #
 # There is one rule, the chain rule of chapter 02. If a number $u$ touches the numbers $v_1, v_2, \dots$, and through them the loss, then
 #
@@ -218,8 +223,9 @@ assert np.allclose([once, sigmoid(once)], [0.7311, 0.6750], atol=1e-4)
 # Now in matrices, for layer $l$. In (2) the sum runs over the first index of both, so one of them is transposed. In (4) it runs
 # over the inner ones:
 #
-# $$ \bar Z^l = \bar A^l \odot \sigma'(Z^l), \qquad \bar W^l = (\bar Z^l)^\top A^{l-1}, \qquad
-#    \bar b^l = \sum_s \bar Z^l_s, \qquad \bar A^{l-1} = \bar Z^l W^l . $$
+# $$ \bar Z^l = \bar A^l \odot \sigma'(Z^l), \qquad \bar W^l = (\bar Z^l)^\top A^{l-1}, $$
+#
+# $$ \bar b^l = \sum_s \bar Z^l_s, \qquad \bar A^{l-1} = \bar Z^l W^l . $$
 #
 # The shapes remember the order: $(o, n)(n, i) = (o, i)$ for $\bar W$, and $(n, o)(o, i) = (n, i)$ for $\bar A$ below. As long as $n$, $i$ and
 # $o$ differ, no other order fits.
@@ -260,11 +266,13 @@ assert check_backward(layer, layer_backward, x, W1, b1)
 # %% [markdown]
 # ## 4. A network on paper
 #
-# Two inputs, two hidden neurons with a sigmoid, one output. A pocket calculator is enough. The only numbers you cannot do in
-# your head are $\sigma(0) = 0.5$ and $\sigma(1) = 0.7311$.
+# Two inputs, two hidden neurons with a sigmoid, one output. A pocket calculator is enough. The only number that you have to
+# look up is $\sigma(1) = 0.7311$. (In this section an index counts layers, as in code: $z_1$ and $a_1$ are the two numbers of
+# each kind in the hidden layer.)
 #
-# $$ x = (1,\ 2), \quad W_1 = \begin{pmatrix} 1 & -1 \\ 2 & -1 \end{pmatrix}, \quad b_1 = (1,\ 1), \quad
-#    W_2 = (2,\ -1), \quad b_2 = 0.5, \quad t = 1 . $$
+# $$ x = (1,\ 2), \quad W_1 = \begin{pmatrix} 1 & -1 \\ 2 & -1 \end{pmatrix}, \quad b_1 = (1,\ 1), $$
+#
+# $$ W_2 = (2,\ -1), \quad b_2 = 0.5, \quad t = 1 . $$
 #
 # **Forward.** $z_1 = (1 - 2 + 1,\ 2 - 2 + 1) = (0,\ 1)$, so $a_1 = (0.5,\ 0.7311)$, and
 # $\hat y = 2 \cdot 0.5 - 0.7311 + 0.5 = 0.7689$. The loss is $L = (\hat y - t)^2 = 0.2311^2 = 0.0534$.
@@ -316,8 +324,12 @@ assert np.allclose(db1, [-0.2311, 0.0909], atol=5e-5)
 
 # %% [markdown]
 # **One step.** Go against the gradient with a rate of 0.1, that is $w \leftarrow w - 0.1\,\bar w$ for all nine numbers. By the meaning of
-# a derivative the loss should change by about $-0.1$ times the sum of all squared slopes. That sum is 0.751, so the
-# prediction is a fall of 0.075. But the loss is only 0.053! A loss of squares cannot become negative. What do you expect?
+# a derivative each weight changes the loss by about its slope times its own change:
+#
+# $$ \Delta L \approx \sum_w \bar w\, \Delta w = \sum_w \bar w\, (-0.1\, \bar w) = -0.1 \sum_w \bar w^2 . $$
+#
+# The sum of all squared slopes is 0.751, so the prediction is a fall of 0.075. But the loss is only 0.053! A loss of squares
+# cannot become negative. What do you expect?
 
 
 # %% tags=["check"]
@@ -331,9 +343,7 @@ falls = {}
 for lr in (0.1, 0.001):
     after = [w - lr * d for w, d in zip((W1, b1, W2, b2), slopes)]
     falls[lr] = paper_loss(W1, b1, W2, b2) - paper_loss(*after)
-    print(
-        f"rate {lr}: predicted fall {lr * squares:.6f}, real fall {falls[lr]:.6f}"
-    )
+    print(f"rate {lr}: predicted fall {lr * squares:.6f}, real {falls[lr]:.6f}")
 assert np.isclose(squares, 0.751, atol=5e-4)
 assert np.isclose(falls[0.001], 0.001 * squares, rtol=0.01)
 assert np.isclose(paper_loss(W1, b1, W2, b2), (1 - y_hat.item()) ** 2)
@@ -346,20 +356,22 @@ assert np.isclose(paper_loss(W1, b1, W2, b2), (1 - y_hat.item()) ** 2)
 # from the loss down:
 
 # %%
-names = {"x": x, "W1": W1, "b1": b1, "W2": W2, "b2": b2}
-T = {k: tn.tensor(v, requires_grad=k != "x", name=k) for k, v in names.items()}
-z = T["x"] @ T["W1"].T + T["b1"]
+names = {"W1": W1, "b1": b1, "W2": W2, "b2": b2}
+T = {k: tn.tensor(v, requires_grad=True, name=k) for k, v in names.items()}
+sample, t = tn.tensor(x, name="x"), tn.tensor(np.array([[1.0]]), name="t")
+z = F.linear(sample, T["W1"], T["b1"])
 a = z.sigmoid()
-said = a @ T["W2"].T + T["b2"]
-loss = ((said - 1) ** 2).sum()
+said = F.linear(a, T["W2"], T["b2"])
+loss = F.mse_loss(said, t)
 tn.explain(loss, {"z": z, "a": a, "ŷ": said})
 
 # %% [markdown]
 # ## 5. From nothing, for any depth
 #
-# The backward pass is a loop over the layers, from the last to the first. `dZ` is carried down. At each layer it gives
-# (2) and (3); then (4) and (1) carry it through the weights and through the activation *below* them. Nothing lies
-# below the first layer, so there the last line is left out.
+# The backward pass is a loop over the layers, from the last to the first. `dZ` is carried down. It begins as the slope of
+# the loss by the scores (the last layer has no activation, so rule (1) has nothing to do there). At each layer it gives
+# (2) and (3); then (4) and (1) carry it through the weights and through the activation *below* them. Nothing lies below
+# the first layer, so there the last line is left out.
 
 
 # %%
@@ -381,10 +393,12 @@ def relu_slope(z):
 # %% [markdown]
 # Look at what it needs from the forward pass: `A` and `Z` of every layer. That is why a network needs more memory when
 # it learns than when it answers.
+#
+# One small helper: a checker wants all weights in a row, one by one, and our functions want them layer by layer.
 
 
 # %%
-def pairs(flat):  # W1, b1, W2, b2, … as a list of layers
+def pairs(flat):  # W1, b1, W2, b2, … becomes (W1, b1), (W2, b2), …
     return list(zip(flat[0::2], flat[1::2]))
 
 
@@ -418,15 +432,18 @@ for act, slope in ((sigmoid, sigmoid_slope), (relu, relu_slope)):
 # %% [markdown]
 # ### The package's version
 #
-# Now read the same lines in the package. First the affine part. `needs` leaves out what nobody asked for, such as
-# $\bar X$ of a first layer; `_rows` makes all leading axes one.
+# Now read the same lines in the package. First the affine part: rules (4), (2) and (3), in this order. `g` is our $\bar Z$.
+# `_rows` makes all leading axes one, so that sequences of samples come as rows, too. `needs` leaves out what nobody asked
+# for, such as $\bar X$ of a first layer. `*b` is empty for a layer without a bias.
 
 # %%
 print(inspect.getsource(derivations.linear.backward))
 
 # %% [markdown]
-# And a whole layer with its activation. `delta` is our $\bar Z$. The slopes are written with the *output* $y$: for a sigmoid
-# $\sigma'(z) = y(1 - y)$. That is the slope at $z$, said with another letter.
+# And a whole layer with its activation, here called $\varphi$. `delta` is our $\bar Z$, by rule (1). The slopes are written with
+# the *output* $y$: for a sigmoid $\varphi'(z) = y(1 - y)$. That is the slope at $z$, said with another letter. (The last
+# branch, with its bell curve, is an activation of chapter 09, GELU; skip it.) `samples` are all axes but the last, and
+# `tensordot` sums over them: rule (2).
 
 # %%
 print(inspect.getsource(derivations.neuron.backward))
@@ -456,7 +473,7 @@ is_ring = (np.arange(400) >= 200).astype(int)
 
 def learn_ring(sizes, steps=2000, lr=0.5):
     draw, layers = np.random.default_rng(1), []
-    for i, o in pairwise(sizes):
+    for i, o in pairwise(sizes):  # random first weights; how large: section 7
         layers.append((draw.normal(size=(o, i)) * np.sqrt(2 / i), np.zeros(o)))
     for _ in range(steps):
         z, kept = forward(ring, layers, relu)
@@ -469,8 +486,8 @@ def learn_ring(sizes, steps=2000, lr=0.5):
     return layers
 
 
-figure, axes = plt.subplots(1, 2, figsize=(9.6, 4), layout="constrained")
-for ax, sizes in zip(axes, ((2, 1), (2, 8, 1))):
+figure, axes = plt.subplots(1, 2, figsize=(8.6, 3.8), layout="constrained")
+for ax, name, sizes in zip(axes, ("one layer", "two layers"), ((2, 1), (2, 8, 1))):
     found = learn_ring(sizes)
     z, _ = forward(ring, found, relu)
     share = np.mean((z[:, 0] > 0) == is_ring)
@@ -480,7 +497,7 @@ for ax, sizes in zip(axes, ((2, 1), (2, 8, 1))):
         is_ring,
         ax=ax,
     )
-    ax.set_title(f"{len(found)} layer{'s'[: len(found) - 1]}: {share:.0%} right")
+    ax.set_title(f"{name}: {share:.0%} right")
     ax.set_aspect("equal")
 across = np.linspace(-3, 3, 2)
 for w, b in zip(*found[0]):  # where a hidden neuron has z = 0
@@ -533,16 +550,19 @@ assert linear.forward.flops / cost.forward.flops > 0.99
 assert np.isclose(back / ahead, 1.683, atol=1e-3)
 
 # %% [markdown]
-# The package counts what its formulas really do, and comes to our numbers exactly. Here backward takes 1.68 times forward,
-# because the first layer saves its third product.
+# The package counts what its formulas really do, biases included, and the products come to our numbers exactly. Here
+# backward takes 1.68 times forward, because the first layer saves its third product.
 #
-# Now compare with differences (chapter 01). This network has 26,122 weights. To nudge each one takes 26,122 more forward
-# passes. Backpropagation gives all slopes for the price of less than two. **That factor of about ten thousand is why neural
-# networks can be trained at all.** It has a price of its own, in the last column: what is kept.
+# Now compare with differences (chapter 01). This network has 26,122 weights, and to nudge each one takes 26,123 forward
+# passes in all. Backpropagation gives all slopes for one forward pass and one backward, the price of 2.68. **That factor
+# of nearly ten thousand is why neural networks can be trained at all.** It has a price of its own, in the last column:
+# what is *kept* from the forward pass, the $A$ of every layer, in bytes (4 for each number).
 
 # %% tags=["check"]
-assert sum(p.numel() for p in model.parameters()) == 26_122
-assert cost.kept > 0
+weights = sum(p.numel() for p in model.parameters())
+assert weights == 26_122
+assert 9700 < (weights + 1) / (1 + back / ahead) < 9800
+assert cost.kept == 4 * 32 * (64 + 128 + 128 + 10)  # the 10: the factor of `out`
 
 # %% [markdown]
 # ## 7. The first weights
@@ -552,33 +572,37 @@ assert cost.kept > 0
 #
 # ### One layer, forward
 #
-# Let the weights be drawn independently, with mean 0 and variance $v$, and $b = 0$. $\mathrm E$ is the mean over draws and samples.
-# What comes in, $a_i$, does not depend on the weights of this layer, so the mean of a product splits. With $i, k$ running over the
-# $n_{\text{in}}$ inputs,
+# Let the weights be drawn independently, with variance $v$ and symmetric about 0 (so their mean is 0), and $b = 0$. $\mathrm E$ is
+# the mean over draws and samples. What comes in, $a_i$, does not depend on the weights of this layer, so the mean of a
+# product splits. With $i, k$ running over the $n_{\text{in}}$ inputs,
 #
 # $$ \mathrm E[z_o^2] = \mathrm E\Big[\Big(\sum_i w_{oi} a_i\Big)^2\Big]
 #    = \sum_i \sum_k \mathrm E[w_{oi} w_{ok}]\, \mathrm E[a_i a_k] . $$
 #
 # For $i \neq k$ the weights are independent, so $\mathrm E[w_{oi} w_{ok}] = 0 \cdot 0$. For $i = k$ it is $v$. Only the diagonal is left:
 #
-# $$ \mathrm E[z_o^2] = v \sum_i \mathrm E[a_i^2] = n_{\text{in}}\, v\ \mathrm E[a^2] . $$
+# $$ \mathrm E[z_o^2] = v \sum_i \mathrm E[a_i^2] = n_{\text{in}}\, v\ \mathrm E[a^2], $$
+#
+# where $\mathrm E[a^2]$ without an index is also the mean over the inputs.
 #
 # ### The activation
 #
-# Near 0, tanh does almost nothing, and $\mathrm E[a^2] \approx \mathrm E[z^2]$. Now a ReLU. Weights are as often $w$ as $-w$,
+# Near 0, tanh does almost nothing, and $\mathrm E[a^2] \approx \mathrm E[z^2]$. (Only near 0: of a normal $z$ with mean square 1 it
+# leaves 0.39. So libraries offer a *gain* for it, $\tfrac53$ on the weights.) Now a ReLU. Weights are as often $w$ as $-w$,
 # so $z$ and $-z$ are equally probable. Take the two together: $\max(z, 0)^2 + \max(-z, 0)^2 = z^2$. Each has half of it on
 # average: $\mathrm E[a^2] = \tfrac12 \mathrm E[z^2]$.
 #
 # ### Both
 #
-# From one layer's $z$ to the next the mean square is multiplied by $n_{\text{in}} v$ (tanh), or by $n_{\text{in}} v / 2$ (ReLU). It stays what it is
-# if
+# From one layer's $z$ to the next the mean square is multiplied by $n_{\text{in}} v$ (tanh near 0), or by $n_{\text{in}} v / 2$ (ReLU).
+# It stays what it is if
 #
-# $$ v = \frac{1}{n_{\text{in}}} \quad \text{(tanh)}, \qquad v = \frac{2}{n_{\text{in}}} \quad \text{(ReLU; He and others, 2015)} . $$
+# $$ v = \frac{1}{n_{\text{in}}} \quad \text{(tanh near 0)}, \qquad v = \frac{2}{n_{\text{in}}} \quad \text{(ReLU; He and others, 2015)} . $$
 #
 # Backward is the same sum, over the outputs: $\bar a_i = \sum_o \bar z_o w_{oi}$ gives $\mathrm E[\bar a^2] = n_{\text{out}}\, v\ \mathrm E[\bar z^2]$, if $\bar z$ is
 # taken as independent of $w$, which is nearly true at the start. And the slope of a ReLU is 1 half of the time: again $\tfrac12$. One $v$ cannot
-# please both ways unless $n_{\text{in}} = n_{\text{out}}$. Glorot and Bengio (2010) take the middle, *Xavier*: $v = 2/(n_{\text{in}} + n_{\text{out}})$.
+# please both ways unless $n_{\text{in}} = n_{\text{out}}$. For tanh Glorot and Bengio (2010) take the middle of the two numbers, *Xavier*:
+# $v = 2/(n_{\text{in}} + n_{\text{out}})$.
 
 
 # %%
@@ -603,6 +627,11 @@ Z = A @ W.T
 assert np.isclose(np.mean(Z**2), 100 * 0.02 * np.mean(A**2), rtol=0.05)
 assert np.isclose(np.mean(relu(Z) ** 2), np.mean(Z**2) / 2, rtol=0.05)
 assert np.allclose(relu(Z) ** 2 + relu(-Z) ** 2, Z**2)
+assert np.isclose(np.mean(relu_slope(Z)), 0.5, rtol=0.05)
+z = rng.normal(size=100_000)
+assert np.isclose(np.mean(np.tanh(0.1 * z) ** 2), 0.1**2, rtol=0.05)
+assert np.isclose(np.mean(np.tanh(z) ** 2), 0.39, atol=0.01)
+assert nn.init.calculate_gain("tanh") == 5 / 3
 dZ = rng.normal(size=(300, 2000))
 assert np.isclose(np.mean((dZ @ W) ** 2), 2000 * 0.02, rtol=0.05)
 
@@ -630,7 +659,8 @@ plt.show()
 
 # %% [markdown]
 # Nine layers lie between, each with the factor $2^2$ or $2^{-2}$, so $4^9 = 262{,}144$ or its inverse. That is all there is to an
-# exploding signal: a number to the power of the depth.
+# exploding signal: a number to the power of the depth. (Measured it is a tenth less. The formula is a mean over all draws,
+# and this is one draw; the three networks share it, so they are off by the same factor.)
 #
 # ### Ten layers, backward
 #
@@ -650,7 +680,9 @@ assert np.isclose(4.0**-9, 3.8e-6, rtol=0.01)
 
 # %% [markdown]
 # `tn.explain.health` runs one batch forward and backward and measures every layer. We give it four networks. The third has
-# the weights that `nn.Linear` draws by itself (as in PyTorch: uniform, with variance $1/(3 n_{\text{in}})$).
+# the weights that `nn.Linear` draws by itself (as in PyTorch: uniform, with variance $1/(3 n_{\text{in}})$). The picture has the
+# *size* of $\bar A$, the root of its mean square; so the factors are the roots of those above. In the printed lines 0 is the
+# first linear layer and 19 the last activation.
 
 # %% tags=["picture"]
 tn.manual_seed(0)
@@ -679,24 +711,25 @@ cases = {
     "sigmoid, Xavier": (nn.Sigmoid, nn.init.xavier_normal_),
 }
 figure, ax = plt.subplots(figsize=(7.6, 3.8), layout="constrained")
-for (name, case), colour in zip(cases.items(), (ORANGE, BLUE, PURPLE, GREEN)):
+looks = (ORANGE, "s"), (BLUE, "o"), (PURPLE, "v"), (GREEN, "^")
+for (name, case), (colour, mark) in zip(cases.items(), looks):
     health = tn.explain.health(deep_model(*case), batch, lambda y, g: (y * g).sum())
     sizes = [x.gradient for x in health.layers if x.kind != "Linear"]
-    ax.plot(range(1, 11), sizes, "o-", color=colour, label=name)
-    print(f"{name}: {health.verdict[0]}")
+    ax.plot(range(1, 11), sizes, mark + "-", color=colour, label=name)
+    print(f"{name}:\n  {health.verdict[0]}")
 ax.set(
     yscale="log", xlabel="layer", ylabel="size of $\\bar A$", xticks=range(1, 11)
 )
 ax.set_title("read it from the right: the gradient comes from there")
-ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+ax.legend(frameon=False, fontsize=9)
 plt.show()
 
 # %% [markdown]
 # - *Sigmoid.* About a quarter is left at each layer, as derived. The first layer gets a few millionths.
 # - *He.* The gradient arrives nearly as it left. (The dead units in the verdict are a matter of section 10.)
-# - *As drawn by `nn.Linear`.* With $v = 1/(3n)$ a ReLU layer keeps $n v / 2 = 1/6$ of the mean square. For two or three layers
-#   nobody notices. For ten, call `nn.init.kaiming_normal_` yourself.
-# - *Twice He.* Each layer doubles it, and the first gets hundreds of times too much.
+# - *As drawn by `nn.Linear`.* With $v = 1/(3n)$ a ReLU layer keeps $n v / 2 = 1/6$ of the mean square, and $\sqrt{1/6} = 0.41$
+#   of the size. For two or three layers nobody notices. For ten, call `nn.init.kaiming_normal_` yourself.
+# - *Twice He.* Each layer doubles it, and the first gets hundreds of times too much ($2^9 = 512$).
 #
 # A small gradient is not a small error. It says that the loss hardly depends on this layer *now*. The layer is not finished;
 # it is not heard.
@@ -717,7 +750,7 @@ plt.show()
 #
 # ### Momentum
 #
-# Keep a *velocity* $v$, which starts at 0, and let it fade by a factor $\mu$, usually 0.9:
+# Keep a *velocity* $v$ (no variance from here on), which starts at 0, and let it fade by a factor $\mu$, usually 0.9:
 #
 # $$ v \leftarrow \mu v + g, \qquad w \leftarrow w - \eta v . $$
 #
@@ -747,7 +780,8 @@ assert abs(1 - 0.7 * 3.0) > 1 > abs(1 - 0.6 * 3.0)  # the limit is 2/3
 # ### Adam
 #
 # Different weights have slopes of different size, but $\eta$ is the same for all. Adam (D. Kingma and J. Ba, 2015) gives every weight
-# a step of its own size. It remembers two numbers for each weight: a running mean of the slope and one of its square, both 0 at first:
+# a step of its own size. It remembers two numbers for each weight: $m$, a running mean of the slope, and $v$, one of its square.
+# Both are 0 at first, and $\beta_1$, $\beta_2$ are usually 0.9 and 0.999:
 #
 # $$ m_t = \beta_1 m_{t-1} + (1 - \beta_1)\, g_t, \qquad v_t = \beta_2 v_{t-1} + (1 - \beta_2)\, g_t^2 . $$
 #
@@ -761,8 +795,11 @@ assert abs(1 - 0.7 * 3.0) > 1 > abs(1 - 0.6 * 3.0)  # the limit is 2/3
 #
 # A known factor, so divide it out. That is the *bias correction*:
 #
-# $$ \hat m = \frac{m_t}{1 - \beta_1^t}, \qquad \hat v = \frac{v_t}{1 - \beta_2^t}, \qquad
-#    w \leftarrow w - \eta\, \frac{\hat m}{\sqrt{\hat v} + \varepsilon} . $$
+# $$ \hat m = \frac{m_t}{1 - \beta_1^t}, \qquad \hat v = \frac{v_t}{1 - \beta_2^t}, $$
+#
+# $$ w \leftarrow w - \eta\, \frac{\hat m}{\sqrt{\hat v} + \varepsilon} . $$
+#
+# The $\varepsilon$, $10^{-8}$, only keeps a weight whose slope was always 0 from $0/0$.
 #
 # **By hand.** First step, $g = 200$, $\beta_1 = 0.9$, $\beta_2 = 0.999$. Then $m = 0.1 \cdot 200 = 20$ and $v = 0.001 \cdot 40{,}000 = 40$. Corrected, $\hat m = 200$ and $\hat v = 40{,}000$. The step is
 # $\eta \cdot 200/200 = \eta$. For $g = 0.002$? Also $\eta$: the scale of the loss drops out. Without the correction it would be $20/\sqrt{40} = 3.2$
@@ -803,22 +840,39 @@ for t in range(1, 6):
 # %% [markdown]
 # ### On the surface of a network
 #
-# A loss of 26,122 weights cannot be drawn. A slice of it can: hold all weights but two, the one into a hidden neuron and the one out
-# of it. What this neuron has to add is some function $t(x)$, and it says $v \tanh(w x)$. So look at
-# $L(w, v) = \tfrac15 \sum_x (v \tanh(w x) - t(x))^2$, where $t(x) = 1.5 \tanh(2x)$ at five places $x$.
+# A loss of 26,122 weights cannot be drawn. A slice of it can: hold all weights but two, the one into a hidden neuron, $w$, and the
+# one out of it, $u$. What this neuron has to add is some function $t(x)$, and it says $u \tanh(w x)$. So look at
 #
-# The surface is no bowl. It has a flat land at $v = 0$, a steep wall, a curved valley. And it has a twin, not drawn: $(-w, -v)$
-# says the same as $(w, v)$. With $h$ hidden neurons there are $2^h$ such twins, and $h!$ ways to put the neurons in order.
+# $$ L(w, u) = \tfrac15 \sum_x \big(u \tanh(w x) - t(x)\big)^2, \qquad t(x) = 1.5 \tanh(2x), $$
+#
+# at five places $x$. Its minimum is 0, at $(2, 1.5)$. But the surface is no bowl. At $(0, 0)$ both slopes are 0, and it is no
+# minimum: along the diagonal it goes down, across it up, a *saddle*. For a large $w$ every $\tanh(wx)$ is near 1, so $w$
+# hardly matters: the floor of the valley is nearly level. And there is a twin, not drawn: $(-w, -u)$ says the same as $(w, u)$.
+# With $h$ hidden neurons there are $2^h$ such twins, and $h!$ ways to put the neurons in order.
 
-# %% tags=["picture"]
+
+# %%
 places = [0.1, 0.5, 1.0, 1.5, 2.0]
 
 
-def slice_loss(w, v):
-    errors = [v * tn.tanh(w * x) - 1.5 * np.tanh(2 * x) for x in places]
+def slice_loss(w, u):
+    errors = [u * tn.tanh(w * x) - 1.5 * np.tanh(2 * x) for x in places]
     return sum(e**2 for e in errors) / 5
 
 
+# %% tags=["check"]
+def height(w, u):
+    return slice_loss(tn.tensor(w), tn.tensor(u)).item()
+
+
+x, (w, u) = np.array(places), rng.normal(size=2)
+by_mean = np.mean((u * np.tanh(w * x) - 1.5 * np.tanh(2 * x)) ** 2)
+assert np.isclose(height(w, u), by_mean)
+assert np.isclose(height(w, u), height(-w, -u))
+assert np.isclose(height(2.0, 1.5), 0, atol=1e-12)
+assert height(0.1, 0.1) < height(0.0, 0.0) < height(0.1, -0.1)
+
+# %% tags=["picture"]
 tn.plot.loss_landscape(
     slice_loss,
     {
@@ -830,7 +884,7 @@ tn.plot.loss_landscape(
     steps=60,
     xlim=(-0.5, 3.5),
     ylim=(-0.2, 3.6),
-).set(xlabel="w, into the neuron", ylabel="v, out of it")
+).set(xlabel="w, into the neuron", ylabel="u, out of it")
 plt.show()
 
 # %% [markdown]
@@ -838,8 +892,8 @@ plt.show()
 # crawls along it. Momentum is carried across the valley and back, each time less, and along it. Adam's first steps are equally
 # long in both weights, however different the slopes are: it goes down the diagonal, overshoots, and returns.
 #
-# A picture of two weights proves little. Here all 33 weights of a ring network learn, each way with the best of six rates, the one
-# whose loss is smallest in the mean over the 150 steps:
+# A picture of two weights proves little. Here all 33 weights of the ring network of section 5 learn. Each way gets the best of six
+# rates: the one whose loss is smallest in the mean over the 150 steps.
 
 
 # %% tags=["slow"]
@@ -865,11 +919,12 @@ def ring_curve(way, lr, steps=150):
 
 figure, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
 ways = "momentum", "gradient descent", "Adam"
-for way, colour in zip(ways, (BLUE, ORANGE, GREEN)):
+for way, colour, line in zip(ways, (BLUE, ORANGE, GREEN), ("-", "--", "-.")):
+    # with a rate that is too large e^(−z) overflows
     with np.errstate(over="ignore"):
         runs = {lr: ring_curve(way, lr) for lr in (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)}
     rate = min(runs, key=lambda lr: np.mean(runs[lr]))
-    ax.plot(runs[rate], color=colour, label=f"{way}, rate {rate:g}")
+    ax.plot(runs[rate], line, color=colour, label=f"{way}, rate {rate:g}")
     print(f"{way}: rate {rate:g}, loss {runs[rate][-1]:.1e} in the end")
 ax.set(yscale="log", xlabel="step", ylabel="loss")
 ax.legend(frameon=False)
@@ -881,7 +936,7 @@ plt.show()
 #
 # ## 9. Real data: digits
 #
-# 1,797 digits of 8 × 8 pixels. One layer, in chapter 04, read 97.5 % of the held-out ones. Now 64 → 128 → 10, from nothing: `forward`,
+# 1,797 digits of 8 × 8 pixels. One layer, in chapter 04, read 97.2 % of the held-out ones. Now 64 → 128 → 10, from nothing: `forward`,
 # `backward`, `momentum_step`. Each step takes 32 samples; a pass through all of them is an *epoch*.
 
 # %% tags=["slow"]
@@ -967,12 +1022,13 @@ for name, (train, test), colour in (
     (A, known), (B, true) = as_matrix(train), as_matrix(test)
     squared = (B**2).sum(axis=1)[:, None] + (A**2).sum(axis=1) - 2 * B @ A.T
     near, same = np.sqrt(squared.min(axis=1)), known[squared.argmin(axis=1)] == true
-    ax.hist(
-        near, np.linspace(0, 2.5, 41), color=colour, histtype="step", label=name
-    )
+    line = "solid" if colour == BLUE else "dashed"
+    look = {"color": colour, "linestyle": line, "histtype": "step"}
+    ax.hist(near, np.linspace(0, 2.5, 41), label=name, **look)
     middle, share = np.median(near), same.mean()
     print(f"{name}: median distance {middle:.2f}, same digit {share:.1%}")
-ax.set(xlabel="distance to the nearest training digit", ylabel="held-out digits")
+ax.set(xlabel="distance to the nearest training digit (white 0, black 1)")
+ax.set_ylabel("held-out digits")
 ax.legend(frameon=False)
 plt.show()
 
@@ -1039,8 +1095,8 @@ for value in (0.0, 0.3):
 
 # %% [markdown]
 # **Dead ReLUs.** A ReLU whose $z$ is negative for *every* sample gives 0 and passes nothing back. In a first layer, whose inputs
-# stay what they are, it is silent for ever. One step that is much too long is enough. Here are the hidden neurons before and after one
-# step of gradient descent with a rate of 20: look at the column *dead*.
+# stay what they are, it is silent for ever. A few are born so. One step that is much too long makes more. Here are the hidden
+# neurons before and after one step of gradient descent with a rate of 20: look at the column *dead*.
 
 # %% tags=["slow"]
 train, test = digits.split(0.2, seed=0)
@@ -1056,10 +1112,10 @@ for rate in (None, 20.0):
     print(tn.explain.health(model, batch, F.cross_entropy), "\n")
 
 # %% [markdown]
-# A quarter of the layer is gone. A smaller rate avoids it; a leaky ReLU (exercise 4) leaves a way back.
+# It was 4 %, and now nearly a quarter of the layer is gone. A smaller rate avoids it; a leaky ReLU (exercise 4) leaves a way back.
 #
-# **A rate that is too large.** With the squared error nothing holds the loss back: where $\eta > 2/h$ (section 8), the error grows by a
-# factor at every step. `fit` stops before bad numbers reach the weights, and names the first of them:
+# **A rate that is too large.** The slope of the cross-entropy by a score is at most 1 in size. That of the squared error grows with
+# the error, and nothing holds it: where $\eta > 2/h$ (section 8) the error grows by a factor at every step. `fit` stops before bad numbers reach the weights, and names the first of them:
 
 # %% tags=["slow"]
 model = nn.Sequential(
@@ -1101,7 +1157,7 @@ def tied_backward(g, X, W):
 # %% [markdown]
 # ## 11. Exercises
 #
-# `tn.exercise("05.adamw_step").hint()` gives a hint; there are three for each, each saying more.
+# Each one answers at once. `tn.exercise("05.by_hand").hint()` gives a hint; there are three for each, each saying more.
 #
 # **1. By hand.** The network of section 4 with the same weights, but ReLU in place of the sigmoid, $x = (2, 1)$ and $t = 1$. What is the slope
 # of the loss by the first weight of the first hidden neuron?
@@ -1167,8 +1223,8 @@ def my_tied_backward(g, X, W):
 tn.exercise("05.planted_bug").check(my_tied_backward)
 
 # %% [markdown]
-# **7. For a quiet hour** (paper only). Let the network of section 2 have $L$ layers of width $d$, and let $n$ samples go through it one at a time instead
-# of together. Does the number of flops change? Does the number of bytes that must be read? What does that say about batches?
+# **7. For a quiet hour** (paper only). Let the network of section 2 have ten layers of width $d$, and let $n$ samples go through it one at a time
+# instead of together. Does the number of flops change? Does the number of bytes that must be read? What does that say about batches?
 #
 # ## Words
 #

@@ -26,16 +26,16 @@ def softmax_by_rows(x: Any, tau: Any) -> Any:
 
 
 def jacobian(x: Any) -> Any:
-    y = weights(x)
-    return np.diag(y) - np.outer(y, y)
+    total = np.sum(x**2)
+    return np.diag(2 * x / total) - 2 * np.outer(x**2, x) / total**2
 
 
 def jacobian_by_entries(x: Any) -> Any:
-    y = weights(x)
+    y = x * x / np.dot(x, x)
     J = np.zeros((len(x), len(x)))
     for i in range(len(x)):
         for j in range(len(x)):
-            J[i, j] = y[i] * (1 - y[i]) if i == j else -y[i] * y[j]
+            J[i, j] = y[i] * 2 * ((i == j) / x[i] - x[j] / np.dot(x, x))
     return J
 
 
@@ -48,14 +48,16 @@ def log_softmax_backward_by_matrix(g: Any, x: Any) -> Any:
     return np.einsum("ni,nij->nj", g, slopes)
 
 
-def cross_entropy_backward(g: Any, x: Any, t: Any) -> Any:
-    dx = weights(x)
-    dx[np.arange(len(t)), t] -= 1
+def smoothed_backward(g: Any, x: Any, t: Any, eps: Any) -> Any:
+    dx = weights(x) - eps / x.shape[1]
+    dx[np.arange(len(t)), t] -= 1 - eps
     return g * dx / len(t)
 
 
-def cross_entropy_backward_one_hot(g: Any, x: Any, t: Any) -> Any:
-    return (g / x.shape[0]) * (weights(x) - np.eye(x.shape[1])[t])
+def smoothed_backward_mixed(g: Any, x: Any, t: Any, eps: Any) -> Any:
+    """The loss is linear in the truth: a mean of two gradients."""
+    p, k = weights(x), x.shape[1]
+    return g / len(x) * ((1 - eps) * (p - np.eye(k)[t]) + eps * (p - 1 / k))
 
 
 def bce_backward(g: Any, z: Any, y: Any) -> Any:
@@ -66,12 +68,18 @@ def bce_backward_by_tanh(g: Any, z: Any, y: Any) -> Any:
     return g * (np.tanh(z / 2) / 2 + 0.5 - y)
 
 
+def _doubt_without_the_true_class(g: Any, x: Any, t: Any, eps: Any) -> Any:
+    q = np.full(x.shape, eps / x.shape[1])
+    q[np.arange(len(t)), t] = 1 - eps
+    return g * (weights(x) - q) / len(t)
+
+
 RIGHT = {
     "04.cross_entropy": [1.41, 1.408, -np.log(0.2447)],
     "04.softmax": [softmax, softmax_by_rows],
     "04.jacobian": [jacobian, jacobian_by_entries],
     "04.log_softmax_backward": [log_softmax_backward, log_softmax_backward_by_matrix],
-    "04.cross_entropy_backward": [cross_entropy_backward, cross_entropy_backward_one_hot],
+    "04.smoothed_backward": [smoothed_backward, smoothed_backward_mixed],
     "04.planted_bug": [bce_backward, bce_backward_by_tanh],
 }
 
@@ -84,18 +92,21 @@ WRONG = {
         (lambda x, tau: weights(x / tau).sum(axis=-1), "shape"),
     ],
     "04.jacobian": [
-        (lambda x: np.diag(weights(x)), "not right"),
-        (lambda x: weights(x) * (1 - weights(x)), "shape"),
+        (lambda x: np.diag(2 * x / np.sum(x**2)), "not right"),  # the diagonal only
+        (lambda x: np.diag(weights(x)) - np.outer(weights(x), weights(x)), "not right"),
+        (lambda x: jacobian(x).T, "not right"),
+        (lambda x: np.diag(jacobian(x)), "shape"),
     ],
     "04.log_softmax_backward": [
         (lambda g, x: g - weights(x), "factor"),
         (lambda g, x: g - weights(x) * g, "wrong"),
         (lambda g, x: g - weights(x) * g.mean(axis=-1, keepdims=True), "wrong"),
     ],
-    "04.cross_entropy_backward": [
-        (lambda g, x, t: g * (weights(x) - np.eye(x.shape[1])[t]), "mean|divided|factor"),
-        (lambda g, x, t: g * weights(x) / len(t), "wrong"),
-        (lambda g, x, t: (weights(x) - np.eye(x.shape[1])[t]) / len(t), "g|cotangent"),
+    "04.smoothed_backward": [
+        (lambda g, x, t, eps: smoothed_backward(g, x, t, eps) * len(t), "mean|divided|factor"),
+        (lambda g, x, t, eps: smoothed_backward(g, x, t, 0), "wrong"),
+        (lambda g, x, t, eps: smoothed_backward(1, x, t, eps), "g|cotangent"),
+        (_doubt_without_the_true_class, "wrong"),
     ],
     "04.planted_bug": [
         (

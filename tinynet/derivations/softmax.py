@@ -31,7 +31,7 @@ largest score, in equal parts if there are several. The entropy H = −Σ y log 
 never falls on the way: dH/dτ = −(1/τ) Σ_i x_i ∂y_i/∂τ = Var_y[x] / τ³, the variance of the scores
 under y.
 
-Shapes: x, y, g all (…, n, …), n along `axis`. Cost: n exponentials and n divisions forward, 3n
+Shapes: x, y, g all (…, n, …), n along `axis`. Cost: n exponentials and n divisions forward, 4n
 flops backward.
 Source: document A, 4.1, where the sum is missing (`as_printed`).
 """

@@ -12,8 +12,7 @@ from tinynet.exercises.properties import at, gradient, number, right, values
 from tinynet.exercises.task import Exercise
 
 softmax = right("softmax")
-per_sample = right("cross_entropy", reduction="none")
-mean_cross_entropy = right("cross_entropy")
+soft_cross_entropy = right("soft_cross_entropy")
 bce = right("bce", reduction="none")
 
 
@@ -23,10 +22,18 @@ def _scores() -> dict[str, Any]:
     return {"x": arrays("n k", low=-3, high=3)}
 
 
-def _scores_and_classes() -> dict[str, Any]:
+def _smoothed(x: Any, t: Any, eps: Any) -> Any:
+    """The mean of H(q, softmax(x)), q being 1 − ε at the true class, and ε/k everywhere."""
+    classes = x.shape[-1]
+    return soft_cross_entropy(x, (1 - eps) * np.eye(classes)[t] + eps / classes)
+
+
+def _scores_classes_and_doubt() -> dict[str, Any]:
+    from hypothesis.strategies import sampled_from
+
     from tinynet.check.strategies import labels
 
-    return {**_scores(), "t": labels("n", "k")}
+    return {**_scores(), "t": labels("n", "k"), "eps": sampled_from([0.2, 0.1, 0.5])}
 
 
 def _scores_and_answers() -> dict[str, Any]:
@@ -35,9 +42,13 @@ def _scores_and_answers() -> dict[str, Any]:
     return {"z": arrays("n"), "y": labels("n", 2).map(lambda y: y.astype(float))}
 
 
+def _shares(x: Any) -> Any:
+    return x * x / np.sum(x * x)
+
+
 def _jacobian(x: Any) -> Any:
-    """∂y_i/∂x_j of softmax at one vector, by complex steps: row i is the gradient of y_i."""
-    return np.stack([complex_step(softmax, [x], 0, unit) for unit in np.eye(len(x))])
+    """∂y_i/∂x_j of the shares at one vector, by complex steps: row i is the gradient of y_i."""
+    return np.stack([complex_step(_shares, [x], 0, unit) for unit in np.eye(len(x))])
 
 
 def _at_temperature(x: Any, tau: Any) -> Any:
@@ -53,7 +64,7 @@ def _scores_and_temperature() -> dict[str, Any]:
 def _one_vector() -> dict[str, Any]:
     from tinynet.check.strategies import arrays
 
-    return {"x": arrays("k")}
+    return {"x": arrays("k", away_from=0)}
 
 
 def _surprise() -> float:
@@ -91,14 +102,16 @@ EXERCISES = (
     ),
     Exercise(
         "04.jacobian",
-        "Derive: the matrix of all slopes ∂y_i/∂x_j for one vector of scores, by its formula.",
-        "jacobian(x) -> J, x of shape (k,), J of shape (k, k), J[i, j] = ∂y_i/∂x_j",
+        "Derive: the matrix of all slopes ∂y_i/∂x_j of y_i = x_i² / Σ_m x_m², by its formula.",
+        "jacobian(x) -> J, x of shape (k,) without zeros, J of shape (k, k), J[i, j] = ∂y_i/∂x_j",
         (values(_jacobian, _one_vector, name="is the matrix of slopes"),),
         (
-            "log y_i = x_i − log Σ_k exp(x_k). Differentiate both sides by x_j.",
-            "The left side gives (∂y_i/∂x_j) / y_i, the right side δ_ij − y_j.",
-            "One term stands on the diagonal only. The other is a product of two entries of y. "
-            "Which NumPy function makes a table of all products?",
+            "log y_i = log x_i² − log Σ_m x_m². Differentiate both sides by x_j.",
+            "The left side gives (∂y_i/∂x_j) / y_i, as for softmax. On the right log x_i² gives "
+            "2/x_i, where i = j; what does the logarithm of the sum give?",
+            "It is 2 x_j over the sum, at every i. So one term stands on the diagonal only, the "
+            "other is a product of one number for the row and one for the column. Which NumPy "
+            "function makes a table of all products?",
         ),
     ),
     Exercise(
@@ -113,14 +126,17 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        "04.cross_entropy_backward",
-        "Write the gradient of the mean cross-entropy of scores x and classes t.",
-        "cross_entropy_backward(g, x, t) -> dx, g a number, x (n, k), t (n,) whole numbers",
-        (gradient(mean_cross_entropy, _scores_and_classes, wrt=["x"]),),
+        "04.smoothed_backward",
+        "Write the gradient of the mean cross-entropy with label smoothing: the truth of a sample "
+        "of class t is q_c = (1 − ε) δ_ct + ε/k, its cost −Σ_c q_c log p_c, p = softmax(x).",
+        "smoothed_backward(g, x, t, eps) -> dx, g a number, x (n, k), t (n,) whole numbers",
+        (gradient(_smoothed, _scores_classes_and_doubt, wrt=["x"]),),
         (
-            "Begin with one sample: ℓ = log Σ_k exp(x_k) − x_t. What does each term give?",
-            "p_c − 1 where c is the true class, and p_c elsewhere.",
-            "Then the mean over n samples, and the g that arrives from above.",
+            "Begin with one sample. log p_c = x_c − log Σ_m exp(x_m). What does −Σ_c q_c log p_c "
+            "become, when the second term leaves the sum over c?",
+            "Σ_c q_c = 1, so ℓ = log Σ_m exp(x_m) − Σ_c q_c x_c. Differentiate each term by x_c.",
+            "What is said minus what is true, with q as the truth; then the mean over n samples, "
+            "and the g that arrives from above.",
         ),
     ),
     Exercise(
