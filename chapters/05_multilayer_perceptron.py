@@ -572,25 +572,25 @@ assert cost.kept == 4 * 32 * (64 + 128 + 128 + 10)  # the 10: the factor of `out
 #
 # ### One layer, forward
 #
-# Let the weights be drawn independently, with variance $v$ and symmetric about 0 (so their mean is 0), and $b = 0$. $\mathrm E$ is
+# Let the weights be drawn independently, with variance $v$ and symmetric about 0 (so their mean is 0), and $b = 0$. $\mathbb E$ is
 # the mean over draws and samples. What comes in, $a_i$, does not depend on the weights of this layer, so the mean of a
 # product splits. With $i, k$ running over the $n_{\text{in}}$ inputs,
 #
-# $$ \mathrm E[z_o^2] = \mathrm E\Big[\Big(\sum_i w_{oi} a_i\Big)^2\Big]
-#    = \sum_i \sum_k \mathrm E[w_{oi} w_{ok}]\, \mathrm E[a_i a_k] . $$
+# $$ \mathbb E[z_o^2] = \mathbb E\Big[\Big(\sum_i w_{oi} a_i\Big)^2\Big]
+#    = \sum_i \sum_k \mathbb E[w_{oi} w_{ok}]\, \mathbb E[a_i a_k] . $$
 #
-# For $i \neq k$ the weights are independent, so $\mathrm E[w_{oi} w_{ok}] = 0 \cdot 0$. For $i = k$ it is $v$. Only the diagonal is left:
+# For $i \neq k$ the weights are independent, so $\mathbb E[w_{oi} w_{ok}] = 0 \cdot 0$. For $i = k$ it is $v$. Only the diagonal is left:
 #
-# $$ \mathrm E[z_o^2] = v \sum_i \mathrm E[a_i^2] = n_{\text{in}}\, v\ \mathrm E[a^2], $$
+# $$ \mathbb E[z_o^2] = v \sum_i \mathbb E[a_i^2] = n_{\text{in}}\, v\ \mathbb E[a^2], $$
 #
-# where $\mathrm E[a^2]$ without an index is also the mean over the inputs.
+# where $\mathbb E[a^2]$ without an index is also the mean over the inputs.
 #
 # ### The activation
 #
-# Near 0, tanh does almost nothing, and $\mathrm E[a^2] \approx \mathrm E[z^2]$. (Only near 0: of a normal $z$ with mean square 1 it
+# Near 0, tanh does almost nothing, and $\mathbb E[a^2] \approx \mathbb E[z^2]$. (Only near 0: of a normal $z$ with mean square 1 it
 # leaves 0.39. So libraries offer a *gain* for it, $\tfrac53$ on the weights.) Now a ReLU. Weights are as often $w$ as $-w$,
 # so $z$ and $-z$ are equally probable. Take the two together: $\max(z, 0)^2 + \max(-z, 0)^2 = z^2$. Each has half of it on
-# average: $\mathrm E[a^2] = \tfrac12 \mathrm E[z^2]$.
+# average: $\mathbb E[a^2] = \tfrac12 \mathbb E[z^2]$.
 #
 # ### Both
 #
@@ -599,7 +599,7 @@ assert cost.kept == 4 * 32 * (64 + 128 + 128 + 10)  # the 10: the factor of `out
 #
 # $$ v = \frac{1}{n_{\text{in}}} \quad \text{(tanh near 0)}, \qquad v = \frac{2}{n_{\text{in}}} \quad \text{(ReLU; He and others, 2015)} . $$
 #
-# Backward is the same sum, over the outputs: $\bar a_i = \sum_o \bar z_o w_{oi}$ gives $\mathrm E[\bar a^2] = n_{\text{out}}\, v\ \mathrm E[\bar z^2]$, if $\bar z$ is
+# Backward is the same sum, over the outputs: $\bar a_i = \sum_o \bar z_o w_{oi}$ gives $\mathbb E[\bar a^2] = n_{\text{out}}\, v\ \mathbb E[\bar z^2]$, if $\bar z$ is
 # taken as independent of $w$, which is nearly true at the start. And the slope of a ReLU is 1 half of the time: again $\tfrac12$. One $v$ cannot
 # please both ways unless $n_{\text{in}} = n_{\text{out}}$. For tanh Glorot and Bengio (2010) take the middle of the two numbers, *Xavier*:
 # $v = 2/(n_{\text{in}} + n_{\text{out}})$.
@@ -789,9 +789,9 @@ assert abs(1 - 0.7 * 3.0) > 1 > abs(1 - 0.6 * 3.0)  # the limit is 2/3
 #
 # $$ m_t = (1 - \beta_1) \sum_{k=1}^t \beta_1^{\,t-k} g_k . $$
 #
-# If all slopes have the same mean $\mathrm E[g]$, the factors add up by the geometric series $\sum_{k=1}^t \beta^{t-k} = (1 - \beta^t)/(1 - \beta)$, and
+# If all slopes have the same mean $\mathbb E[g]$, the factors add up by the geometric series $\sum_{k=1}^t \beta^{t-k} = (1 - \beta^t)/(1 - \beta)$, and
 #
-# $$ \mathrm E[m_t] = (1 - \beta_1^t)\, \mathrm E[g], \qquad \mathrm E[v_t] = (1 - \beta_2^t)\, \mathrm E[g^2] . $$
+# $$ \mathbb E[m_t] = (1 - \beta_1^t)\, \mathbb E[g], \qquad \mathbb E[v_t] = (1 - \beta_2^t)\, \mathbb E[g^2] . $$
 #
 # A known factor, so divide it out. That is the *bias correction*:
 #
