@@ -34,8 +34,30 @@ def test_softmax(x: Any) -> None:
 def test_in_blocks(q: Any, k: Any, v: Any, block: int) -> None:
     """Blocks and the package's kernel-free forward pass are the definition."""
     expected = package.definition(q, k, v, True, True)
-    np.testing.assert_allclose(CODE["attention_in_blocks"](q, k, v, block), expected, atol=1e-12)
+    np.testing.assert_allclose(CODE["in_blocks"](q, k, v, block)[0], expected, atol=1e-12)
     np.testing.assert_allclose(package.forward(q, k, v, True, True)[0], expected, atol=1e-12)
+
+
+test_blocks_backward = property_check(
+    lambda q, k, v: CODE["in_blocks"](q, k, v)[0], CODE["in_blocks_backward"], **TRIPLE
+)
+test_self_attention = property_check(
+    CODE["self_attention"],
+    CODE["self_attention_backward"],
+    reference=lambda X, A, B, C: package.definition(X @ A.T, X @ B.T, X @ C.T, True, True),
+    X=arrays("n c"),
+    W_Q=arrays("d c"),
+    W_K=arrays("d c"),
+    W_V=arrays("v c"),
+)
+test_heads_backward = property_check(
+    lambda q, k, v: CODE["multi_head"](q, k, v, 2),
+    lambda g, q, k, v: CODE["multi_head_backward"](g, q, k, v, 2),
+    max_examples=10,
+    q=arrays("n 4"),
+    k=arrays("s 4"),
+    v=arrays("s 4"),
+)
 
 
 @given(arrays("n d"), st.integers(0, 99))
@@ -54,3 +76,4 @@ def test_heads(q: Any, k: Any, v: Any, h: int) -> None:
     found = CODE["multi_head"](q, k, v, h)
     np.testing.assert_allclose(found, np.concatenate(heads, axis=1), atol=1e-12)
     np.testing.assert_array_equal(CODE["split_heads"](q, h)[-1], q[:, parts[-1]])
+    np.testing.assert_array_equal(CODE["merge_heads"](CODE["split_heads"](q, h)), q)
