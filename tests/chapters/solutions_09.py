@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 
-def bigram(ids: Any, size: Any, alpha: Any) -> Any:
-    table = np.full((size, size), float(alpha))
-    np.add.at(table, (ids[:-1], ids[1:]), 1.0)
-    return table / table.sum(axis=1, keepdims=True)
+def top_p(p: Any, share: Any) -> Any:
+    order = np.argsort(-p)
+    before = np.cumsum(p[order]) - p[order]
+    kept = np.zeros_like(p)
+    kept[order[before < share]] = p[order[before < share]]
+    return kept / np.sum(kept)
 
 
-def bigram_by_rows(ids: Any, size: Any, alpha: Any) -> Any:
-    rows = []
-    for this in range(size):
-        followers = [b for a, b in pairwise(ids) if a == this]
-        share = [followers.count(c) + alpha for c in range(size)]
-        rows.append([value / sum(share) for value in share])
-    return rows
+def top_p_by_loop(p: Any, share: Any) -> Any:
+    kept, total = [0.0] * len(p), 0.0
+    for i in sorted(range(len(p)), key=lambda i: -p[i]):
+        if total < share:
+            kept[i], total = p[i], total + p[i]
+    return [entry / total for entry in kept]
 
 
 def rms_norm_backward(g: Any, x: Any, gamma: Any) -> Any:
@@ -40,15 +40,17 @@ def rms_norm_backward_by_matrix(g: Any, x: Any, gamma: Any) -> Any:
     return dx, dgamma
 
 
-def residual_backward(g: Any, X: Any, W: Any) -> Any:
-    u = g * (1 - np.tanh(X @ W) ** 2)
-    return g + u @ W.T, X.T @ u
+def tied_backward(g: Any, ids: Any, E: Any) -> Any:
+    H = np.tanh(E[ids])
+    dE = g.T @ H
+    np.add.at(dE, ids, (g @ E) * (1 - H * H))
+    return dE
 
 
-def residual_backward_einsum(g: Any, X: Any, W: Any) -> Any:
-    a = np.tanh(np.einsum("ni,ij->nj", X, W))
-    back = np.einsum("nj,nj->nj", g, 1 - a * a)
-    return g + np.einsum("nj,ij->ni", back, W), np.einsum("ni,nj->ij", X, back)
+def tied_backward_one_hot(g: Any, ids: Any, E: Any) -> Any:
+    X = np.eye(len(E))[ids]
+    H = np.tanh(X @ E)
+    return g.T @ H + X.T @ (g @ E * (1 - H**2))
 
 
 def loss(scores: Any, ids: Any) -> Any:
@@ -68,17 +70,26 @@ def loss_by_position(scores: Any, ids: Any) -> Any:
 
 RIGHT = {
     "09.bits": [2, 2.0],
-    "09.bigram": [bigram, bigram_by_rows],
+    "09.top_p": [top_p, top_p_by_loop],
     "09.rms_norm_backward": [rms_norm_backward, rms_norm_backward_by_matrix],
-    "09.residual_backward": [residual_backward, residual_backward_einsum],
+    "09.tied_backward": [tied_backward, tied_backward_one_hot],
     "09.planted_bug": [loss, loss_by_position],
 }
 
 
-def _repeats_lost(ids: Any, size: Any, alpha: Any) -> Any:
-    table = np.full((size, size), float(alpha))
-    table[ids[:-1], ids[1:]] += 1
-    return table / table.sum(axis=1, keepdims=True)
+def _stops_too_early(p: Any, share: Any) -> Any:
+    order = np.argsort(-p)
+    kept = np.zeros_like(p)
+    inside = order[np.cumsum(p[order]) <= share]
+    kept[inside] = p[inside]
+    return kept / max(np.sum(kept), 1e-9)
+
+
+def _repeats_lost(g: Any, ids: Any, E: Any) -> Any:
+    H = np.tanh(E[ids])
+    dE = g.T @ H
+    dE[ids] += (g @ E) * (1 - H * H)
+    return dE
 
 
 def _copied(scores: Any, ids: Any) -> Any:
@@ -87,17 +98,12 @@ def _copied(scores: Any, ids: Any) -> Any:
     return -np.mean(log_p[np.arange(len(ids)), ids])
 
 
-def _skip_forgotten(g: Any, X: Any, W: Any) -> Any:
-    u = g * (1 - np.tanh(X @ W) ** 2)
-    return u @ W.T, X.T @ u
-
-
 WRONG = {
     "09.bits": [(3.0, "too large"), (1.5, "too small")],
-    "09.bigram": [
-        (_repeats_lost, "not right"),
-        (lambda ids, size, alpha: bigram(ids, size, alpha).T, "not right"),
-        (lambda ids, size, alpha: bigram(ids, size, 0.0), "not right"),
+    "09.top_p": [
+        (_stops_too_early, "not right"),
+        (lambda p, share: np.where(top_p(p, share) > 0, p, 0), "not right"),
+        (lambda p, share: np.sort(top_p(p, share))[::-1], "not right"),
     ],
     "09.rms_norm_backward": [
         (
@@ -109,9 +115,9 @@ WRONG = {
         ),
         (lambda g, x, gamma: rms_norm_backward(g, x, 1 + 0 * gamma), "gamma|x"),
     ],
-    "09.residual_backward": [
-        (_skip_forgotten, "X"),
-        (lambda g, X, W: (residual_backward(g, X, W.T)[0], residual_backward(g, X, W)[1]), "X"),
+    "09.tied_backward": [
+        (_repeats_lost, "E"),
+        (lambda g, ids, E: g.T @ np.tanh(E[ids]), "E"),
     ],
     "09.planted_bug": [(_copied, "not right"), (lambda s, ids: loss(s[1:], ids[1:]), "not right")],
 }

@@ -64,3 +64,29 @@ def test_drawing(z: Any, tau: float, k: int) -> None:
     np.testing.assert_allclose(p, expected, rtol=1e-9)
     expected = models.sampling.probabilities(z, temperature=tau, top_k=k)
     np.testing.assert_allclose(CODE["keep_k"](p, k), expected, rtol=1e-9)
+
+
+@given(arrays("t 2"), st.integers(1, 4), st.integers(0, 99))
+def test_window_states(e: Any, k: int, seed: int) -> None:
+    """The state of a place depends on the last k rows, and on no other."""
+    rng = np.random.default_rng(seed)
+    H, c = rng.normal(size=(3, 2 * k)), rng.normal(size=3)
+    h = CODE["window_states"](e, H, c, k)
+    for n in range(len(e)):
+        seen = np.vstack([np.zeros((k, 2)), e[: n + 1]])[-k:]
+        np.testing.assert_allclose(h[n], np.tanh(H @ seen.ravel() + c), atol=1e-12)
+
+
+@given(indices(3, st.integers(2, 9).map(lambda n: (n,))))
+def test_counted_bits(ids: Any) -> None:
+    """With one sign of context they are those of the smoothed bigram."""
+    text = "".join("abc"[i] for i in ids)
+    p = bigram.estimate(bigram.counts(ids, 3), alpha=0.1)[ids[:-1], ids[1:]]
+    assert math.isclose(CODE["counted_bits"](text, text, 1, 3), -np.mean(np.log2(p)))
+
+
+@given(probabilities((4,)), st.floats(0, 0.999))
+def test_draw_with(p: Any, u: float) -> None:
+    i = CODE["draw_with"](p, u)
+    assert np.sum(p[:i]) <= u + 1e-12
+    assert np.sum(p[: i + 1]) > u - 1e-12

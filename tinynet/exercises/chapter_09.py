@@ -12,24 +12,22 @@ from tinynet.exercises.task import Exercise
 cross_entropy = right("cross_entropy")
 
 
-def _bigram(ids: Any, size: Any, alpha: Any) -> Any:
-    from tinynet.derivations import bigram
+def _top_p(p: Any, share: Any) -> Any:
+    from tinynet.models import sampling
 
-    return bigram.estimate(bigram.counts(ids, int(size)), alpha=float(alpha))
+    return sampling.probabilities(np.log(p), top_p=float(share))
 
 
-def _texts() -> dict[str, Any]:
+def _shares() -> dict[str, Any]:
     from hypothesis import strategies as st
 
-    from tinynet.check.strategies import indices
+    from tinynet.check.strategies import probabilities
 
-    size = st.shared(st.integers(1, 4), key="signs")
-    length = st.integers(2, 8)
-    return {
-        "ids": st.tuples(size, length).flatmap(lambda d: indices(d[0], (d[1],))),
-        "size": size,
-        "alpha": st.sampled_from([1.0, 0.5]),
-    }
+    size = st.integers(1, 6)
+    distinct = size.flatmap(lambda n: probabilities((n,))).filter(
+        lambda p: bool(np.all(np.diff(np.sort(p)) > 1e-6))
+    )
+    return {"p": distinct, "share": st.sampled_from([0.87, 0.53, 0.11])}
 
 
 def _rows() -> dict[str, Any]:
@@ -38,14 +36,20 @@ def _rows() -> dict[str, Any]:
     return {"x": arrays("n d", away_from=0), "gamma": arrays("d")}
 
 
-def _residual(X: Any, W: Any) -> Any:
-    return X + np.tanh(right("matmul")(X, W))
+def _tied(ids: Any, E: Any) -> Any:
+    return right("matmul")(np.tanh(E[ids]), E.T)
 
 
-def _square() -> dict[str, Any]:
-    from tinynet.check.strategies import arrays
+def _table() -> dict[str, Any]:
+    from hypothesis import strategies as st
 
-    return {"X": arrays("n d"), "W": arrays("d d")}
+    from tinynet.check.strategies import arrays, indices
+
+    signs = st.shared(st.integers(1, 3), key="signs")
+    return {
+        "ids": signs.flatmap(lambda n: indices(n, ("t",))),
+        "E": st.tuples(signs, st.integers(1, 3)).flatmap(arrays),
+    }
 
 
 def _shifted(scores: Any, ids: Any) -> Any:
@@ -79,14 +83,14 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        "09.bigram",
-        "The best bigram model of a text, with alpha added to every count.",
-        "bigram(ids, size, alpha) -> p (size, size), ids a row of whole numbers below size",
-        (values(_bigram, _texts, name="gives the share of each follower, in each row"),),
+        "09.top_p",
+        "Keep the fewest likeliest that together have at least the share; 0 elsewhere; sum 1.",
+        "top_p(p, share) -> kept, both (n,), no two probabilities equal, 0 < share < 1",
+        (values(_top_p, _shares, name="keeps the fewest likeliest that have the share"),),
         (
-            "Count each pair of neighbours in a table (this, next).",
-            "Add alpha to every entry, seen or not; then each row must sum to 1.",
-            "N[ids[:-1], ids[1:]] += 1 forgets repeated pairs: np.add.at, or a loop.",
+            "Sort from the likeliest down, and add up as you go.",
+            "An entry stays if those before it, likelier than it, have less than the share.",
+            "The places: np.argsort(-p). The sum before each: np.cumsum minus the entry itself.",
         ),
     ),
     Exercise(
@@ -97,18 +101,18 @@ EXERCISES = (
         (
             "Write r = (mean(x²) + ε)^(−1/2). What is ∂r/∂x_j?",
             "−r³ x_j / d. So ∂(x_i r)/∂x_j = r (δ_ij − x̂_i x̂_j / d), with x̂ = x r.",
-            "Section 3 without the plain mean: only the part along x̂ is taken out.",
+            "Section 4 without the plain mean: only the part along x̂ is taken out.",
         ),
     ),
     Exercise(
-        "09.residual_backward",
-        "Both gradients of Y = X + tanh(X W).",
-        "residual_backward(g, X, W) -> (dX, dW), X and g (n, d), W (d, d)",
-        (gradient(_residual, _square),),
+        "09.tied_backward",
+        "The gradient of a table used twice: H = tanh(E[ids]), Z = H Eᵀ.",
+        "tied_backward(g, ids, E) -> dE, ids (t), E (V, d), g (t, V)",
+        (gradient(_tied, _table, wrt=["E"]),),
         (
-            "Two ways lead from X to Y. Their gradients add up.",
-            "Through the second way: first tanh, then the product X W.",
-            "With a = tanh(XW) and u = g (1 − a²): X gets g and u Wᵀ.",
+            "E is used twice. What is used twice collects two gradients.",
+            "As the second factor of H Eᵀ it gets gᵀ H. As a table its row x_n gets what h_n gets.",
+            "h_n gets g_n E, and tanh a factor 1 − h². Rows used again must add: np.add.at.",
         ),
     ),
     Exercise(
