@@ -252,8 +252,8 @@ plt.show()
 # $$ \bar s_{ij} = \sum_m \bar P_{im}\, P_{im}\,(\delta_{mj} - P_{ij}) = P_{ij}\,\big(\bar P_{ij} - D_i\big),
 #    \qquad D_i = \sum_m \bar P_{im} P_{im} . $$
 #
-# $D_i$ is the mean of $\bar P_i$ under the weights. So a key's score is pushed up where its value would do better than the
-# mean of all, and the more so the more weight it has.
+# $D_i$ is the mean of row $i$ of $\bar P$ under the weights. So $\bar s_{ij}$ is positive where more of value $j$ would raise $L$ by more
+# than the mean of all values does, and negative where it would raise it by less. It is scaled by the weight that the key has already.
 #
 # **Scores.** $s_{ij} = \sum_e q_{ie} k_{je}/\sqrt d$. The entry $q_{ie}$ reaches the scores of its row, for every $j$, with the
 # slope $k_{je}/\sqrt d$. The entry $k_{je}$ reaches the scores of its *column*, for every $i$, with the slope $q_{ie}/\sqrt d$:
@@ -630,7 +630,7 @@ for block in (1, 2, 3, 100):
 # second thought; memory grows with $64\, n$ in place of $n^2$. (`kernels/attention.py` cuts both ways, as above, and uses all cores.)
 #
 # Find, in `forward`: the maximum `top` (0 for a query that may see nothing), $e$, the sum `total`, and $\ell$ = `top + log total`. In
-# `backward`: $D$, the weights $P = e^{s - \ell}$, and the four lines of section 4, `dv`, `dP`, `dS`, `dq` and `dk`. `_drop` is dropout, `_wide`
+# `backward`: $D$, the weights $P = e^{s - \ell}$, and the lines of section 4, `dv`, `dP`, `dS`, `dq` and `dk`. `_drop` is dropout, `_wide`
 # makes float32 of float16, `needs` leaves out what nobody asked for, and a mask of numbers that is *added* to the scores has a
 # gradient, too: exercise 4.
 
@@ -989,12 +989,12 @@ def my_window_attention(q, k, v, reach): ...
 tn.exercise("08.window").check(my_window_attention)
 
 # %% [markdown]
-# **3. Backward.** Softmax over the last axis where some entries are masked: `mask` is True where a score counts, and at least
-# one of each row does. Masked scores have no influence; what is their gradient?
+# **3. Backward.** Let each query decide how sharply it looks: $y_{ij} = e^{c_i x_{ij}} / \sum_m e^{c_i x_{im}}$, with scores $x\ (n, k)$ and a
+# learned number $c_i$ for each row, $c\ (n)$. Both gradients.
 
 
 # %% tags=["exercise"]
-def my_softmax_backward(g, x, mask): ...
+def my_softmax_backward(g, x, c): ...
 
 
 tn.exercise("08.softmax_backward").check(my_softmax_backward)

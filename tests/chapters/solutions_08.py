@@ -27,18 +27,20 @@ def window_attention_by_query(q: Any, k: Any, v: Any, reach: Any) -> Any:
     return np.array(rows)
 
 
-def softmax_backward(g: Any, x: Any, mask: Any) -> Any:
-    y = weights(np.where(mask, x, -np.inf))
-    return y * (g - (g * y).sum(axis=-1, keepdims=True))
+def softmax_backward(g: Any, x: Any, c: Any) -> Any:
+    y = weights(c[:, None] * x)
+    ds = y * (g - (g * y).sum(axis=-1, keepdims=True))
+    return c[:, None] * ds, (x * ds).sum(axis=-1)
 
 
-def softmax_backward_by_row(g: Any, x: Any, mask: Any) -> Any:
-    dx = np.zeros_like(x)
+def softmax_backward_by_row(g: Any, x: Any, c: Any) -> Any:
+    dx, dc = np.zeros_like(x), np.zeros_like(c)
     for row in range(len(x)):
-        seen = mask[row]
-        y = weights(x[row][seen])
-        dx[row][seen] = (np.diag(y) - np.outer(y, y)) @ g[row][seen]
-    return dx
+        y = weights(c[row] * x[row])
+        slopes = np.diag(y) - np.outer(y, y)
+        dx[row] = c[row] * (slopes @ g[row])
+        dc[row] = x[row] @ slopes @ g[row]
+    return dx, dc
 
 
 def bias_backward(g: Any, q: Any, k: Any, v: Any, B: Any) -> Any:
@@ -102,8 +104,12 @@ WRONG = {
         (lambda q, k, v, reach: window_attention(q * 2, k, v, reach), "not right"),
     ],
     "08.softmax_backward": [
-        (lambda g, x, mask: weights(x) * (g - (g * weights(x)).sum(-1, keepdims=True)), "wrong"),
-        (lambda g, x, mask: g * mask, "wrong"),
+        (lambda g, x, c: (c[:, None] * g, (x * g).sum(-1)), "wrong"),
+        (lambda g, x, c: (softmax_backward(g, x, c)[0], (g * x).sum(-1)), "c"),
+        (
+            lambda g, x, c: (softmax_backward(g, x, 1 + 0 * c)[0], softmax_backward(g, x, c)[1]),
+            "x",
+        ),
     ],
     "08.bias_backward": [
         (

@@ -41,23 +41,14 @@ def _window(q: Any, k: Any, v: Any, reach: Any) -> Any:
     return _attention(q, k, v, np.abs(places[:, None] - places) <= int(reach))
 
 
-def _masked() -> dict[str, Any]:
-    from hypothesis import strategies as st
+def _sharp() -> dict[str, Any]:
+    from tinynet.check.strategies import arrays
 
-    from tinynet.check.strategies import arrays, indices
-
-    def with_one(drawn: Any) -> Any:
-        mask, place = drawn
-        mask = mask > 0
-        mask[np.arange(len(mask)), place[: len(mask)]] = True
-        return mask
-
-    mask = st.tuples(arrays("n k"), indices("k", ("n",))).map(with_one)
-    return {"x": arrays("n k"), "mask": mask}
+    return {"x": arrays("n k"), "c": arrays("n")}
 
 
-def _masked_softmax(x: Any, mask: Any) -> Any:
-    return softmax(np.where(mask, x, -np.inf))
+def _sharp_softmax(x: Any, c: Any) -> Any:
+    return softmax(c[:, None] * x)
 
 
 def _with_bias() -> dict[str, Any]:
@@ -96,13 +87,13 @@ EXERCISES = (
     ),
     Exercise(
         "08.softmax_backward",
-        "The backward pass of softmax over the last axis, where only scores with mask True count.",
-        "softmax_backward(g, x, mask) -> dx, all (n, k)",
-        (gradient(_masked_softmax, _masked, wrt=["x"]),),
+        "The backward pass of softmax of c_i x_ij over the last axis, with a learned c_i a row.",
+        "softmax_backward(g, x, c) -> (dx, dc), x and g (n, k), c (n)",
+        (gradient(_sharp_softmax, _sharp),),
         (
-            "The output is 0 where the mask is False. Does the output depend on x there?",
-            "Softmax of the unmasked scores, with 0 elsewhere, and then the formula of chapter 04.",
-            "y is 0 where the mask is False, so y (g − Σ g y) is 0 there by itself.",
+            "Call s_ij = c_i x_ij. What arrives at s_ij is the formula of chapter 04.",
+            "A product passes to each factor what arrives, times the other factor.",
+            "c_i is in every entry of its row, so its gradient is a sum: over j.",
         ),
     ),
     Exercise(
