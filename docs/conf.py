@@ -30,7 +30,7 @@ extensions = [
     "word_list",
 ]
 myst_enable_extensions = ["amsmath", "dollarmath"]
-# Every cell of every page and chapter runs, and an error in one ends the build. So does a cell over
+# Every cell of every page and chapter runs, and an error in one ends the build, as does a cell over
 # its time; a chapter over its own is a warning. On a slow machine: `-D chapter_seconds=600`.
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
