@@ -2,12 +2,10 @@
 
     h_t = σ(x_t W_ihᵀ + h_{t−1} W_hhᵀ + b)          G gates: W_ih (G H, I), W_hh (G H, H)
 
-Flops. The inputs need 2·T·N·I·G·H, the states 2·T·N·H·G·H; backward twice both. The weights'
-gradients are sums over all steps, which become one product of (G H, T N) with (T N, ·) when the
-gradients of all steps are there: BLAS makes it at the machine's speed. What is left are T products
-that wait for each other, (N, I + H) with (I + H, G H). With N = 32, I = 32, H = 64, G = 4 each is
-1.6 million flops, 8 µs of two cores: less than it takes to call BLAS, to wake its threads and to
-run the ten NumPy functions of an LSTM's step. So the whole sequence is one compiled loop:
+Flops. The inputs need 2·T·N·I·G·H, the states 2·T·N·H·G·H; backward twice both. These are T
+products that wait for each other, (N, I + H) with (I + H, G H). With N = 32, I = 32, H = 64, G = 4
+each is 1.6 million flops, 8 µs of two cores: less than it takes to call BLAS, to wake its threads
+and to run the ten NumPy functions of an LSTM's step. So the whole sequence is one compiled loop:
 
 1. `rnn.naive`  the formula, number by number: a scalar product for every entry, which waits for
                 each sum, and reads W_hh again for every sequence.
@@ -19,23 +17,24 @@ What differs between the three layers is a step of one sequence: `rnn.step`, `ls
 `gru.step`, and `step_back` beside them. Here is what they share.
 
 One product for all. The row z = (x_t, 1, h_{t−1}) times (W_ih, b, W_hh)ᵀ is the whole sum of a
-gate, the bias being the weight of an input that is always 1. The rows of all steps are kept, and
-āᵀ z is then the gradient of W_ih, b and W_hh in one. The GRU multiplies one gate's W_hh h + b_hh by
-another before it adds: it has two products, of (x_t, 1) and of (1, h_{t−1}).
+gate, the bias being the weight of an input that is always 1; and zᵀ ā, summed over all rows, is the
+gradient of W_ih, b and W_hh in one. The GRU multiplies one gate's W_hh h + b_hh by another before
+it adds: it has two products, of (x_t, 1) and of (1, h_{t−1}).
 
 Cores. Sequences do not see each other. Each thread takes some of them through all steps, with a
-state of its own, and nobody waits for anybody (`by_sequences`). The other way, to split the gates,
-would make all threads wait for each other in every step.
+state and sums of its own, and nobody waits for anybody (`by_sequences`). The other way, to split
+the gates, would make all threads wait for each other in every step.
 
 Bytes. Each step reads all weights, G·H·(I + H) numbers, from the second-level cache as long as they
 fit there, and serves N/threads sequences with them. The gates of all steps are written once and
-read once.
+read once. Their gradients and z never are: as soon as there are DEPTH rows of them, still in the
+cache, zᵀ ā is added to the weights' gradient.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -43,13 +42,14 @@ import numpy as np
 from tinynet.kernels import gru, lstm, rnn
 from tinynet.kernels.choice import Kernel
 from tinynet.kernels.jit import inner, kernel, put
-from tinynet.kernels.products import product
-from tinynet.kernels.strips import LOW, low
+from tinynet.kernels.strips import LOW, ROWS, low, product
 from tinynet.kernels.threads import get_num_threads, room, share
 from tinynet.kernels.tile import tile_shape
+from tinynet.kernels.vectors import lanes
 
 SMALL = 1e7  # flops below which a second thread costs more than it brings
 LINES = 16  # of memory that packing reads side by side
+DEPTH = 128  # rows that a product with the gradients of the gates sums over, at least
 
 # -- one step's product ----------------------------------------------------------------------------
 
@@ -99,43 +99,47 @@ def add(into: Any, x: Any) -> None:
         into[i] += x[i]
 
 
-@kernel("U", "V", "z", "a", "kept", "q")
+@inner
+def join(x: Any, h: Any, z: Any, runs: bool) -> None:
+    """z = (x, 1, h). Where the sequence has ended x is 0, and no NaN that stands in the padding."""
+    inputs = x.shape[0]
+    if runs:
+        put(z, x)
+    else:
+        z[:inputs] = 0
+    z[inputs] = 1
+    put(z[inputs + 1 :], h)
+
+
+@kernel("U", "V", "a", "kept", "z", "q")
 def steps(
     U: Any,
     V: Any,
     x: Any,
-    z: Any,
     a: Any,
     kept: Any,
     lengths: Any,
+    z: Any,
     q: Any,
     first: int,
     last: int,
     end: int,
     layer: int,
 ) -> None:
-    """All steps of the sequences first … last − 1: the rows z (T N and more, I + 1 + H), the gates
-    a (T, N, ·), and the states in kept (T + 1, N, ·), which begins with the first, at its end if
-    `end` is 1. U, in strips, is multiplied by the first columns of z, and V by the last. The last
-    block of a product may read rows that are not ours, or not there yet; what it makes of them is
-    dropped.
+    """All steps of the sequences first … last − 1: the gates a (T, N, ·), and the states in kept
+    (T + 1, N, ·), which begins with the first, at its end if `end` is 1. U, in strips, is
+    multiplied by the first columns of z, and V by those from I on. z and q are room: the rows of
+    one step and their products, in whole blocks; what is beyond our rows is never read.
     """
-    T, N, inputs = x.shape
-    H, width = z.shape[1] - inputs - 1, U.shape[0] * U.shape[2]
+    T, inputs, width = x.shape[0], x.shape[2], U.shape[0] * U.shape[2]
+    H = kept.shape[2] // (2 if layer == LSTM else 1)
     for k in range(T):
         t = T - 1 - k if end else k
         before, after = kept[t + end], kept[t + 1 - end]
-        rows = z[t * N + first : t * N + first + q.shape[0]]
         for n in range(first, last):
-            row = rows[n - first]
-            if t < lengths[n]:
-                put(row, x[t, n])
-            else:
-                row[:inputs] = 0  # and no NaN that stands in the padding: 0 times NaN is NaN
-            row[inputs] = 1
-            put(row[inputs + 1 :], before[n, :H])
-        times(rows[:, : U.shape[1]], U, q)
-        times(rows[:, z.shape[1] - V.shape[1] :], V, q[:, width:])
+            join(x[t, n], before[n, :H], z[n - first], t < lengths[n])
+        times(z[:, : U.shape[1]], U, q)
+        times(z[:, inputs : inputs + V.shape[1]], V, q[:, width:])
         for n in range(first, last):
             sums = q[n - first]
             if t >= lengths[n]:
@@ -148,17 +152,21 @@ def steps(
                 rnn.step(sums, after[n], layer == RELU)
 
 
-@kernel("U", "V", "a", "kept", "g", "da", "dx", "d", "q")
+@kernel("U", "V", "a", "kept", "g", "dx", "d", "dU", "dV", "z", "da", "q")
 def steps_back(
     U: Any,
     V: Any,
+    x: Any,
     a: Any,
     kept: Any,
     lengths: Any,
     g: Any,
-    da: Any,
     dx: Any,
     d: Any,
+    dU: Any,
+    dV: Any,
+    z: Any,
+    da: Any,
     q: Any,
     first: int,
     last: int,
@@ -166,16 +174,17 @@ def steps_back(
     layer: int,
     place: int,
 ) -> None:
-    """The same from the last step to the first: da (T N and more, ·) and dx (T, N, I), and at its
-    end d (N, ·) is the gradient of the first states. U is multiplied by the first columns of ā, and
-    V by the last; what they make begins with x̄_t, and has at `place` what h̄_{t−1} gets.
+    """The same from the last step to the first: dx (T, N, I); d (N, ·), at the end the gradient of
+    the first states; and zᵀ ā is added to dU[0] and dV[0], if there are any. U is multiplied by the
+    first columns of ā, and V by those from H on; what they make begins with x̄_t, and has at `place`
+    what h̄_{t−1} gets. z and da are room for the rows of some steps, q for the products of one.
     """
-    T, N, inputs = dx.shape
-    H, width = d.shape[1] // (2 if layer == LSTM else 1), U.shape[0] * U.shape[2]
+    T, count, width = x.shape[0], last - first, U.shape[0] * U.shape[2]
+    H, inputs = d.shape[1] // (2 if layer == LSTM else 1), x.shape[2]
+    m = 0  # rows that wait
     for k in range(T):
         t = k if end else T - 1 - k
-        before, after = kept[t + end], kept[t + 1 - end]
-        rows = da[t * N + first : t * N + first + q.shape[0]]
+        before, after, rows = kept[t + end], kept[t + 1 - end], da[m : m + q.shape[0]]
         for n in range(first, last):
             row = rows[n - first]
             add(d[n], g[t, n])
@@ -188,23 +197,35 @@ def steps_back(
             else:
                 rnn.step_back(after[n], d[n], row, layer == RELU)
         times(rows[:, : U.shape[1]], U, q)
-        times(rows[:, rows.shape[1] - V.shape[1] :], V, q[:, width:])
+        times(rows[:, H : H + V.shape[1]], V, q[:, width:])
         for n in range(first, last):
             found = q[n - first]
-            put(dx[t, n], found[:inputs])
+            put(dx[t, n], found[: dx.shape[2]])
             if t < lengths[n]:
                 add(d[n], found[place : place + H])
+            join(x[t, n], before[n, :H], z[m + n - first], t < lengths[n])
+        m += count
+        if m + count + LOW > da.shape[0] or k + 1 == T:
+            for w in range(dU.shape[0]):
+                product(z[:m, : dU.shape[1]], da[:m, : dU.shape[2]], dU[w], 1)
+                product(z[:m, inputs : inputs + dV.shape[1]], da[:m, H : H + dV.shape[2]], dV[w], 1)
+            m = 0
 
 
-def by_sequences(N: int, flops: int, work: Callable[[int, int], None]) -> None:
-    """work(first, last) for all N sequences, each thread with a part of them."""
+def pieces(N: int, flops: int) -> list[tuple[int, int]]:
+    """The first and last of the sequences for each thread."""
     threads = get_num_threads() if flops > SMALL else 1
     each = max(-(-N // threads), 1)
-    share(-(-N // each), lambda k: work(k * each, min((k + 1) * each, N)), threads)
+    return [(n, min(n + each, N)) for n in range(0, N, each)]
+
+
+def rows(name: str, count: int, width: int, dtype: Any) -> Any:
+    """Room of this thread's for rows, and for what whole blocks of them have beyond."""
+    return room(f"recurrent {name}", (count + LOW, width + max(ROWS, lanes(dtype))), dtype)
 
 
 def sums(count: int, U: Any, V: Any) -> Any:
-    """Memory of this thread's for the products of `count` rows with U and V, in whole blocks."""
+    """Room for the products of `count` rows with U and V, in whole blocks."""
     shape = (-(-count // LOW) * LOW, U.shape[0] * U.shape[2] + V.shape[0] * V.shape[2])
     return room("recurrent sums", shape, U.dtype)
 
@@ -254,19 +275,19 @@ def forward(
         U, V = strips(np.hstack((W_ih, b_ih)).T), strips(np.hstack((b_hh, W_hh)).T)
     else:
         U, V = strips(np.hstack((W_ih, b_ih + b_hh, W_hh)).T), strips(W_hh[:0, :0])
-    z = np.empty((T * N + LOW, inputs + 1 + H), x.dtype)
     a = np.empty((T, N, 4 * H if layer in (LSTM, GRU) else 0), x.dtype)
     kept = np.empty((T + 1, N, len(first_states) * H), x.dtype)
-    kept[T if reverse else 0] = np.hstack(first_states)
-
+    kept[T * end] = np.hstack(first_states)
     kind = RELU if nonlinearity == "relu" else layer
+    parts = pieces(N, 2 * T * N * (U.size + V.size))
 
-    def work(first: int, last: int) -> None:
-        q = sums(last - first, U, V)
-        steps(U, V, x, z, a, kept, counts, q, first, last, end, kind)
+    def work(k: int) -> None:
+        count = parts[k][1] - parts[k][0]
+        z, q = rows("z", count, inputs + 1 + H, x.dtype), sums(count, U, V)
+        steps(U, V, x, a, kept, counts, z[: len(q)], q, *parts[k], end, kind)
 
-    by_sequences(N, 2 * T * N * (U.size + V.size), work)
-    return kept[1 - end : T + 1 - end], (z, W_ih, W_hh, a, kept, counts)
+    share(len(parts), work)
+    return kept[1 - end : T + 1 - end], (x, W_ih, W_hh, a, kept, counts)
 
 
 def backward(
@@ -280,27 +301,43 @@ def backward(
     needs: tuple[bool, ...],
 ) -> tuple[Any, ...]:
     """The gradients of all inputs."""
-    z, W_ih, W_hh, a, kept, counts = saved
-    (T, N, states), H, g = g.shape, W_hh.shape[1], dense(g)
-    inputs = W_ih.shape[1] * needs[0]  # none, where x̄ is not wanted
-    if layer == GRU:  # ā are those of n, r and z in W_ih x, and of r, z and n in W_hh h
-        U, V = strips(np.roll(W_ih, H, 0)[:, :inputs]), strips(W_hh)
-        high, place = 4 * H, U.shape[0] * U.shape[2]
+    x, W_ih, W_hh, a, kept, counts = saved
+    (T, N, states), H, inputs = g.shape, W_hh.shape[1], x.shape[2]
+    g, wanted = dense(g), inputs * needs[0]  # columns of x̄
+    high, kind, end = len(W_hh), RELU if nonlinearity == "relu" else layer, int(reverse)
+    if layer == GRU:  # ā has n, r and z of W_ih x first, and r, z and n of W_hh h last
+        U, V = strips(np.roll(W_ih, H, 0)[:, :wanted]), strips(W_hh)
+        place, shapes = U.shape[0] * U.shape[2], [(inputs + 1, high), (1 + H, high)]
     else:
-        U, V = strips(np.hstack((W_ih[:, :inputs], W_hh))), strips(W_hh[:0, :0])
-        high, place = len(W_hh), inputs
-    da, d = room("recurrent da", (T * N + LOW, high), g.dtype), np.zeros((N, states), g.dtype)
-    dx = np.empty((T, N, inputs), g.dtype)
+        U, V = strips(np.hstack((W_ih[:, :wanted], W_hh))), strips(W_hh[:0, :0])
+        place, shapes = wanted, [(inputs + 1 + H, high), (0, 0)]
+    to_weights = any(needs[1 + states // H :])
+    parts = pieces(N, 2 * T * N * (U.size + V.size))
+    dU, dV = (zeros(len(parts) if to_weights else 0, *s, g.dtype) for s in shapes)
+    dx, d = np.empty((T, N, wanted), g.dtype), np.zeros((N, states), g.dtype)
 
-    kind, end = RELU if nonlinearity == "relu" else layer, int(reverse)
+    def work(k: int) -> None:
+        count = parts[k][1] - parts[k][0]
+        depth = max(DEPTH // count, 1) * count
+        z, da = rows("z", depth, inputs + 1 + H, g.dtype), rows("da", depth, high + H, g.dtype)
+        rest = (z, da, sums(count, U, V), *parts[k], end, kind, place)
+        steps_back(U, V, x, a, kept, counts, g, dx, d, dU[k : k + 1], dV[k : k + 1], *rest)
 
-    def work(first: int, last: int) -> None:
-        q = sums(last - first, U, V)
-        steps_back(U, V, a, kept, counts, g, da, dx, d, q, first, last, end, kind, place)
+    share(len(parts), work)
+    ih, hh = (w[:, :k, :n].sum(0).T for w, (k, n) in zip((dU, dV), shapes, strict=True))
+    if layer == GRU:
+        ih = np.roll(ih, -H, 0)
+    else:
+        ih, hh = ih[:, : inputs + 1], ih[:, inputs:]
+    found = (*np.split(d, states // H, 1), ih[:, :-1], hh[:, 1:], ih[:, -1], hh[:, 0])
+    rest = (w.copy() if need else None for w, need in zip(found, needs[1:], strict=False))
+    return dx if needs[0] else None, *rest
 
-    by_sequences(N, 2 * T * N * (U.size + V.size), work)
-    weights = to_weights(layer, da[: T * N], z[: T * N], H, needs[1 + states // H :])
-    return dx if needs[0] else None, *(h.copy() for h in np.split(d, states // H, 1)), *weights
+
+def zeros(parts: int, k: int, n: int, dtype: Any) -> Any:
+    """For each part the sum of products (k, n), rounded up to whole blocks and vectors."""
+    one = lanes(dtype)
+    return np.zeros((parts, -(-k // ROWS) * ROWS, -(-n // one) * one), dtype)
 
 
 def dense(g: Any) -> Any:
@@ -310,20 +347,6 @@ def dense(g: Any) -> Any:
     copy = room("recurrent g", g.shape, g.dtype)
     np.copyto(copy, g)
     return copy
-
-
-def to_weights(layer: int, da: Any, z: Any, H: int, needs: Sequence[bool]) -> list[Any]:
-    """The gradients of W_ih, W_hh, b_ih and b_hh, from all rows of ā and z: Σ āᵀ z."""
-    if not any(needs):
-        return [None] * len(needs)
-    if layer == GRU:
-        ih = np.roll(product(da[:, : 3 * H].T, z[:, :-H]), -H, 0)
-        hh = product(da[:, H:].T, z[:, -H - 1 :])
-    else:
-        both = product(da.T, z)
-        ih, hh = both[:, :-H], both[:, -H - 1 :]
-    found = (ih[:, :-1], hh[:, 1:], ih[:, -1], hh[:, 0])
-    return [w.copy() if need else None for w, need in zip(found, needs, strict=False)]
 
 
 def _kernel(layer: int) -> Kernel:

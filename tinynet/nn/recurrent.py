@@ -195,9 +195,9 @@ class _Recurrent(Module):
                 states = states_of(x, first, own, **options)
                 found.append(states[0])
                 for ends, h in zip(last, states, strict=True):
-                    ends.append(h[0 if end else -1])
+                    ends.append(h[:1] if end else h[-1:])
             x = found[0] if len(found) == 1 else np.concatenate(found, axis=-1)
-        return x, [np.stack(ends) for ends in last]
+        return x, [np.concatenate(ends) for ends in last]
 
     def _time_first(self, input: Any) -> Any:
         """The input as (T, N, I)."""

@@ -64,6 +64,9 @@ def _norm(x: Any, p: float) -> Any:
     with arrays.home(x):
         if p == math.inf:
             return np.max(np.abs(x)) if x.size else np.sum(x)
+        if p == 2 and x.dtype.itemsize >= 4:  # one pass, and no array between
+            flat = np.reshape(x, (-1,))
+            return np.sqrt(np.dot(flat, flat))
         return np.sum(np.abs(x) ** p) ** (1 / p)
 
 
