@@ -212,7 +212,7 @@ def _write_beside(ax: Axes, places: Array, names: Sequence[str]) -> None:
     ax.autoscale_view()
     taken: list[tuple[float, float, float]] = []  # left, right and height, in points
     for place, name in zip(places, names, strict=False):
-        x, y = ax.transData.transform(place) * 72 / ax.get_figure(root=True).dpi
+        x, y = ax.transData.transform(place) * 72 / ax.figure.dpi
         for dx, dy, side in _SIDES:
             wide = 5.5 * len(name)
             left = x + dx - (wide if side == "right" else 0)
