@@ -83,7 +83,7 @@ class Entry(Reader):
         self.letters = {}
 
     def ends(self) -> bool:
-        return self.peek() in ("", "+", "-", ",", "]", *CLOSING.values(), *RELATIONS)
+        return self.peek() in ("", "+", "-", ",", "]", r"\in", *CLOSING.values(), *RELATIONS)
 
     def product(self) -> float:
         total = self.power()
@@ -97,8 +97,13 @@ class Entry(Reader):
 
     def one(self) -> float:
         token = self.peek()
+        if token == r"\arg":  # the first place of the largest
+            self.take()
+            return self.over(max, self.take(r"\max"))
         if token in LARGE and self.tokens[1] == "_":
             return self.over(LARGE[self.take()])
+        if token == "|" and self.tokens[1:3] == ["w", "_"]:
+            return self.size_of_window()
         if token == "[":
             self.take()
             found = self.holds()
@@ -123,7 +128,9 @@ class Entry(Reader):
             self.take()
             at = self.places(self.group())
         if name in self.formula.arrays:
-            return float(self.formula.arrays[name][tuple(map(int, at))])
+            x, place = self.formula.arrays[name], tuple(map(int, at))
+            inside = all(0 <= i < n for i, n in zip(place, x.shape, strict=True))
+            return float(x[place]) if inside else 0.0  # as the formulas of windows say
         letters, right = self.formula.defined[name]
         bound = {c: int(i) for c, i in zip(letters, at, strict=True)}
         return self.formula.read(right, {**self.indices, **bound} if not letters else bound)
@@ -153,21 +160,44 @@ class Entry(Reader):
 
     def holds(self) -> bool:
         left = self.sum()
+        if self.peek() == r"\in":  # a window: {a i + u | u = 0 … K}
+            self.take()
+            name = self.take()
+            at = self.places(self.group() if self.take() == "_" else [])
+            _, right = self.formula.defined[name]
+            cut = right.index(r"\mid")
+            last = int(right[right.index(r"\dots") + 1])
+            window = right[1:cut]
+            bound = {"i": int(at[0])}
+            return left in [self.formula.read(window, {**bound, "u": u}) for u in range(last + 1)]
         return RELATIONS[self.take()](left, self.sum())
 
-    def over(self, collect: Callable[[Any], float]) -> float:
-        """A sum, a product or an extreme over all values of the letters below."""
+    def size_of_window(self) -> float:
+        """|w_i|: of the entries in the window, those inside."""
+        self.take("|")
+        tokens = [self.take(), self.take(), self.take()]
+        self.take("|")
+        condition = ["q", r"\in", *tokens]
+        return float(len(list(self.values(["q", ":", *condition]))))
+
+    def over(self, collect: Callable[[Any], float], arg: str = "") -> float:
+        """A sum, a product or an extreme over all values of the letters below; of an extreme, where
+        it is.
+        """
         self.take("_")
         below = self.group()
         if self.peek() == "^":
             self.take()
             self.group()
             below = below[:1]
-        body, found = list(self.tokens), []
+        body, found, at = list(self.tokens), [], []
         for indices in self.values(below):
             reader = Entry(self.formula, list(body), indices)
             found.append(reader.product())
+            at.append(indices[below[0]] if arg else 0)
             self.tokens = reader.tokens
+        if arg:
+            return at[found.index(max(found))]
         if not found:  # an empty sum; its body is read all the same
             reader = Entry(self.formula, body, {**dict.fromkeys(below, 0), **self.indices})
             reader.product()
@@ -179,7 +209,7 @@ class Entry(Reader):
         if ":" in below:
             cut = below.index(":")
             letters, conditions = below[:cut], below[cut + 1 :]
-        elif any(t in RELATIONS for t in below):
+        elif any(t in RELATIONS or t == r"\in" for t in below):
             letters, conditions = below[:1], below
         else:
             letters, conditions = below, []

@@ -66,6 +66,32 @@ CASES: dict[str, tuple[list[Any], float, list[dict[str, Any]]]] = {
         3,
         [{**how, "label_smoothing": e} for how in _LOSSES for e in (0.0, 0.1)],
     ),
+    "conv2d": (
+        [(2, 3, 6), (4, 3, 3), (4,)],
+        0,
+        [{}, {"stride": 2, "padding": 1}, {"dilation": 2, "padding": 2}],
+    ),
+    "conv_transpose2d": (
+        [(2, 3, 4), (3, 2, 3), (2,)],
+        0,
+        [{}, {"stride": 2, "padding": 1}, {"dilation": 2}],
+    ),
+    "max_pool": (
+        [(6,)],
+        0,
+        [
+            {"kernel": (k,), "stride": (s,), "padding": (p,), "dilation": (1,)}
+            for k, s, p in ((2, 2, 0), (3, 1, 1))
+        ],
+    ),
+    "avg_pool": (
+        [(6,)],
+        0,
+        [
+            {"kernel": (2,), "stride": (2,), "padding": (0,)},
+            {"kernel": (3,), "stride": (1,), "padding": (1,), "count_include_pad": False},
+        ],
+    ),
     "attention": (
         [(3, 2), (4, 2), (4, 5), (3, 4), np.ones((3, 4), bool)],
         0,
