@@ -21,6 +21,7 @@ RELATIONS: dict[str, Callable[[float, float], bool]] = {
     **{"=": operator.eq, "<": operator.lt, ">": operator.gt},
     **{r"\le": operator.le, r"\ge": operator.ge, r"\ne": operator.ne},
 }
+ENDS = (r"\in", r"\land", r"\lor")
 LARGE: dict[str, Callable[[Any], float]] = {
     **{r"\sum": math.fsum, r"\prod": math.prod, r"\max": max, r"\min": min}
 }
@@ -56,7 +57,8 @@ class Formula:
         left, _, right = latex.partition(" = ")
         name, _, below = left.strip().partition("_")
         tokens = [t for t in TOKEN.findall(right) if t not in SPACES]
-        words = [i for i, t in enumerate(tokens) if t.startswith(r"\text{")]
+        rows = (r"\text{if }", r"\text{else}")  # of cases; other words end the formula
+        words = [i for i, t in enumerate(tokens) if t.startswith(r"\text{") and t not in rows]
         letters = [t for t in TOKEN.findall(below) if t not in "{},"]
         return (
             name.replace("{", "").replace("}", ""),
@@ -83,7 +85,7 @@ class Entry(Reader):
         self.letters = {}
 
     def ends(self) -> bool:
-        return self.peek() in ("", "+", "-", ",", "]", r"\in", *CLOSING.values(), *RELATIONS)
+        return self.peek() in ("", "+", "-", ",", "]", *ENDS, *CLOSING.values(), *RELATIONS)
 
     def product(self) -> float:
         total = self.power()
@@ -97,6 +99,8 @@ class Entry(Reader):
 
     def one(self) -> float:
         token = self.peek()
+        if token == r"\begin":
+            return self.cases()
         if token == r"\arg":  # the first place of the largest
             self.take()
             return self.over(max, self.take(r"\max"))
@@ -159,7 +163,28 @@ class Entry(Reader):
         return found
 
     def holds(self) -> bool:
+        """A condition, or several."""
+        found = self.condition()
+        while self.peek() in (r"\land", r"\lor"):
+            both, other = self.take() == r"\land", self.condition()
+            found = (found and other) if both else (found or other)
+        return found
+
+    def condition(self) -> bool:
+        if self.peek() == r"\lnot":
+            self.take()
+            return not self.condition()
+        if self.peek() == "(" and self.tokens[self.closed() + 1 : self.closed() + 2] in (
+            *([x] for x in (r"\land", r"\lor", "]", ")", ",")),
+            [],
+        ):
+            self.take()
+            found = self.holds()
+            self.take(")")
+            return found
         left = self.sum()
+        if self.peek() not in (r"\in", *RELATIONS):
+            return bool(left)
         if self.peek() == r"\in":  # a window: {a i + u | u = 0 … K}
             self.take()
             name = self.take()
@@ -171,6 +196,39 @@ class Entry(Reader):
             bound = {"i": int(at[0])}
             return left in [self.formula.read(window, {**bound, "u": u}) for u in range(last + 1)]
         return RELATIONS[self.take()](left, self.sum())
+
+    def closed(self) -> int:
+        """Where the bracket that comes next is closed."""
+        depth = 0
+        for i, token in enumerate(self.tokens):
+            depth += (token == "(") - (token == ")")
+            if not depth:
+                return i
+        raise AssertionError(self.tokens)
+
+    def cases(self) -> float:
+        """The first row whose condition holds."""
+        rows: list[list[list[str]]] = [[[]]]
+        depth = 1
+        self.take()
+        self.group()
+        while True:
+            token = self.take()
+            depth += (token == r"\begin") - (token == r"\end")
+            if not depth:
+                break
+            if depth == 1 and token == r"\\":
+                rows.append([[]])
+            elif depth == 1 and token == "&":
+                rows[-1].append([])
+            else:
+                rows[-1][-1].append(token)
+        self.group()
+        for one, (word, *condition) in rows:
+            reader = Entry(self.formula, condition, self.indices)
+            if word == r"\text{else}" or reader.holds():
+                return self.formula.read(one, self.indices)
+        raise AssertionError(rows)
 
     def size_of_window(self) -> float:
         """|w_i|: of the entries in the window, those inside."""

@@ -11,6 +11,9 @@ import pytest
 from latex_entries import BARS, INPUTS, entries
 
 import tinynet as tn
+from tinynet.check.samples import Draw, sample
+from tinynet.check.sweep import differentiable
+from tinynet.explanation.symbols import Symbol
 from tinynet.op import registry
 
 _LOSSES = [{"reduction": reduction} for reduction in ("mean", "sum", "none")]
@@ -135,3 +138,29 @@ def test_a_line_is_true_as_it_is_printed(name: str) -> None:
         for line in link.lines:
             found = entries(line.formula, arrays, scalars, line.gradient)
             np.testing.assert_allclose(found, line.gradient, rtol=1e-7, atol=1e-12)
+
+
+ELEMENTWISE = sorted(
+    op.name
+    for op in registry.values()
+    if op.room in ("elementwise", "activations") and op.differentiable and not op.variadic
+)
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_a_rule_on_letters_is_true_as_it_is_printed(name: str) -> None:
+    op, letters = registry[name], "gyuvw"
+    for seed in range(4):
+        inputs, options = sample(op, Draw(seed))
+        options = {**op.defaults, **options}
+        y = np.asarray(op(*inputs, **options))
+        values = np.broadcast_arrays(np.ones(y.shape), y, *inputs)
+        for i in differentiable(inputs):
+            rule = op.rule(i)(*map(Symbol.letter, letters[: 2 + len(inputs)]), **options)
+            if not isinstance(rule, Symbol):
+                continue
+            meant = op.rule(i)(*values, **options)
+            for place in list(np.ndindex(y.shape))[:3]:
+                at = {c: float(x[place]) for c, x in zip(letters, values, strict=False)}
+                found = entries(f"R = {rule.latex()}", {}, at, np.empty(()))
+                np.testing.assert_allclose(found, meant[place], rtol=1e-5)
