@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from latex_entries import BARS, INPUTS, entries
+from latex_time import TOKEN as TIMES
+from latex_time import Equations, Vector
+from latex_value import SPACES
 
 import tinynet as tn
 from tinynet.check.samples import Draw, sample
@@ -164,3 +167,58 @@ def test_a_rule_on_letters_is_true_as_it_is_printed(name: str) -> None:
                 at = {c: float(x[place]) for c, x in zip(letters, values, strict=False)}
                 found = entries(f"R = {rule.latex()}", {}, at, np.empty(()))
                 np.testing.assert_allclose(found, meant[place], rtol=1e-5)
+
+
+RECURRENT = {  # how many gates, and the options
+    "rnn": (1, [{}, {"nonlinearity": "relu"}, {"reverse": True}]),
+    "gru": (3, [{}, {"reverse": True}]),
+    "lstm": (4, [{}, {"reverse": True}]),
+}
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_the_equations_of_a_recurrent_layer_are_true_as_they_are_printed(name: str) -> None:
+    """Forward, and back through time."""
+    gates, choices = RECURRENT[name]
+    T, N, E, H = 3, 2, 3, 2
+    states, G = (2 if name == "lstm" else 1), gates * H
+    shapes = [(T, N, E), *[(N, H)] * states, (G, E), (G, H), (G,), (G,)]
+    letters = "ABCDFJK" if states == 2 else "ABDFJK"
+    rng = np.random.default_rng(5)
+    for options in choices:
+        inputs = [rng.standard_normal(shape) for shape in shapes]
+        leaves = [
+            tn.tensor(x, requires_grad=True, name=c) for c, x in zip(letters, inputs, strict=True)
+        ]
+        y = registry[name](*leaves, **options)
+        g = rng.standard_normal(y.shape)
+        why = tn.explain((y * tn.tensor(g)).sum(), {"Y": y})
+        link = next(x for x in why.steps if x.step.output.name == "Y")
+        arrays = {**dict(zip(letters, inputs, strict=True)), "¯Y": g}
+        forward, lines = _lines(link.forward), [_lines(x.formula) for x in link.lines]
+        made = Equations(forward, arrays, T)
+        _is_true(made, forward[0], y.detach().numpy())
+        back = Equations([*forward[1:], *lines[0][1:]], {**arrays, "Y": y.detach().numpy()}, T)
+        for line, (main, *_) in zip(link.lines, lines, strict=True):
+            _is_true(back, main, line.gradient)
+
+
+def _lines(formula: str) -> list[str]:
+    main, _, rest = formula.partition(r", \; ")
+    rest = rest.removeprefix(r"\begin{aligned} ").removesuffix(r" \end{aligned}")
+    return [main, *(line.removeprefix("& ") for line in rest.split(r" \\ ") if line)]
+
+
+def _is_true(equations: Equations, main: str, meant: Any) -> None:
+    """The right side of an equation, for each step or sequence of which it speaks."""
+    right = [t for t in TIMES.findall(main.partition(" = ")[2]) if t not in SPACES]
+    found = np.empty(meant.shape)
+    if r"\sum" in right:
+        found[...] = Vector(equations, right, 0).sum()
+    else:
+        for b in range(meant.shape[-2]):
+            for t in range(1, equations.T + 1):
+                equations.b = b
+                at = (t - 1, b) if meant.ndim == 3 else b
+                found[at] = Vector(equations, list(right), t).sum()
+    np.testing.assert_allclose(found, meant, rtol=1e-7, atol=1e-12)
