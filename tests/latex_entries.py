@@ -195,7 +195,11 @@ class Entry(Reader):
             window = right[1:cut]
             bound = {"i": int(at[0])}
             return left in [self.formula.read(window, {**bound, "u": u}) for u in range(last + 1)]
-        return RELATIONS[self.take()](left, self.sum())
+        true = True
+        while self.peek() in RELATIONS:  # 1 < t < 2
+            relation, right = RELATIONS[self.take()], self.sum()
+            true, left = true and relation(left, right), right
+        return true
 
     def closed(self) -> int:
         """Where the bracket that comes next is closed."""

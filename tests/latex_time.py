@@ -28,7 +28,8 @@ class Row:
 
 
 class Equations:
-    """Lines that define vectors; `arrays` are known, those of three axes for each step and sequence.
+    """Lines that define vectors; `arrays` are known, those of three axes for each step and each
+    sequence.
 
     T, b   how many steps there are, and the sequence that is looked at
     """

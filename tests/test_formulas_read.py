@@ -222,3 +222,58 @@ def _is_true(equations: Equations, main: str, meant: Any) -> None:
                 at = (t - 1, b) if meant.ndim == 3 else b
                 found[at] = Vector(equations, list(right), t).sum()
     np.testing.assert_allclose(found, meant, rtol=1e-7, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["getitem", "scatter"])
+def test_what_an_index_says_is_true_as_it_is_printed(name: str) -> None:
+    """i(k), where the index points for entry k, is read as the k-th number of a list."""
+    rng, places = np.random.default_rng(6), np.array([2, 0, 2, 3])
+    u = tn.tensor(rng.uniform(size=4), requires_grad=True, name="A")
+    options = {"index": places} if name == "getitem" else {"index": places, "shape": (4,)}
+    y = registry[name](u, **options)
+    g = rng.standard_normal(4)
+    why = tn.explain((y * tn.tensor(g)).sum(), {"Y": y})
+    link = next(x for x in why.steps if x.step.output.name == "Y")
+    arrays = {"A": u.detach().numpy(), "Y": y.detach().numpy(), BARS["Y"]: g, "Q": places}
+    for formula, meant in (
+        (link.forward, y.detach().numpy()),
+        *((line.formula, line.gradient) for line in link.lines),
+    ):
+        found = entries(formula.replace("i(k)", "Q_k"), arrays, {}, meant)
+        np.testing.assert_allclose(found, meant)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+def test_the_weights_of_resampling_are_true_as_they_are_printed(mode: str) -> None:
+    from tinynet.derivations.upsample import _weight
+    from tinynet.explanation.formulas.windows import _WEIGHTS
+
+    formula = _WEIGHTS[mode].replace("h(t) = ", "R = ").replace(r"\left|t\right|", "s")
+    for t in (-2.5, -1.5, -1.0, -0.3, 0.0, 0.25, 0.9, 1.0, 1.25, 2.0, 3.0):
+        found = entries(formula, {}, {"t": t, "s": abs(t)}, np.empty(()))
+        assert found == pytest.approx(float(_weight(np.array(t), mode)))
+
+
+def test_sums_products_and_powers_of_letters_are_true_as_they_are_printed() -> None:
+    """Brackets stand where they are needed: random formulas, printed and read again."""
+    rng = np.random.default_rng(7)
+    functions = (np.add, np.subtract, np.multiply, np.true_divide)
+
+    def grown(depth: int) -> Any:
+        if depth == 0 or rng.uniform() < 0.15:
+            return Symbol.letter("uvw"[rng.integers(3)]) if rng.uniform() < 0.7 else 1.5
+        if rng.uniform() < 0.2:
+            return (np.negative, np.square, np.exp)[rng.integers(3)](grown(depth - 1))
+        return functions[rng.integers(4)](grown(depth - 1), grown(depth - 1))
+
+    values, tried = {"u": 0.7, "v": -1.3, "w": 0.4}, 0
+    for _ in range(300):
+        formula = grown(4)
+        if isinstance(formula, Symbol):
+            with np.errstate(all="ignore"):
+                meant = formula.evaluate(values)
+            if np.isfinite(meant) and 1e-6 < abs(meant) < 1e6:
+                found = entries(f"R = {formula.latex()}", {}, values, np.empty(()))
+                np.testing.assert_allclose(found, meant, rtol=1e-4)
+                tried += 1
+    assert tried > 150
