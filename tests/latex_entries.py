@@ -21,6 +21,7 @@ RELATIONS: dict[str, Callable[[float, float], bool]] = {
     **{"=": operator.eq, "<": operator.lt, ">": operator.gt},
     **{r"\le": operator.le, r"\ge": operator.ge, r"\ne": operator.ne},
 }
+ENDS = (r"\in", r"\land", r"\lor")
 LARGE: dict[str, Callable[[Any], float]] = {
     **{r"\sum": math.fsum, r"\prod": math.prod, r"\max": max, r"\min": min}
 }
@@ -56,7 +57,8 @@ class Formula:
         left, _, right = latex.partition(" = ")
         name, _, below = left.strip().partition("_")
         tokens = [t for t in TOKEN.findall(right) if t not in SPACES]
-        words = [i for i, t in enumerate(tokens) if t.startswith(r"\text{")]
+        rows = (r"\text{if }", r"\text{else}")  # of cases; other words end the formula
+        words = [i for i, t in enumerate(tokens) if t.startswith(r"\text{") and t not in rows]
         letters = [t for t in TOKEN.findall(below) if t not in "{},"]
         return (
             name.replace("{", "").replace("}", ""),
@@ -83,7 +85,7 @@ class Entry(Reader):
         self.letters = {}
 
     def ends(self) -> bool:
-        return self.peek() in ("", "+", "-", ",", "]", *CLOSING.values(), *RELATIONS)
+        return self.peek() in ("", "+", "-", ",", "]", *ENDS, *CLOSING.values(), *RELATIONS)
 
     def product(self) -> float:
         total = self.power()
@@ -97,8 +99,15 @@ class Entry(Reader):
 
     def one(self) -> float:
         token = self.peek()
+        if token == r"\begin":
+            return self.cases()
+        if token == r"\arg":  # the first place of the largest
+            self.take()
+            return self.over(max, self.take(r"\max"))
         if token in LARGE and self.tokens[1] == "_":
             return self.over(LARGE[self.take()])
+        if token == "|" and self.tokens[1:3] == ["w", "_"]:
+            return self.size_of_window()
         if token == "[":
             self.take()
             found = self.holds()
@@ -123,7 +132,9 @@ class Entry(Reader):
             self.take()
             at = self.places(self.group())
         if name in self.formula.arrays:
-            return float(self.formula.arrays[name][tuple(map(int, at))])
+            x, place = self.formula.arrays[name], tuple(map(int, at))
+            inside = all(0 <= i < n for i, n in zip(place, x.shape, strict=True))
+            return float(x[place]) if inside else 0.0  # as the formulas of windows say
         letters, right = self.formula.defined[name]
         bound = {c: int(i) for c, i in zip(letters, at, strict=True)}
         return self.formula.read(right, {**self.indices, **bound} if not letters else bound)
@@ -152,22 +163,103 @@ class Entry(Reader):
         return found
 
     def holds(self) -> bool:
-        left = self.sum()
-        return RELATIONS[self.take()](left, self.sum())
+        """A condition, or several."""
+        found = self.condition()
+        while self.peek() in (r"\land", r"\lor"):
+            both, other = self.take() == r"\land", self.condition()
+            found = (found and other) if both else (found or other)
+        return found
 
-    def over(self, collect: Callable[[Any], float]) -> float:
-        """A sum, a product or an extreme over all values of the letters below."""
+    def condition(self) -> bool:
+        if self.peek() == r"\lnot":
+            self.take()
+            return not self.condition()
+        if self.peek() == "(" and self.tokens[self.closed() + 1 : self.closed() + 2] in (
+            *([x] for x in (r"\land", r"\lor", "]", ")", ",")),
+            [],
+        ):
+            self.take()
+            found = self.holds()
+            self.take(")")
+            return found
+        left = self.sum()
+        if self.peek() not in (r"\in", *RELATIONS):
+            return bool(left)
+        if self.peek() == r"\in":  # a window: {a i + u | u = 0 … K}
+            self.take()
+            name = self.take()
+            at = self.places(self.group() if self.take() == "_" else [])
+            _, right = self.formula.defined[name]
+            cut = right.index(r"\mid")
+            last = int(right[right.index(r"\dots") + 1])
+            window = right[1:cut]
+            bound = {"i": int(at[0])}
+            return left in [self.formula.read(window, {**bound, "u": u}) for u in range(last + 1)]
+        true = True
+        while self.peek() in RELATIONS:  # 1 < t < 2
+            relation, right = RELATIONS[self.take()], self.sum()
+            true, left = true and relation(left, right), right
+        return true
+
+    def closed(self) -> int:
+        """Where the bracket that comes next is closed."""
+        depth = 0
+        for i, token in enumerate(self.tokens):
+            depth += (token == "(") - (token == ")")
+            if not depth:
+                return i
+        raise AssertionError(self.tokens)
+
+    def cases(self) -> float:
+        """The first row whose condition holds."""
+        rows: list[list[list[str]]] = [[[]]]
+        depth = 1
+        self.take()
+        self.group()
+        while True:
+            token = self.take()
+            depth += (token == r"\begin") - (token == r"\end")
+            if not depth:
+                break
+            if depth == 1 and token == r"\\":
+                rows.append([[]])
+            elif depth == 1 and token == "&":
+                rows[-1].append([])
+            else:
+                rows[-1][-1].append(token)
+        self.group()
+        for one, (word, *condition) in rows:
+            reader = Entry(self.formula, condition, self.indices)
+            if word == r"\text{else}" or reader.holds():
+                return self.formula.read(one, self.indices)
+        raise AssertionError(rows)
+
+    def size_of_window(self) -> float:
+        """|w_i|: of the entries in the window, those inside."""
+        self.take("|")
+        tokens = [self.take(), self.take(), self.take()]
+        self.take("|")
+        condition = ["q", r"\in", *tokens]
+        return float(len(list(self.values(["q", ":", *condition]))))
+
+    def over(self, collect: Callable[[Any], float], arg: str = "") -> float:
+        """A sum, a product or an extreme over all values of the letters below; of an extreme, where
+        it is.
+        """
         self.take("_")
         below = self.group()
         if self.peek() == "^":
             self.take()
             self.group()
             below = below[:1]
-        body, found = list(self.tokens), []
+        body, found, at = list(self.tokens), [], []
         for indices in self.values(below):
             reader = Entry(self.formula, list(body), indices)
             found.append(reader.product())
+            at.append(indices[below[0]] if arg else 0)
             self.tokens = reader.tokens
+        if arg:
+            return at[found.index(max(found))]
         if not found:  # an empty sum; its body is read all the same
             reader = Entry(self.formula, body, {**dict.fromkeys(below, 0), **self.indices})
             reader.product()
@@ -179,7 +271,7 @@ class Entry(Reader):
         if ":" in below:
             cut = below.index(":")
             letters, conditions = below[:cut], below[cut + 1 :]
-        elif any(t in RELATIONS for t in below):
+        elif any(t in RELATIONS or t == r"\in" for t in below):
             letters, conditions = below[:1], below
         else:
             letters, conditions = below, []

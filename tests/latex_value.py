@@ -16,6 +16,9 @@ FUNCTIONS: dict[str, Callable[..., float]] = {
     **{rf"\operatorname{{ar{n}}}": getattr(math, f"a{n}") for n in ("sinh", "cosh", "tanh")},
     **{r"\ln": math.log, r"\max": max, r"\min": min, r"\operatorname{trunc}": math.trunc},
     r"\operatorname{sign}": lambda x: (x > 0) - (x < 0),
+    r"\sigma": lambda x: 1 / (1 + math.exp(-x)),
+    r"\operatorname{erf}": math.erf,
+    r"\operatorname{softplus}": lambda x: math.log1p(math.exp(x)),
     r"\Phi": lambda x: math.erfc(-x / math.sqrt(2)) / 2,
     r"\text{the angle of the point }": lambda x, y: math.atan2(y, x),
     r"\text{the whole number nearest to }": round,
@@ -87,6 +90,8 @@ class Reader:
             return math.sqrt(self.one())
         if token == "e":
             return math.e
+        if token == r"\infty":
+            return math.inf
         if token == r"\pi":
             return math.pi
         if token[0].isdigit():

@@ -376,6 +376,26 @@ def test_dead_units() -> None:
     assert "2: 25% of the units are dead" in words(model)
 
 
+def test_dead_units_of_many_layers_are_told_in_one_sentence() -> None:
+    tn.manual_seed(0)
+    (found,) = [x for x in words(tower(nn.ReLU, 12, 1)).splitlines() if "dead" in x]
+    assert re.match(
+        r"\d+% to \d+% of the units are dead in \d+ layers from \d+ to 23, 0 for", found
+    )
+
+
+def test_one_example_does_not_tell_whether_a_unit_is_dead() -> None:
+    model = tower(nn.ReLU, 2, 1)
+    for count, told in ((1, False), (7, False), (8, True)):
+        with tn.no_grad():
+            model[0].bias.fill_(-100)
+        batch = tn.randn(count, 16), tn.randn(count, 16)
+        health = tn.explain.health(model, batch, F.mse_loss)
+        assert any("100% of the units are dead" in text for text in health.verdict) == told
+    with pytest.raises(ArgumentError, match="a batch has an example"):
+        tn.explain.health(model, (tn.randn(0, 16), tn.randn(0, 16)), F.mse_loss)
+
+
 @pytest.mark.parametrize(("conv", "size"), [(nn.Conv1d, 1), (nn.Conv2d, 2), (nn.Conv3d, 3)])
 def test_units_of_a_convolution_are_its_channels(conv: Any, size: int) -> None:
     tn.manual_seed(0)

@@ -13,6 +13,7 @@ import tinynet as tn
 from tinynet import plot
 from tinynet.bench.roofline import Point, Roof
 from tinynet.check import check_backward
+from tinynet.errors import ArgumentError
 from tinynet.metrics import threshold_curve
 from tinynet.plot.style import LINES, OKABE_ITO, ink_on, luminance, point_style
 from tinynet.train import LearningRates
@@ -101,13 +102,36 @@ def test_every_function_has_a_picture_here() -> None:
     assert set(PICTURES) == set(plot.__all__) - {"OKABE_ITO"}
 
 
+def labelled(name: str, panels: Any) -> None:
+    """It has a title, axis labels, and a label at its colours. Grids of images are labelled image
+    by image.
+    """
+    if name not in ("images", "weights", "filters"):
+        assert all(ax.get_title() for ax in panels[0])
+    if name == "histograms":
+        assert all(ax.get_ylabel() for ax in panels[:, 0])
+        assert all("entries" in ax.get_xlabel() for ax in panels[-1])
+    elif name == "gradient_errors":
+        assert all(ax.get_xlabel() for ax in panels.ravel())
+        assert panels[0, 0].get_ylabel() == "axis 0"
+    elif name not in ("tape", "feature_maps", "images", "weights", "filters"):
+        for ax in panels.ravel():
+            assert ax.get_xlabel()
+            assert ax.get_ylabel()
+    axes = panels.ravel()[0].figure.axes
+    for bar in (ax for ax in axes if ax.get_label() == "<colorbar>"):
+        assert bar.get_ylabel()
+
+
 @pytest.mark.parametrize("style", ["default", "dark_background"])
 @pytest.mark.parametrize("name", PICTURES)
 def test_it_can_be_read(name: str, style: str) -> None:
     import matplotlib.pyplot as plt
 
     with plt.style.context(style):
-        panels = np.ravel(PICTURES[name]())
+        panels = np.atleast_2d(PICTURES[name]())
+        labelled(name, panels)
+        panels = panels.ravel()
         figure = panels[0].figure
         figure.canvas.draw()
         page = figure.get_facecolor()
@@ -168,3 +192,79 @@ def test_colours() -> None:
         assert contrast(colour, ink_on(colour)) == best
     styles = {(point_style(i)["color"], point_style(i)["marker"]) for i in range(70)}
     assert len(styles) == 70
+
+
+LONG = ["a" * 40, "internationalisation_of_everything", "b"]
+AWKWARD: dict[str, Callable[[], Any]] = {
+    "attention": lambda: plot.attention(np.eye(3), LONG),
+    "confusion_matrix": lambda: plot.confusion_matrix(np.eye(3), LONG),
+    "similarity": lambda: plot.similarity(np.eye(3) + 1, LONG),
+    "images": lambda: plot.images(np.zeros((3, 4, 4)), LONG, LONG[::-1]),
+    "weights": lambda: plot.weights(np.eye(4)[:3], titles=LONG),
+    "embedding": lambda: plot.embedding(np.ones((3, 4)), [*LONG[1:], "c"]),
+    "embedding of 30 classes": lambda: plot.embedding(PLANE, np.arange(30) // 2),
+    "decision_boundary of 30 classes": lambda: plot.decision_boundary(
+        tn.nn.Linear(2, 30), PLANE.astype(np.float32), np.arange(30)
+    ),
+    "learning_curves": lambda: plot.learning_curves(
+        {name: [1.0, np.nan, 0.5] for name in ("loss", "accuracy", "f1", "a_metric_of_mine")}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_it_can_be_read_with_long_names_and_many_classes(name: str) -> None:
+    figure = np.ravel(AWKWARD[name]())[0].figure
+    figure.draw_without_rendering()  # a layout that does not fit warns, and warnings are errors
+    extents = [(t.get_text(), t.get_window_extent()) for t in visible(figure)]
+    for (a, box), (b, other) in itertools.combinations(extents, 2):
+        overlap = min(box.x1, other.x1) - max(box.x0, other.x0) > 0.5
+        overlap &= min(box.y1, other.y1) - max(box.y0, other.y0) > 0.5
+        turned = a in LONG and b in LONG and name == "confusion_matrix"  # boxes of slanted words
+        assert turned or not overlap, (a, b)
+
+
+NAN = np.full((3, 4), np.nan)
+REFUSED: dict[str, Callable[[], Any]] = {
+    "confusion_matrix": lambda: plot.confusion_matrix(NAN[:, :3]),
+    "confusion_matrix of less than nothing": lambda: plot.confusion_matrix([[-1, 1], [1, 1]]),
+    "embedding": lambda: plot.embedding(NAN),
+    "decision_boundary": lambda: plot.decision_boundary(NET, NAN[:, :2], [0, 1, 2]),
+    "decision_boundary of no scores": lambda: plot.decision_boundary(
+        lambda x: x * np.nan, PLANE, np.arange(30) % 2
+    ),
+    "similarity": lambda: plot.similarity(NAN, "abc"),
+    "saliency": lambda: plot.saliency(lambda x: (x * np.nan).sum(), np.ones((3, 4))),
+    "gradient_errors": lambda: plot.gradient_errors(3),
+    "finite_differences": lambda: plot.finite_differences(lambda x: x * 0, 1.0),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_drawn(name: str) -> None:
+    with pytest.raises(ArgumentError, match=r"finite|negative|report"):
+        REFUSED[name]()
+
+
+def test_what_is_not_finite_is_seen() -> None:
+    ax = plot.attention([[np.nan, 0.4], [0.5, 0.5]], ["a", "b"])
+    assert ax.images[0].norm.vmax == 0.5
+    (ax,) = plot.learning_curves({"loss": [1.0, np.nan, np.inf]})
+    assert ax.lines[0].get_label() == "training (2 not finite)"
+    batch = tn.tensor([[np.nan, 1.0]]), tn.ones(1, 1)
+    ax = plot.histograms(tn.nn.Linear(2, 1), batch, tn.nn.MSELoss())[0, 0]
+    assert ax.texts[0].get_text() == "1 not finite"
+    assert ax.get_ylabel() == "Linear"
+    plot.activation(tn.log)
+    plot.finite_differences(tn.exp, 700.0)
+
+
+def test_equal_maps_have_one_colour() -> None:
+    panels = plot.feature_maps(np.ones((3, 4, 4)))
+    colours = {tuple(ax.images[0].to_rgba(ax.images[0].get_array()[0, 0])) for ax in panels}
+    assert len(colours) == 1
+
+
+def test_one_class_of_two() -> None:
+    ax = plot.decision_boundary(lambda x: x[:, 0], PLANE, np.ones(30, int))
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["0", "1"]

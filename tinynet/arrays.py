@@ -300,10 +300,8 @@ def name_of(array: Array) -> str | None:
 
 def reshaped(array: Array) -> Array:
     """The array that a view shows under another shape: all its entries, in their order."""
-    base = getattr(array, "base", None)
-    if base is None or not is_array(base):
-        return array
-    if (base.size, base.dtype) != (array.size, array.dtype):
+    base: Array = getattr(array, "base", None)
+    if not is_array(base) or (base.size, base.dtype) != (array.size, array.dtype):
         return array
     return reshaped(base) if base.flags.c_contiguous and array.flags.c_contiguous else array
 

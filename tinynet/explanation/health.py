@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 FAR = 100.0  # times smaller or larger at the end of the way than at its start: vanished, exploded
 FEW = 0.01  # a share of dead units that is no matter yet
+SEEN = 8  # so many entries of a unit tell whether it is dead: one example in two wakes a live one
+LISTED = 3  # layers with dead units that are told one by one
 
 
 @dataclass
@@ -32,7 +34,7 @@ class Layer:
     mean, std     of the output's entries
     zeros         the share of entries that are exactly 0
     dead          the share of units (entries of the last axis; channels after a convolution) that
-                  are 0 for the whole batch
+                  are 0 for the whole batch; 0 where it has fewer than 8 entries of a unit
     gradient      root of the mean square of dL/d(output)
     update        root of the mean square of dL/dW over that of W, for the module's own weights
     """
@@ -78,11 +80,17 @@ class Health:
         return _changed("gradient", "back", sizes)
 
     def _dead(self) -> list[str]:
-        return [
-            f"{x.path}: {x.dead:.0%} of the units are dead, 0 for every example of the batch"
+        found = [
+            x
             for before, x in zip([None, *self.layers], self.layers, strict=False)
             if x.dead > FEW and not (before and _moved(before, x))
         ]
+        why = "0 for every example of the batch"
+        if len(found) <= LISTED:
+            return [f"{x.path}: {x.dead:.0%} of the units are dead, {why}" for x in found]
+        shares = [x.dead for x in found]
+        where = f"in {len(found)} layers from {found[0].path} to {found[-1].path}"
+        return [f"{min(shares):.0%} to {max(shares):.0%} of the units are dead {where}, {why}"]
 
     def __repr__(self) -> str:
         heads = ["layer", "kind", "mean", "std", "zeros", "dead", "gradient", "dW / W"]
@@ -150,6 +158,8 @@ def observe(
     outputs: list[tuple[str, Any, Tensor]] = []
     watched = [(path, m) for path, m in model.named_modules() if not list(m.children())]
     handles = [m.register_forward_hook(_keeper(path, outputs)) for path, m in watched]
+    if getattr(inputs, "shape", (1,))[:1] == (0,):
+        raise ArgumentError("a batch has an example or more", got=describe(inputs))
     parameters = list(model.parameters())
     before = [p.grad for p in parameters]
     buffers = [(b, b.detach().clone()) for b in model.buffers()]
@@ -186,6 +196,7 @@ def _layer(path: str, module: Any, y: Tensor, axis: int) -> Layer:
     values, g = y.detach().array, y.grad
     zero = values == 0
     others = tuple(i for i in range(zero.ndim) if i != axis % zero.ndim) if zero.ndim > 1 else None
+    seen = 0 if others is None else math.prod(zero.shape[i] for i in others)
     weights = [p for p in module.parameters() if p.grad is not None and p.ndim > 1]
     update = float("nan")
     if weights:
@@ -196,7 +207,7 @@ def _layer(path: str, module: Any, y: Tensor, axis: int) -> Layer:
         float(np.mean(values, dtype=np.float64)),
         float(np.std(values, dtype=np.float64)),
         float(np.mean(zero)),
-        0.0 if others is None else float(np.mean(np.all(zero, axis=others))),
+        0.0 if seen < SEEN else float(np.mean(np.all(zero, axis=others))),
         0.0 if g is None else _size(g.array),
         update,
     )

@@ -45,6 +45,11 @@ function centre(g) {  // in a picture that is larger than its frame
   frame.scrollLeft += box.x + box.width / 2 - around.x - around.width / 2;
   frame.scrollTop += box.y + box.height / 2 - around.y - around.height / 2;
 }
+function press(e, f) {  // by a click or by the Enter key
+  e.tabIndex = 0;
+  e.onclick = f;
+  e.onkeydown = event => event.key === 'Enter' && f();
+}
 function tab(name) {
   all('section').forEach(s => s.classList.toggle('open', s.id === name));
   centre(all('.view.open g').pop());
@@ -64,7 +69,7 @@ function open(path) {
     if (!document.querySelector(`.view[data-path="${here}"]`)) return;
     const a = document.createElement(here === path ? 'b' : 'a');
     a.textContent = i ? ' › ' + here : 'all';
-    a.onclick = () => open(here);
+    press(a, () => open(here));
     crumbs.append(a);
   });
   centre(all('.view.open g').pop());
@@ -83,7 +88,7 @@ function replay(at) {
 }
 all('nav button').forEach(b => b.onclick = () => tab(b.dataset.tab));
 document.getElementById('picture').innerHTML = document.querySelector('.view').innerHTML;
-all('#graph .opens').forEach(g => g.onclick = () => open(g.dataset.path));
+all('#graph .opens').forEach(g => press(g, () => open(g.dataset.path)));
 const slider = document.querySelector('input[type=range]');
 slider.oninput = () => replay(+slider.value);
 tab('graph'); open(''); replay(0);

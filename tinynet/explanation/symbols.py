@@ -161,7 +161,7 @@ class _Factors:
             self.take(x.arguments[0], exponent)
             self.take(x.arguments[1], -exponent)
         elif function is np.negative:
-            self.number = -self.number
+            self.number *= (-1) ** exponent
             self.take(x.arguments[0], exponent)
         elif function is np.square:
             self.take(x.arguments[0], 2 * exponent)
@@ -188,9 +188,10 @@ class _Factors:
         """Numerator (1) or denominator (-1)."""
         powers = [(t, sign * e) for t, e in self.powers.items() if sign * e > 0]
         parts = [t if e == 1 else f"{{{t}}}^{{{e}}}" for t, e in powers]
-        if len(parts) == 1 and powers[0][1] == 1 and parts[0].startswith(r"\left("):
-            parts = [parts[0][len(r"\left(") : -len(r"\right)")]] if sign < 0 else parts
         number = abs(self.number) if sign > 0 else 1 / abs(self.number)
+        alone = sign < 0 and len(parts) == 1 and (number == 1 or not self._belongs(sign))
+        if alone and powers[0][1] == 1 and parts[0].startswith(r"\left("):
+            parts = [parts[0][len(r"\left(") : -len(r"\right)")]]
         if number != 1 and (number > 1 or number != int(number)) and self._belongs(sign):
             parts.insert(0, f"{number:.6g}")
         return r" \, ".join(parts)

@@ -8,9 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinynet.errors import OutOfRangeError, ShapeError
+from tinynet.errors import ArgumentError, OutOfRangeError, ShapeError
 from tinynet.grad_mode import no_grad
-from tinynet.plot.style import GREY, Array, axes_in, ink_on, literal, plain, point_style, tidy
+from tinynet.plot.style import (
+    GREY,
+    Array,
+    axes_in,
+    beside,
+    finite,
+    ink_on,
+    literal,
+    plain,
+    point_style,
+    tidy,
+)
 from tinynet.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -32,19 +43,23 @@ def confusion_matrix(
     counts = plain(matrix)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size:
         raise ShapeError("a confusion matrix is square", got=str(counts.shape))
+    finite(counts, "confusion matrix")
+    if counts.min() < 0:
+        raise ArgumentError("counts are not negative", got=f"{counts.min():g}")
     n = len(counts)
     names = [literal(label) for label in (range(n) if labels is None else labels)]
     if len(names) != n:
         raise ShapeError(f"{len(names)} labels for {n} classes")
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / (totals + (totals == 0))
-    side = max(3.4, 0.48 * n + 1.4)
+    longest = max(map(len, names))
+    side = max(3.4, 0.48 * n + 1.4) + 0.085 * max(longest - 8, 0)
     ax = axes_in(ax, side + 0.7, side)
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for i, j in zip(*np.nonzero(counts), strict=True):
         colour = ink_on(image.to_rgba(shares[i, j]))
         ax.text(j, i, f"{counts[i, j]:g}", ha="center", va="center", color=colour, fontsize=9)
-    turn = 45 if max(map(len, names)) > 3 else 0
+    turn = 45 if longest > 3 else 0
     ax.set_xticks(range(n), names, rotation=turn, ha="right" if turn else "center")
     ax.set_yticks(range(n), names)
     right = counts.trace() / max(math.fsum(counts.ravel()), 1)
@@ -78,6 +93,7 @@ def decision_boundary(model: Any, X: Any, y: Any, *, ax: Axes | None = None) -> 
         raise ShapeError(
             "each point has one class", expected=f"({len(points)},)", got=str(truth.shape)
         )
+    finite(points, "points")
     low, high = points.min(axis=0), points.max(axis=0)
     margin = 0.1 * np.where(high > low, high - low, 1.0)
     across, up = (
@@ -85,7 +101,8 @@ def decision_boundary(model: Any, X: Any, y: Any, *, ax: Axes | None = None) -> 
     )
     plane = np.stack(np.meshgrid(across, up), axis=-1)
     scores = _scores(model, plane.reshape(-1, 2), X)
-    classes = np.unique(truth) if scores.shape[1] == 1 else np.arange(scores.shape[1])
+    finite(scores, "the model's scores")
+    classes = _two(np.unique(truth)) if scores.shape[1] == 1 else np.arange(scores.shape[1])
     if scores.shape[1] == 1:
         scores = np.hstack([-scores, scores])
     if len(classes) > scores.shape[1] or not np.isin(truth, classes).all():
@@ -105,8 +122,16 @@ def decision_boundary(model: Any, X: Any, y: Any, *, ax: Axes | None = None) -> 
             ax.contour(across, up, lead, [0], colors=GREY, linewidths=1)
         ax.scatter(*points[truth == name].T, label=literal(name), zorder=3, **style)
     ax.set(xlabel="$x_1$", ylabel="$x_2$", title="Decision boundary")
-    ax.legend(title="class", loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    beside(ax, len(classes), title="class")
     return ax
+
+
+def _two(classes: Array) -> Array:
+    """Both classes where the points have one of them only: 0 and 1, or −1 and 1."""
+    for both in ([0, 1], [-1, 1]):
+        if len(classes) == 1 and classes[0] in both:
+            return np.array(both)
+    return classes
 
 
 def _scores(model: Any, plane: Array, X: Any) -> Array:
@@ -154,7 +179,7 @@ def embedding(vectors: Any, labels: Sequence[Any] | None = None, *, ax: Axes | N
     names = None if labels is None else [literal(v) for v in plain(labels).tolist()]
     if names is not None and len(names) != len(X):
         raise ShapeError(f"{len(names)} labels for {len(X)} vectors")
-    X = X - X.mean(axis=0)
+    X = finite(X, "vectors") - X.mean(axis=0)
     _, S, Vt = np.linalg.svd(X, full_matrices=False)
     directions = Vt[:2]
     largest = np.abs(directions).argmax(axis=1)
@@ -163,21 +188,40 @@ def embedding(vectors: Any, labels: Sequence[Any] | None = None, *, ax: Axes | N
     shares = S[:2] ** 2 / (np.sum(S**2) or 1.0)
     ax = axes_in(ax, 5.2, 4.2)
     kinds = sorted(set(names or ()), key=_in_order)
+    ax.margins(0.1)
     if names is None or len(kinds) == len(X):
         ax.scatter(*places.T, **point_style(0))
-        for place, name in zip(places, names or (), strict=False):
-            ax.annotate(name, place, (4, 3), textcoords="offset points", fontsize=9)
+        _write_beside(ax, places, names or [])
     else:
         for c, kind in enumerate(kinds):
             mine = places[[name == kind for name in names]]
             ax.scatter(*mine.T, label=kind, **point_style(c))
-        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+        beside(ax, len(kinds))
     for i, axis in enumerate((ax.xaxis, ax.yaxis)):
         axis.set_label_text(f"component {i + 1} ({100 * shares[i]:.0f} % of the variance)")
     ax.set_title(f"{len(X)} vectors of {X.shape[1]} numbers")
-    ax.margins(0.1)
     tidy(ax)
     return ax
+
+
+_SIDES = ((4, 3, "left"), (-4, 3, "right"), (4, -11, "left"), (-4, -11, "right"))
+
+
+def _write_beside(ax: Axes, places: Array, names: Sequence[str]) -> None:
+    """Each name on a side of its point where no other name is yet, if there is one."""
+    ax.autoscale_view()
+    taken: list[tuple[float, float, float]] = []  # left, right and height, in points
+    for place, name in zip(places, names, strict=False):
+        x, y = ax.transData.transform(place) * 72 / ax.figure.dpi
+        for dx, dy, side in _SIDES:
+            wide = 5.5 * len(name)
+            left = x + dx - (wide if side == "right" else 0)
+            box = left, left + wide, y + dy
+            if all(b < box[0] or box[1] < a or abs(h - box[2]) > 11 for a, b, h in taken):
+                break
+        taken.append(box)
+        style: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9, "ha": side}
+        ax.annotate(name, place, (dx, dy), **style)
 
 
 def _in_order(label: str) -> tuple[int, str]:

@@ -32,13 +32,21 @@ def learning_curves(history: Any) -> AxesArray:
     if not names or not any(len(curves[name]) for name in names):
         raise ArgumentError("there is nothing to draw: the history has no epoch")
     best = getattr(history, "best_epoch", 0)
-    panels: AxesArray = new_figure(4.6 * len(names), 3.4).subplots(1, len(names), squeeze=False)[0]
+    columns = min(len(names), 3)
+    rows = -(-len(names) // columns)
+    figure = new_figure(4.6 * columns, 3.4 * rows)
+    panels: AxesArray = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in panels[len(names) :]:
+        ax.remove()
+    panels = panels[: len(names)]
     for ax, name in zip(panels, names, strict=True):
         shown = {"training": (curves[name], LINES[0], "o")}
         if f"val_{name}" in curves:
             shown["validation"] = (curves[f"val_{name}"], LINES[1], "s")
         for label, (values, colour, marker) in shown.items():
             epochs = range(1, len(values) + 1)
+            missing = int(np.sum(~np.isfinite(np.asarray(values, dtype=float))))
+            label += f" ({missing} not finite)" if missing else ""
             marker = marker if len(values) <= 30 else ""
             ax.plot(epochs, values, color=colour, marker=marker, markersize=4, label=label)
         if best and len(curves[name]) > 1:
@@ -103,6 +111,11 @@ def activation(
 
 def _values(f: Callable[[Tensor], Tensor], x: Array, order: int) -> list[Array]:
     """f(x) and its derivatives up to this order, entry by entry."""
+    with np.errstate(all="ignore"):  # a picture may show where a function is not defined
+        return _differentiated(f, x, order)
+
+
+def _differentiated(f: Callable[[Tensor], Tensor], x: Array, order: int) -> list[Array]:
     points = Tensor(x, requires_grad=True)
     y: Any = f(points)
     if not isinstance(y, Tensor) or y.shape != x.shape:
@@ -150,9 +163,14 @@ def finite_differences(f: Callable[[Tensor], Tensor], x: float, *, ax: Axes | No
         return f(Tensor(points)).detach().numpy()
 
     steps = up - x, up - down  # x + h is rounded: the step that was taken is the one to divide by
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         slopes = (at(up) - y) / steps[0], (at(up) - at(down)) / steps[1]
-    bounds = h * abs(d2) / 2 + EPS * abs(y) / h, h**2 * abs(d3) / 6 + EPS * abs(y) / (2 * h)
+        bounds = h * abs(d2) / 2 + EPS * abs(y) / h, h**2 * abs(d3) / 6 + EPS * abs(y) / (2 * h)
+    if not any(np.any(np.isfinite(s) & (s != d1)) for s in slopes):
+        raise ArgumentError(
+            "there is nothing to draw: no error is a finite number above 0",
+            got=f"f = {y:g}, f' = {d1:g} at x = {x:g}",
+        )
     best = (
         _best(2 * EPS * abs(y), abs(d2)) ** (1 / 2),
         _best(1.5 * EPS * abs(y), abs(d3)) ** (1 / 3),

@@ -71,6 +71,7 @@ def tape(tensor: Tensor, names: Names = None, *, ax: Axes | None = None) -> Axes
     ax.set(xlim=(-20, place.width + 20), ylim=(_LAYER * (1 - place.layers) - 45, 45))
     ax.set_aspect("equal")
     ax.axis("off")
+    ax.set_title(f"The tape of {literal(graph.loss.name)}")
     return ax
 
 

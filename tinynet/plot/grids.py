@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinynet.errors import ArgumentError, ShapeError
-from tinynet.plot.style import GREY, OKABE_ITO, Array, AxesArray, literal, new_figure, plain
+from tinynet.plot.style import GREY, OKABE_ITO, Array, AxesArray, ends, literal, new_figure, plain
 
 
 def images(
@@ -35,15 +35,17 @@ def images(
         if given is not None and len(given) != n:
             raise ShapeError(f"{len(given)} {what} for {n} images")
     wide = predictions is not None and labels is not None
-    panels = _grid(n, columns, 1.2 if wide else 1.0, titled=labels is not None)
+    titles = [] if labels is None else [_text(x) for x in labels]
+    read = titles if predictions is None else [_text(x) for x in predictions]
+    wrong = [a != b for a, b in zip(titles, read, strict=False)]
+    titles = [f"{a}, read as {b}" if a != b else a for a, b in zip(titles, read, strict=False)]
+    panels = _grid(n, columns, _side(titles, 1.2 if wide else 1.0), titled=bool(titles))
+    low, high = ends(values)
     for i, ax in enumerate(panels):
-        ax.imshow(values[i], cmap="gray_r", vmin=values.min(), vmax=values.max() or 1)
-        if labels is not None:
-            label = _text(labels[i])
-            ax.set_title(label, fontsize=9)
-            if predictions is not None and _text(predictions[i]) != label:
-                title = f"{label}, read as {_text(predictions[i])}"
-                ax.set_title(title, fontsize=9, color=OKABE_ITO["vermillion"])
+        ax.imshow(values[i], cmap="gray_r", vmin=low, vmax=high)
+        if titles:
+            colour = {"color": OKABE_ITO["vermillion"]} if wrong[i] else {}
+            ax.set_title(titles[i], fontsize=9, **colour)
     return panels
 
 
@@ -83,7 +85,8 @@ def weights(
         )
     if titles is not None and len(titles) != len(values):
         raise ShapeError(f"{len(titles)} titles for {len(values)} neurons")
-    panels = _grid(len(values), columns, 1.0, titled=titles is not None, right=0.9)
+    wide = _side(titles or (), 1.0)
+    panels = _grid(len(values), columns, wide, titled=titles is not None, right=0.9)
     _signed(panels, values)
     for ax, title in zip(panels, titles or (), strict=False):
         ax.set_title(literal(title), fontsize=9)
@@ -132,8 +135,9 @@ def feature_maps(maps: Any, *, columns: int = 8) -> AxesArray:
             "the maps of one image are (c, h, w)", got=str(values.shape), hint="maps[0] of a batch"
         )
     panels = _grid(len(values), columns, 1.0, titled=True, right=0.9)
+    low, high = ends(values)
     for i, ax in enumerate(panels):
-        image = ax.imshow(values[i], cmap="Blues", vmin=values.min(), vmax=values.max())
+        image = ax.imshow(values[i], cmap="Blues", vmin=low, vmax=high)
         ax.set_title(f"channel {i}", fontsize=9)
     _scale(panels, image, "answer")
     return panels
@@ -141,7 +145,7 @@ def feature_maps(maps: Any, *, columns: int = 8) -> AxesArray:
 
 def _signed(panels: AxesArray, values: Array) -> None:
     """One weight image in each panel, and their scale."""
-    largest = float(np.abs(values).max()) or 1.0
+    largest = float(np.max(np.abs(values), initial=0.0, where=np.isfinite(values))) or 1.0
     for ax, value in zip(panels, values, strict=True):
         image = ax.imshow(value, cmap="PuOr", vmin=-largest, vmax=largest)
     _scale(panels, image, "weight")
@@ -149,6 +153,11 @@ def _signed(panels: AxesArray, values: Array) -> None:
 
 def _scale(panels: AxesArray, image: Any, label: str) -> None:
     panels[0].figure.colorbar(image, ax=list(panels), label=label, shrink=0.9, aspect=30, pad=0.02)
+
+
+def _side(titles: Sequence[str], side: float) -> float:
+    """The side of a frame in inches: as wide as its title."""
+    return max([side, *(0.075 * len(str(title)) + 0.1 for title in titles)])
 
 
 def _text(x: Any) -> str:

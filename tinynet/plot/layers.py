@@ -9,7 +9,7 @@ import numpy as np
 
 from tinynet.errors import ArgumentError
 from tinynet.explanation.health import observe
-from tinynet.plot.style import LINES, Array, AxesArray, new_figure, plain
+from tinynet.plot.style import LINES, Array, AxesArray, ends, new_figure, plain
 from tinynet.tensor import Tensor
 
 
@@ -35,11 +35,13 @@ def histograms(model: Any, batch: Any, loss: Callable[..., Any], *, bins: int = 
     panels: AxesArray = figure.subplots(len(seen), 2, squeeze=False, sharex="col")
     for column in (0, 1):
         values = [numbers[column] for _, numbers in seen]
-        known = np.concatenate([v[np.isfinite(v)] for v in values])
-        low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
-        ends = (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
+        shown = ends(np.concatenate(values))
         for ax, v in zip(panels[:, column], values, strict=True):
-            ax.hist(v[np.isfinite(v)], bins, range=ends, color=LINES[column])
+            known = np.isfinite(v)
+            ax.hist(v[known], bins, range=shown, color=LINES[column])
+            if not known.all():
+                told = f"{v.size - known.sum()} not finite"
+                ax.text(0.98, 0.9, told, transform=ax.transAxes, ha="right", va="top", fontsize=8)
             ax.set_yticks([])
             ax.spines[["top", "right", "left"]].set_visible(False)
     for ax, (name, _) in zip(panels[:, 0], seen, strict=True):
@@ -54,4 +56,5 @@ def histograms(model: Any, batch: Any, loss: Callable[..., Any], *, bins: int = 
 
 def _numbers(path: str, module: Any, y: Tensor) -> tuple[str, tuple[Array, Array]]:
     g = np.zeros(y.shape) if y.grad is None else plain(y.grad)
-    return f"{path} {type(module).__name__}", (plain(y).ravel(), g.ravel())
+    kind = type(module).__name__
+    return kind if path == kind else f"{path} {kind}", (plain(y).ravel(), g.ravel())

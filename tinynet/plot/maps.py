@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinynet.autograd import grad
-from tinynet.errors import ArgumentError, GraphError, ShapeError
+from tinynet.errors import ArgumentError, GraphError, ShapeError, describe
 from tinynet.plot.style import (
+    GREY,
     OKABE_ITO,
     Array,
     AxesArray,
     axes_in,
+    finite,
     ink_on,
     literal,
     new_figure,
@@ -33,7 +35,7 @@ def attention(
     ax: Axes | None = None,
 ) -> Axes:
     """Attention weights of one head: each row is a token that looks, each column one that is looked
-    at. White is 0.
+    at. White is 0, grey is NaN.
 
     weights   (L, S)
     tokens    L names, of the rows
@@ -56,8 +58,11 @@ def attention(
         raise ShapeError(
             f"{len(rows)} and {len(columns)} names for weights of shape {values.shape}"
         )
-    ax = axes_in(ax, max(3.2, 0.34 * len(columns) + 2.2), max(2.6, 0.3 * len(rows) + 1.4))
-    image = ax.imshow(values, cmap="Blues", vmin=0, vmax=float(values.max()) or 1.0)
+    long, high = (0.1 * max(max(map(len, names)) - 6, 0) for names in (rows, columns))
+    width, height = 0.34 * len(columns) + 2.2 + long, 0.3 * len(rows) + 1.4 + high
+    ax = axes_in(ax, max(3.2, width), max(2.6, height))
+    image = ax.imshow(values, cmap="Blues", vmin=0, vmax=_largest(values) or 1.0)
+    ax.set_facecolor(GREY)  # a weight that is no number
     turn = 90 if max(map(len, columns)) > 2 else 0
     ax.set_xticks(range(len(columns)), columns, rotation=turn)
     ax.set_yticks(range(len(rows)), rows)
@@ -81,7 +86,7 @@ def similarity(vectors: Any, labels: Sequence[Any], *, ax: Axes | None = None) -
         raise ShapeError(
             "vectors are (n, d), with a name each", got=f"{X.shape}, {len(names)} names"
         )
-    sizes = np.linalg.norm(X, axis=1, keepdims=True)
+    sizes = np.linalg.norm(finite(X, "vectors"), axis=1, keepdims=True)
     if not (sizes > 0).all():
         raise ArgumentError("a vector of zeros points nowhere: it has no cosine")
     cosines = np.round((X / sizes) @ (X / sizes).T, 2) + 0.0  # no minus before a zero
@@ -98,8 +103,8 @@ def similarity(vectors: Any, labels: Sequence[Any], *, ax: Axes | None = None) -
         below = names
     ax.set_xticks(range(len(X)), below, rotation=90 if max(map(len, below)) > 2 else 0)
     ax.set_yticks(range(len(X)), names)
-    ax.set_title("Cosines")
-    ax.figure.colorbar(image, ax=ax, shrink=0.85)
+    ax.set(title="How alike vectors are", xlabel="vector", ylabel="vector")
+    ax.figure.colorbar(image, ax=ax, label="cosine", shrink=0.85)
     return ax
 
 
@@ -130,7 +135,7 @@ def saliency(loss: Callable[[Tensor], Tensor], image: Any, *, ax: Axes | None = 
     found = grad(y.sum(), x, allow_unused=True)[0] if y.requires_grad else None
     if found is None:
         raise GraphError("the loss does not depend on the image")
-    size = np.abs(plain(found))
+    size = np.abs(finite(plain(found), "the gradient by the image"))
     if values.ndim == 3:
         size, values = size.max(axis=0), values.mean(axis=0)
     ends = [to_rgba(OKABE_ITO["vermillion"], a) for a in (0.0, 0.9)]
@@ -139,7 +144,7 @@ def saliency(loss: Callable[[Tensor], Tensor], image: Any, *, ax: Axes | None = 
     top = ax.imshow(
         size, cmap=LinearSegmentedColormap.from_list("", ends), vmin=0, vmax=size.max() or 1
     )
-    ax.set(xticks=[], yticks=[], title="Saliency")
+    ax.set(xticks=[], yticks=[], title="Saliency", xlabel="across, pixels", ylabel="down, pixels")
     bar = ax.figure.colorbar(top, ax=ax, label="|∂L/∂x|", shrink=0.85)
     bar.ax.set_facecolor("white")  # as below the colours of the picture
     return ax
@@ -158,6 +163,10 @@ def gradient_errors(report: Any) -> AxesArray:
     >>> [ax.get_title() for ax in gradient_errors(report)[0]]
     ['x: analytic', 'x: numeric', 'x: error']
     """
+    if not hasattr(report, "arguments"):
+        raise ArgumentError(
+            "errors are drawn from a report", expected="check_backward(…)", got=describe(report)
+        )
     arguments = [a for a in report.arguments if a.claim is not None and not a.misfit]
     if not arguments:
         raise ArgumentError("the report has no gradient to draw: nothing was measured")
@@ -176,9 +185,13 @@ def gradient_errors(report: Any) -> AxesArray:
             options = {"cmap": "RdBu_r", "vmin": -scale, "vmax": scale, "aspect": "auto"}
             image = ax.imshow(_matrix(values), **options)
             ax.set(title=f"{a.name}: {title}", xticks=[], yticks=[])
+            ax.set_xlabel("entry" if claim.ndim < 2 else f"axis {claim.ndim - 1}")
             ax.set_facecolor("#bbbbbb")
             if title != "analytic":
-                figure.colorbar(image, ax=ax, shrink=0.9)
+                label = "analytic − numeric" if title == "error" else f"gradient of {a.name}"
+                figure.colorbar(image, ax=ax, shrink=0.9, label=label)
+        if claim.ndim > 1:
+            row[0].set_ylabel("axis 0" if claim.ndim == 2 else f"axes 0 to {claim.ndim - 2}")
     return panels
 
 

@@ -83,6 +83,30 @@ def tidy(ax: Axes) -> None:
     ax.set_axisbelow(True)
 
 
+def finite(x: Array, what: str) -> Array:
+    """x, if every entry is a finite number."""
+    if not np.isfinite(x).all():
+        bad = np.argwhere(~np.isfinite(x))[0].tolist()
+        raise ArgumentError(
+            f"{what}: finite numbers are drawn", got=f"{x[tuple(bad)]} at {bad}" if bad else str(x)
+        )
+    return x
+
+
+def ends(x: Array) -> tuple[float, float]:
+    """The least and the largest finite entry; one more than that where all are the same."""
+    known = x[np.isfinite(x)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
+    return (low, high) if high > low else (low, low + 1)
+
+
+def beside(ax: Axes, count: int, **options: Any) -> None:
+    """A legend of `count` lines to the right of the picture, in columns where there are many."""
+    columns = -(-count // 12)
+    options |= {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
+    ax.legend(ncols=columns, **options)
+
+
 def ink_on(colour: Any) -> str:
     """Black or white, whichever is easier to read on this colour.
 
