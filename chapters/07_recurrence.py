@@ -751,15 +751,19 @@ for name, (kind, bias, _) in kinds.items():
 # its program prepares the data, there are three dots.
 #
 # We take 10,041 sentences from reviews of films. Fifteen or more people have rated each one; ours is the question whether a
-# sentence is for the film (1) or against it (0). Each word gets a number; 0 is kept free.
+# sentence is for the film (1) or against it (0). The
+# 10,000 most frequent words get numbers; 1 stands for all others, and 0 is kept free.
 
 # %% tags=["slow"]
 films = tn.data.load_movie_snippets().clear()  # fetched once
 train, test = films.split((0.9, 0.1), seed=0)
 words = tn.data.WordTokenizer.train(train.texts, 10_000)
 print(f"{len(train.texts):,} to learn from, {len(test.texts):,} held out")
-short = [i for i, text in enumerate(train.texts) if len(text) < 80]
-for text, label in zip(train.take(short[:2]).texts, train.labels.numpy()[short]):
+labels = train.labels.tolist()
+for label in (0, 1):
+    text = next(
+        t for t, y in zip(train.texts, labels) if y == label and len(t) < 80
+    )
     print(f"\n{label}: {text}\n  {words.encode(text)}")
 
 # %% [markdown]
