@@ -104,6 +104,14 @@ def _put_largest(g: Any, a: Any) -> Any:
     return da
 
 
+def _in_the_first_window(g: Any, a: Any) -> Any:
+    da = np.zeros_like(a)
+    rows = np.arange(len(a))
+    for p in range(a.shape[1] - 2):
+        da[rows, a[:, p : p + 3].argmax(axis=1)] += g[:, p]
+    return da
+
+
 WRONG = {
     "06.outputs": [(17, "too large"), (14, "too small")],
     "06.conv1d": [
@@ -131,5 +139,8 @@ WRONG = {
             "a",
         ),
     ],
-    "06.planted_bug": [(_put_largest, "a")],
+    "06.planted_bug": [
+        (_in_the_first_window, "wrong: (?!.*one call too many)"),
+        (_put_largest, "overwrites"),
+    ],
 }

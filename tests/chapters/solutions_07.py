@@ -167,7 +167,7 @@ WRONG = {
         ),
     ],
     "07.planted_bug": [
-        (_current_state, "instead of `h0`|dW_h"),
+        (_current_state, "wrong time step"),
         (lambda g, x, h0, W_x, W_h: rnn_backward(g, x, 0 * h0, W_x, W_h), "wrong"),
     ],
 }

@@ -132,9 +132,9 @@ EXERCISES = (
         "overlapping_backward(g, a) -> da, a (n, m), g (n, m − 2)",
         (gradient(_overlapping, _distinct_rows),),
         (
-            "Try one row in which a large number stands in the middle.",
-            "That number wins several windows. What should it get, and what does it get?",
-            "What was used several times collects: += instead of =.",
+            "Take one row of four numbers, the last the largest. Which window is treated wrongly?",
+            "Window p begins at p. From where does argmax count?",
+            "argmax says a place inside the window; in the row that is p further on.",
         ),
     ),
 )

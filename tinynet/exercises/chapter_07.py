@@ -55,25 +55,30 @@ def _coupled(p: Any, q: Any, c0: Any) -> Any:
     return f * c0 + (1 - f) * tanh(q)
 
 
-def _sizes() -> tuple[Any, Any, Any, Any]:
+def _sizes(least: int = 1) -> tuple[Any, Any, Any, Any]:
     from hypothesis import strategies as st
 
     return tuple(
-        st.shared(st.integers(1, most), key=f"07: {name}")
-        for name, most in (("T", 4), ("n", 2), ("d", 2), ("k", 3))
+        st.shared(st.integers(start, most), key=f"07: {name}, {start}")
+        for name, start, most in (("T", least, 4), ("n", 1, 2), ("d", 1, 2), ("k", 1, 3))
     )  # type: ignore[return-value]
 
 
-def _sequence() -> dict[str, Any]:
+def _sequence(least: int = 1) -> dict[str, Any]:
     from tinynet.check.strategies import arrays
 
-    T, n, d, k = _sizes()
+    T, n, d, k = _sizes(least)
     return {
         "x": arrays((T, n, d), low=-1, high=1),
         "h0": arrays((n, k), low=-1, high=1),
         "W_x": arrays((k, d), low=-1, high=1),
         "W_h": arrays((k, k), low=-1, high=1),
     }
+
+
+def _steps() -> dict[str, Any]:
+    """Two steps at least: with one alone, `h0` would do for the state before each."""
+    return _sequence(least=2)
 
 
 def _one_sequence() -> dict[str, Any]:
@@ -160,7 +165,7 @@ EXERCISES = (
         "07.planted_bug",
         "`hasty_backward` of the chapter has a mistake. Write it right.",
         "rnn_backward(g, x, h0, W_x, W_h) -> (dx, dh0, dW_x, dW_h), shapes as in section 4",
-        (gradient(states, _sequence),),
+        (gradient(states, _steps),),
         (
             "Which of the four gradients is wrong? The check says so.",
             "What did W_h meet in step t? Write the step with its indices.",

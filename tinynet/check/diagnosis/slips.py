@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -68,6 +69,15 @@ def operators(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
         )
 
 
+def _part(backward: Backward, step: Step) -> bool:
+    """Whether the step takes a part of an array: with the whole in its place, another question
+    would be asked (which entry is the largest?) that may have the same answer by chance.
+    """
+    if step.function is not operator.getitem:
+        return False
+    return np.size(backward.values[step.out]) != np.size(backward.values[step.args[0].slot])
+
+
 def superfluous(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
     """A term or a factor too many; a function that should not be applied."""
     step = steps[-1]
@@ -90,7 +100,7 @@ def superfluous(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
                 say,
                 lambda s, v, i=place: _broadcast(fill(s.args[i], v), s, v),
             )
-    elif len(step.reads()) == 1 and isinstance(step.args[0], Ref):
+    elif len(step.reads()) == 1 and isinstance(step.args[0], Ref) and not _part(backward, step):
 
         def undone() -> Say:
             return (
