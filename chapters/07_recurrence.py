@@ -606,7 +606,7 @@ assert counted - 256 == 320_000 + parameters(4, 32, 64, 1) + 65 == 344_897
 # ## 8. Make it fast: one call for the whole sequence
 #
 # Our loop calls some twenty NumPy functions at each step, on small arrays: most of the time goes into the calls. The package
-# hands the whole sequence to *one* compiled loop (`kernels/lstm.py`), which makes the gates while the product's sums are
+# hands the whole sequence to *one* compiled loop (`kernels/recurrent.py`), which makes the gates while the product's sums are
 # still in the processor's nearest memory. Sequences do not see each other, so each core takes some of them through all steps.
 # What no kernel can do is to start step 2 before step 1 has ended. (Chapter 08 will.)
 

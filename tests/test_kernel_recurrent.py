@@ -102,10 +102,14 @@ def cases(draw: Any) -> Any:
     return name, values, cotangent(name, T, N, H), options
 
 
-LAYOUTS = st.sampled_from(("rows", "columns", "sliced", "reversed", "read only"))
+LAYOUTS = st.sampled_from(("rows", "columns", "sliced", "reversed", "read only", "between"))
 
 
 def lying(x: Any, kind: str) -> Any:
+    if kind == "between":  # addresses at which no number of this size should begin
+        bytes_ = np.empty(x.nbytes + 1, np.uint8)
+        bytes_[1:] = np.frombuffer(x.tobytes(), np.uint8)
+        return bytes_[1:].view(x.dtype).reshape(x.shape)
     x = laid(x, "rows" if kind == "read only" else kind)
     if kind == "read only":
         x.flags.writeable = False

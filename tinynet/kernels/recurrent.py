@@ -22,7 +22,7 @@ gradient of W_ih, b and W_hh in one. The GRU multiplies one gate's W_hh h + b_hh
 it adds: it has two products, of (x_t, 1) and of (1, h_{t−1}).
 
 Cores. Sequences do not see each other. Each thread takes some of them through all steps, with a
-state and sums of its own, and nobody waits for anybody (`by_sequences`). The other way, to split
+state and sums of its own, and nobody waits for anybody (`pieces`). The other way, to split
 the gates, would make all threads wait for each other in every step.
 
 Bytes. Each step reads all weights, G·H·(I + H) numbers, from the second-level cache as long as they
