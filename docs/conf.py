@@ -37,6 +37,7 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 90  # seconds, for each cell
 chapter_seconds = 120
 nb_merge_streams = True
+nb_output_stderr = "remove"  # that kernels are being compiled, on a fresh machine
 nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
 # The reference: signatures without types, which editors show, and without the module's name.
 add_module_names = False
