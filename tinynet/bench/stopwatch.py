@@ -2,8 +2,9 @@
 median of many turns counts.
 
 A turn begins with calls that do not count. After its last call the threads of an engine watch for
-the next one for some milliseconds, each on a core of its own (OpenMP's, so PyTorch's, for 3 to 5 ms
-on the machine this was measured on), and whoever comes next would be charged for that.
+the next one, each on a core of its own, and whoever comes next would be charged for that. On the
+machine this was measured on, OpenMP's threads, so PyTorch's, did so for up to 20 ms, OpenBLAS's, so
+NumPy's, for 100.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tinynet import arrays
 from tinynet.bench.row import Row, select
 from tinynet.errors import ArgumentError, TinynetError
 
+_WATCH = 0.12  # seconds after which the threads of the engine before are asleep
 _ROUND = 0.02  # seconds that one engine has in one round
 _COMPARED = 3  # calls whose results are compared
 
@@ -177,6 +179,13 @@ def measure(
         wait()
         return (time.perf_counter() - start) / times
 
+    def alone(call: Callable[[], Any]) -> None:
+        end = time.perf_counter() + _WATCH
+        call()
+        while time.perf_counter() < end:
+            call()
+        wait()
+
     times = {}
     for name, call in calls.items():
         once(call, 1)  # warm-up: caches are filled, code is compiled
@@ -191,7 +200,7 @@ def measure(
         for _ in range(rounds):
             for name, call in calls.items():
                 if not returns_numbers:
-                    once(call, -(-times[name] // 2))
+                    alone(call)
                 taken[name].append(once(call, times[name]))
     finally:
         if collecting:
