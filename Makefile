@@ -38,6 +38,7 @@ lint: $(VENV)/.dev ## style, types, and who may import whom
 	@$(BIN)/lint-imports --no-logo
 
 docs: $(VENV)/.docs ## the documentation and the chapters, run, into build/docs
+	@$(BIN)/python -m tinynet data get minilm || echo "Chapter 09 goes without BERT's maps."
 	@$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees docs build/docs
 	@echo "Documentation: build/docs/index.html"
 
