@@ -139,18 +139,6 @@ class Entry(Reader):
         bound = {c: int(i) for c, i in zip(letters, at, strict=True)}
         return self.formula.read(right, {**self.indices, **bound} if not letters else bound)
 
-    def group(self) -> list[str]:
-        """The next token, or those in the next braces."""
-        if self.peek() != "{":
-            return [self.take()]
-        self.take()
-        found, depth = [], 1
-        while depth:
-            token = self.take()
-            depth += (token == "{") - (token == "}")
-            found.append(token)
-        return found[:-1]
-
     def places(self, tokens: list[str]) -> list[float]:
         """Indices: between commas, one sum, or letters side by side."""
         reader = Entry(self.formula, list(tokens), self.indices)

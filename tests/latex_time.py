@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from latex_value import SPACES
+from latex_value import SPACES, Tokens
 
 TOKEN = re.compile(r"\\[A-Za-z]+|\\.|[0-9]+|\S")
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -99,30 +99,11 @@ class Equations:
         return int(eval("".join(index), {"t": t, "T": self.T}))  # t-1, T+1, 0
 
 
-class Vector:
+class Vector(Tokens):
     """Reads with t at one step."""
 
     def __init__(self, equations: Equations, tokens: list[str], t: int) -> None:
         self.equations, self.tokens, self.t = equations, tokens, t
-
-    def peek(self) -> str:
-        return self.tokens[0] if self.tokens else ""
-
-    def take(self, expected: str = "") -> str:
-        token = self.tokens.pop(0)
-        assert not expected or token == expected, (expected, token, self.tokens)
-        return token
-
-    def group(self) -> list[str]:
-        if self.peek() != "{":
-            return [self.take()]
-        self.take()
-        found, depth = [], 1
-        while depth:
-            token = self.take()
-            depth += (token == "{") - (token == "}")
-            found.append(token)
-        return found[:-1]
 
     def name(self) -> tuple[str, list[str]]:
         r"""A letter, maybe with a bar and a superscript, and its index: \bar{a}_{t+1}^i."""

@@ -27,12 +27,10 @@ CLOSING = {"(": ")", "{": "}", "|": "|", r"\lfloor": r"\rfloor", r"\lceil": r"\r
 SPACES = (r"\,", r"\!", r"\;", r"\left", r"\right")
 
 
-class Reader:
-    """Reads tokens; `letters` says what letters stand for."""
+class Tokens:
+    """Tokens that are read from the front."""
 
-    def __init__(self, latex: str, letters: dict[str, Any]) -> None:
-        self.tokens = [t for t in TOKEN.findall(latex) if t not in SPACES]
-        self.letters = letters
+    tokens: list[str]
 
     def peek(self) -> str:
         return self.tokens[0] if self.tokens else ""
@@ -41,6 +39,26 @@ class Reader:
         token = self.tokens.pop(0)
         assert not expected or token == expected, (expected, token, self.tokens)
         return token
+
+    def group(self) -> list[str]:
+        """The next token, or those in the next braces."""
+        if self.peek() != "{":
+            return [self.take()]
+        self.take()
+        found, depth = [], 1
+        while depth:
+            token = self.take()
+            depth += (token == "{") - (token == "}")
+            found.append(token)
+        return found[:-1]
+
+
+class Reader(Tokens):
+    """Reads tokens; `letters` says what letters stand for."""
+
+    def __init__(self, latex: str, letters: dict[str, Any]) -> None:
+        self.tokens = [t for t in TOKEN.findall(latex) if t not in SPACES]
+        self.letters = letters
 
     def sum(self) -> float:
         sign = -1 if self.peek() == "-" else 1
