@@ -12,6 +12,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from written import written
+
 PAGE = "contributing"
 MARK = "<!-- layers -->"
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -40,17 +42,5 @@ def markdown() -> str:
     return "\n".join(["| | room | what it is |", "|---|---|---|", *rows])
 
 
-def fill_in(app: Any, docname: str, source: list[str]) -> None:
-    if docname == PAGE:
-        source[0] = source[0].replace(MARK, markdown())
-
-
-def always_read(app: Any, *_: Any) -> list[str]:
-    """The page depends on the package, which Sphinx does not watch."""
-    return [PAGE]
-
-
 def setup(app: Any) -> dict[str, bool]:
-    app.connect("source-read", fill_in)
-    app.connect("env-get-outdated", always_read)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    return written(app, PAGE, lambda text: text.replace(MARK, markdown()))

@@ -14,6 +14,7 @@ from typing import Any
 from op_curves import picture
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
+from written import written
 
 PAGE = "reference"
 MARK = "<!-- ops -->"
@@ -80,20 +81,12 @@ def markdown(registry: Mapping[str, Any]) -> str:
     return "\n".join(sections)
 
 
-def fill_in(app: Sphinx, docname: str, source: list[str]) -> None:
-    if docname != PAGE:
-        return
-    if MARK not in source[0]:
+def fill_in(text: str) -> str:
+    """The page with its sections."""
+    if MARK not in text:
         raise ExtensionError(f"{PAGE}.md has no line {MARK}")
-    source[0] = source[0].replace(MARK, markdown(registered_ops()))
-
-
-def always_read(app: Sphinx, *_: Any) -> list[str]:
-    """The page depends on the package, which Sphinx does not watch."""
-    return [PAGE]
+    return text.replace(MARK, markdown(registered_ops()))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.connect("source-read", fill_in)
-    app.connect("env-get-outdated", always_read)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    return written(app, PAGE, fill_in)

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from written import written
+
 PAGE = "derivations"
 MARK = re.compile(r"^<!-- proofs: (.+) -->$", re.MULTILINE)
 ROOT = Path(__file__).parents[2]
@@ -55,17 +57,5 @@ def markdown(page: str) -> str:
     return MARK.sub(lambda mark: "\n".join(map(item, mark[1].split())), page)
 
 
-def fill_in(app: Any, docname: str, source: list[str]) -> None:
-    if docname == PAGE:
-        source[0] = markdown(source[0])
-
-
-def always_read(app: Any, *_: Any) -> list[str]:
-    """The page depends on the package, which Sphinx does not watch."""
-    return [PAGE]
-
-
 def setup(app: Any) -> dict[str, bool]:
-    app.connect("source-read", fill_in)
-    app.connect("env-get-outdated", always_read)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    return written(app, PAGE, markdown)

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from written import written
+
 PAGE = "glossary"
 MARK = "<!-- words -->"
 CHAPTERS = Path(__file__).parents[2] / "chapters"
@@ -47,17 +49,5 @@ def markdown() -> str:
     return "\n".join(lines)
 
 
-def fill_in(app: Any, docname: str, source: list[str]) -> None:
-    if docname == PAGE:
-        source[0] = source[0].replace(MARK, markdown())
-
-
-def always_read(app: Any, *_: Any) -> list[str]:
-    """The page depends on the chapters, which Sphinx sees in another folder."""
-    return [PAGE]
-
-
 def setup(app: Any) -> dict[str, bool]:
-    app.connect("source-read", fill_in)
-    app.connect("env-get-outdated", always_read)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    return written(app, PAGE, lambda text: text.replace(MARK, markdown()))
