@@ -199,7 +199,8 @@ def test_product_is_matmul(
 ) -> None:
     monkeypatch.setattr(products, "LARGE", 0)  # so that all these are cut into pieces
     monkeypatch.setattr(products, "SMALL", 0)
-    for m, k, n in ((33, 20, 7), (5, 30, 40), (1, 9, 1), (4, 0, 3)):
+    monkeypatch.setattr(products, "ROWS", 10)
+    for m, k, n in ((33, 20, 7), (5, 30, 40), (20, 6, 50), (1, 9, 1), (4, 0, 3)):
         a, b = laid(numbers(*left, m, k), kinds[0]), laid(numbers(*right, k, n), kinds[1])
         bias = numbers(n)
         expected = np.matmul(a.astype("f8"), b.astype("f8"))

@@ -35,17 +35,17 @@ def apply(op: Op, *inputs: Any, **options: Any) -> Any:
         inputs = inputs[: op.arity]
     if op.defaults:
         options = {**op.defaults, **options}
-    values, edges, tensors, uniform = _take_apart(inputs)
+    values, edges, tensors, common = _take_apart(op, inputs)
     if not tensors:
         letter = next((x for x in values if isinstance(x, arrays.Letter)), None)
         return letter.apply(op, values, options) if letter else op.run(values, options)[0]
     try:
         if autocasting.blocks:
             inputs = _autocast(op, inputs, values)
-            values, edges, _, uniform = _take_apart(inputs)
-        if not uniform:
+            values, edges, _, common = _take_apart(op, inputs)
+        if not common:
             inputs = _promote(op, inputs, values)
-            values, edges, _, _ = _take_apart(inputs)
+            values, edges, _, _ = _take_apart(op, inputs)
             if isinstance(op, Derivation) and op.in_place and _is_batch(values):
                 return op.definition(*inputs, **options)
             elsewhere = arrays.away(values)
@@ -72,14 +72,14 @@ def apply(op: Op, *inputs: Any, **options: Any) -> Any:
 
 
 def _take_apart(
-    inputs: Sequence[Any],
+    op: Op, inputs: Sequence[Any]
 ) -> tuple[list[Any], list[Edge | None] | None, bool, bool]:
     """The arrays of the inputs; where their gradients go, if anywhere; whether there is a Tensor at
-    all; and whether this is the common case, CPU arrays of one float dtype, and numbers.
+    all; and whether this is the common case, CPU arrays and numbers that need no other dtype.
     """
     values: list[Any] = []
     edges: list[Edge | None] = []
-    tensors, tracked, uniform, dtype = False, False, True, None
+    tensors, tracked, plain, same, dtype = False, False, True, True, None
     for x in inputs:
         edge = None
         if isinstance(x, Tensor):
@@ -92,12 +92,13 @@ def _take_apart(
             x = x.array
         values.append(x)
         edges.append(edge)
-        if type(x) is np.ndarray and (dtype is None or x.dtype is dtype):
+        if type(x) is np.ndarray:
+            same = same and (dtype is None or x.dtype is dtype)
             dtype = x.dtype
         elif type(x) not in _NUMBERS:
-            uniform = False
-    uniform = uniform and dtype is not None and dtype.kind == "f"
-    return values, edges if tracked else None, tensors, uniform
+            plain = False
+    fits = op.promote == "none" or (same and dtype is not None and dtype.kind == "f")
+    return values, edges if tracked else None, tensors, plain and fits
 
 
 setattr(Op, "__call__", apply)  # noqa: B010  an op is called like a function; op.py cannot know how
@@ -128,7 +129,7 @@ class OpNode(Node):
         for edge, bits in zip(edges, op.reads, strict=False):
             if edge is not None:
                 needed |= bits
-        if op.derived and not any(_shows(x, y.array) for x in saved):
+        if needed & 1 and op.derived and not any(_shows(x, y.array) for x in saved):
             needed &= ~1  # so that relu_ may follow a linear layer
         kept: list[Any] = []
         versions: list[tuple[list[int], int]] = []

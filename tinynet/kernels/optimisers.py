@@ -26,8 +26,8 @@ import numpy as np
 from tinynet.kernels.jit import kernel
 from tinynet.kernels.threads import share
 
-PIECE = 1 << 15  # numbers that a thread takes at a time: all arrays of a piece fit its cache
-LARGE = 1 << 18  # numbers from which on a second thread brings more than it costs
+PIECE = 1 << 16  # numbers that a thread takes at a time, at most
+LARGE = 1 << 17  # numbers from which on a second thread brings more than it costs
 
 
 @kernel("w", "g", "m", "v")
@@ -43,9 +43,10 @@ def adam_pass(
         x = s * g[i]
         if d != 0:
             x += d * w[i]
-        m[i] = keep1 * m[i] + new1 * x
-        v[i] = keep2 * v[i] + new2 * (x * x)
-        w[i] = k * w[i] - r * (m[i] / (math.sqrt(v[i]) + e))
+        # Read back from m and v they would have to be on their way to memory first.
+        mean, square = keep1 * m[i] + new1 * x, keep2 * v[i] + new2 * (x * x)
+        m[i], v[i] = mean, square
+        w[i] = k * w[i] - r * (mean / (math.sqrt(square) + e))
 
 
 @kernel("w", "g", "velocity")
@@ -132,11 +133,14 @@ def _in_pieces(one: Callable[..., None], arrays: Any, numbers: Any) -> None:
     if w.size < LARGE:
         return one(*flat, *numbers)
 
+    count = -(-w.size // PIECE)
+    each = -(-w.size // count)
+
     def some(piece: int) -> None:
-        part = slice(piece * PIECE, (piece + 1) * PIECE)
+        part = slice(piece * each, (piece + 1) * each)
         one(*(x[part] for x in flat), *numbers)
 
-    share(-(-w.size // PIECE), some)
+    share(count, some)
 
 
 STEPS = {"adam": adam, "sgd": descent}

@@ -10,6 +10,11 @@ thread, and its own threads sleep.
 
 Of a stack each piece gets some of the products. BLAS is told through threadpoolctl, and only for
 the time of the call: it is the user's BLAS too. Where it cannot be told, it gets the product whole.
+
+BLAS first copies both factors into the order in which it reads them, and a B whose columns lie in
+memory as rows, like the Wᵀ of a layer, slowly. Each copied number of B serves as many products as Y
+has rows: where these are few, Yᵀ = Bᵀ Aᵀ is faster, in which a small Aᵀ is copied slowly. The bias
+is added on the way back to Y.
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ from tinynet.kernels.threads import get_num_threads, share
 
 SMALL = 5e5  # flops that BLAS libraries compute with one thread anyway
 LARGE = 1e7  # flops that are worth a second thread
+ROWS = 96  # of Y that pay for a copy of B
 
 
 def product(a: Any, b: Any, out: Any = None, *, bias: Any = None) -> Any:
@@ -44,8 +50,23 @@ def product(a: Any, b: Any, out: Any = None, *, bias: Any = None) -> Any:
 
 
 def _whole(a: Any, b: Any, out: Any, bias: Any) -> Any:
-    y = np.matmul(a, b, out=out)
-    return y if bias is None else np.add(y, bias, out=y)
+    if not _turns(a, b):
+        y = np.matmul(a, b, out=out)
+        return y if bias is None else np.add(y, bias, out=y)
+    turned = np.matmul(b.T, a.T).T
+    y = np.empty(turned.shape, turned.dtype) if out is None else out
+    if bias is None:
+        np.copyto(y, turned)
+    else:
+        np.add(turned, bias, out=y)
+    return y
+
+
+def _turns(a: Any, b: Any) -> bool:
+    """Whether Yᵀ is computed: the columns of b lie in a row, and are more than a has rows."""
+    small = a.ndim != 2 or b.ndim != 2 or _flops(a, b) <= SMALL
+    few = len(a) < ROWS and 2 * len(a) <= b.shape[1]
+    return few and not small and b.strides[0] < b.strides[1]
 
 
 def _flops(a: Any, b: Any) -> float:
@@ -61,7 +82,8 @@ def _in_pieces(a: Any, b: Any, out: Any, bias: Any, threads: int) -> Any:
         stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         shape = (*stack, a.shape[-2], b.shape[-1])
     y = np.empty(shape, np.result_type(a, b)) if out is None else out
-    axis = -y.ndim if y.ndim > 2 and y.shape[0] >= threads else -2 if shape[-2] >= shape[-1] else -1
+    stacked = y.ndim > 2 and y.shape[0] >= threads
+    axis = -y.ndim if stacked else -2 if shape[-2] >= min(shape[-1], ROWS * threads) else -1
     size = -(-shape[axis] // threads)
 
     def piece(number: int) -> None:
