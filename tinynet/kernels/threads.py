@@ -79,14 +79,14 @@ class _Job:
 
 
 def _watch(bell: Any, last: int, more: int) -> None:
-    """Wait, with open eyes and at most 150 µs long, for bell[0] to change; then the time of `more`
+    """Wait, with open eyes and at most 300 µs long, for bell[0] to change; then the time of `more`
     looks on, in which the one who rang lets go of Python's lock.
     """
     jit = sys.modules.get("tinynet.kernels.jit")
     if jit is not None and jit.COMPILES:  # nothing else can wait without that lock
         from tinynet.kernels.linger import linger
 
-        linger(bell, last, 4000, more)
+        linger(bell, last, 8000, more)
 
 
 @functools.cache
