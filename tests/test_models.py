@@ -78,13 +78,15 @@ def test_a_twin_is_the_same_function(training: bool) -> None:
 
 
 @pytest.mark.peers
-def test_a_twin_learns_the_same(tmp_path: Path) -> None:
+def test_a_twin_learns_the_same(tmp_path: Path, capsys: Any) -> None:
     """Without dropout: the same weights after the same batches, to rounding."""
     pytest.importorskip("torch")
     system = Line()
     settings = adjusted(system, False, {"epochs": 3, "clip": 0.5, "schedule": "cosine"})
-    result = run_system(system, settings, tmp_path / "run", beside=True, progress=False)
+    result = run_system(system, settings, tmp_path / "run", beside=True)
     trained = system.trained
+    lines = [f"PyTorch, epoch {n}/3  loss {x:.4g}" for n, x in enumerate(trained.twin_loss, 1)]
+    assert [line for line in capsys.readouterr().out.splitlines() if "PyTorch" in line] == lines
     np.testing.assert_allclose(trained.history["loss"], trained.twin_loss, rtol=1e-4)
     theirs = beside.numbers(trained.twin)
     for name, value in beside.numbers(result.model).items():

@@ -81,6 +81,7 @@ def fit(
     factor: Callable[[int], float],
     clip: float | None = None,
     validation: Any = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> list[float]:
     """Train a twin, as `train.fit` trains the original: the mean loss of each epoch.
 
@@ -88,11 +89,12 @@ def fit(
     loss        (torch.nn.functional, prediction, y) -> the loss
     factor      (number of the step, from 0) -> what the learning rate is multiplied by
     validation  batches: end with the weights of the epoch that had the lowest loss on them
+    say         called with a line after each epoch
     """
     torch = pytorch()
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     losses, lowest, best = [], float("inf"), None
-    for _ in range(epochs):
+    for epoch in range(1, epochs + 1):
         model.train()
         total, samples = 0.0, 0
         for x, y in batches():
@@ -106,6 +108,7 @@ def fit(
             scheduler.step()
             total, samples = total + len(y) * value.item(), samples + len(y)
         losses.append(total / samples)
+        say(f"PyTorch, epoch {epoch:{len(str(epochs))}}/{epochs}  loss {losses[-1]:.4g}")
         if validation is not None:
             predictions, labels = map(torch.from_numpy, predict(model, validation))
             value = loss(torch.nn.functional, predictions, labels).item()

@@ -272,6 +272,7 @@ class Run:
                 factor=lambda i: recipe.factor(i, steps),
                 clip=recipe.clip or None,
                 validation=options.get("validation") if options.get("restore_best") else None,
+                say=self.say,
             )
             trained.twin_seconds = time.perf_counter() - start
         return trained
