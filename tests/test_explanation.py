@@ -4,6 +4,7 @@ gradient that `backward` gives.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -103,18 +104,21 @@ def contributions(link: Any, g: Any, arrays: dict[str, Any]) -> list[Any]:
     letters = {**arrays, bar(step.output): g}
     return [
         reduced(
-            line.local.evaluate(letters) if isinstance(line.local, Symbol) else line.local, line
+            line.local.evaluate(letters) if isinstance(line.local, Symbol) else line.local,
+            line,
+            step.output.shape,
         )
         for line in link.lines
     ]
 
 
-def reduced(found: Any, line: Any) -> Any:
-    """Summed over what was repeated, as the line's notes say."""
-    found = np.asarray(found) if np.ndim(found) else np.broadcast_to(found, line.into.shape)
-    found = np.sum(found, axis=tuple(range(found.ndim - len(line.into.shape))))
-    repeated = tuple(i for i, n in enumerate(line.into.shape) if n == 1 and found.shape[i] != 1)
-    return np.sum(found, axis=repeated, keepdims=True)
+def reduced(found: Any, line: Any, shape: tuple[int, ...]) -> Any:
+    """Summed over what was repeated: over the axes that the line prints."""
+    printed = re.search(r"= \\sum_\{\\text\{ax[ei]s ([\d, ]+)\}\}", line.formula)
+    if printed is None:
+        return np.broadcast_to(found, line.into.shape) if np.ndim(found) == 0 else found
+    whole = np.broadcast_to(found, shape)
+    return np.sum(whole, axis=tuple(map(int, printed[1].split(", ")))).reshape(line.into.shape)
 
 
 def explained_and_differentiated(loss: Any, leaves: list[Any]) -> None:

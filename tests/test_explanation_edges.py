@@ -290,6 +290,26 @@ def test_the_signal_goes_straight_down() -> None:
     assert max(places) - min(places) < 3
 
 
+def test_what_a_step_needs_stands_directly_above_it() -> None:
+    """So that a network that is unrolled in time is as wide as one of its steps."""
+    W, U, h = leaf("W", np.ones((3, 3))), leaf("U", np.ones((3, 2))), leaf("h", np.ones((3, 1)))
+    for t in range(5):
+        h = (W @ h + U @ tn.tensor(np.ones((2, 1)), name=f"x{t}")).tanh()
+    root = ElementTree.fromstring(tn.explain(h.sum()).svg())
+    rows: dict[str, int] = {}
+    for box in root.iter(f"{SVG}rect"):
+        rows[box.get("y", "")] = rows.get(box.get("y", ""), 0) + 1
+    assert max(rows.values()) <= 4
+
+
+def test_the_page_shows_all_steps_and_the_modules() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.Tanh())
+    text = tn.explain(model(tn.ones(1, 2)).sum(), model).html()
+    assert re.findall('class="view" data-path="([^"]*)"', text) == ["*", "", "0", "1"]
+    text = tn.explain((leaf("x") * 2).exp()).html()
+    assert re.findall('class="view" data-path="([^"]*)"', text) == ["*"]
+
+
 def test_a_brace_is_as_high_as_its_rows_in_any_font() -> None:
     two = mathml(r"\begin{cases} a & b \\ c & d \end{cases}")
     three = mathml(r"\begin{cases} a & b \\ c & d \\ e & f \end{cases}")
