@@ -186,6 +186,48 @@ def test_random_compositions(words: list[str], seed: int) -> None:
     explained_and_differentiated((pool[-1] * tn.tensor(rng.standard_normal((3, 3)))).sum(), leaves)
 
 
+TOGETHER = 5  # ops in one composition
+ALL = sorted(name for name, op in registry.items() if op.differentiable)
+
+
+def fed(x: Any, pool: list[Any], rng: np.random.Generator) -> Any:
+    """An input near x that depends on one or two of the values before it, whatever their shapes."""
+    found = tn.tensor(x)
+    for before in rng.choice(len(pool), rng.integers(1, 3)):
+        if pool[before].numel():
+            places = rng.integers(pool[before].numel(), size=x.shape)
+            found = found + pool[before].reshape(-1)[places].tanh() * 1e-3
+    return found
+
+
+@pytest.mark.parametrize("seed", range(3 * -(-len(ALL) // TOGETHER)))
+def test_every_op_in_random_compositions(seed: int) -> None:
+    """Each op three times, after and before others that are drawn anew each time."""
+    round_, group = divmod(seed, -(-len(ALL) // TOGETHER))
+    names = np.random.default_rng(round_).permutation(ALL)
+    rng = np.random.default_rng(seed)
+    leaves = [
+        tn.tensor(rng.standard_normal(shape), requires_grad=True, name=n)
+        for n, shape in (("a", (2, 3)), ("b", (4,)), ("c", ()))
+    ]
+    pool = list(leaves)
+    loss = leaves[2] * 1
+    for name in names[group * TOGETHER : (group + 1) * TOGETHER]:
+        op = registry[name]
+        inputs, options = sample(op, Draw(int(rng.integers(16))))
+        own = differentiable(inputs)
+        tensors = [
+            fed(x, pool, rng) if i in own else tn.tensor(x) if isinstance(x, np.ndarray) else x
+            for i, x in enumerate(inputs)
+        ]
+        with np.errstate(all="ignore"):
+            y = op(*tensors, **options)
+        if y.requires_grad:
+            pool.append(y)
+            loss = loss + (y * tn.tensor(rng.standard_normal(y.shape))).sum()
+    explained_and_differentiated(loss, leaves)
+
+
 def test_a_value_used_twice_is_a_sum_over_paths() -> None:
     a = tn.tensor(1.0, requires_grad=True, name="a")
     b = a + a
