@@ -351,6 +351,23 @@ def test_mermaid_has_a_line_for_each_edge() -> None:
     assert '(["a<br/>scalar"])' in text
 
 
+def test_mermaid_shows_names_as_they_are() -> None:
+    x = tn.tensor(1.0, requires_grad=True, name="`f'(x)` #1; <b>&\"")
+    lines = tn.explain(x + 1).mermaid().splitlines()
+    text = lines[1].replace("\N{NO-BREAK SPACE}", " ")
+    meant = "#96;f#39;(x)#96; #35;1; #60;b#62;#38;#34;"  # as Mermaid writes them
+    assert text == f'    n0(["{meant}<br/>scalar"])'
+    assert lines[2].startswith('    n1["+\N{NO-BREAK SPACE}1<br/>L')
+
+
+def test_mermaid_folds_as_the_picture_does() -> None:
+    model, loss = gpt()
+    text = tn.explain(loss, model).mermaid()
+    assert "TransformerEncoderLayer\N{NO-BREAK SPACE}×4<br/>1.0" in text
+    assert len(text.splitlines()) < 20
+    assert tn.explain(loss, model).mermaid("1.0").count("LayerNorm") == 2
+
+
 @pytest.mark.parametrize("name", sorted(registry))
 def test_every_formula_has_a_mathml_form(name: str) -> None:
     op = registry[name]
