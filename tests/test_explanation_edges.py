@@ -320,6 +320,24 @@ def test_a_brace_is_as_high_as_its_rows_in_any_font() -> None:
     assert high[1] == pytest.approx(1.5 * high[0])
 
 
+def test_tables_in_a_notebook_have_what_the_text_has() -> None:
+    a = leaf("<a>", np.ones((8, 2)))
+    loss = ((a * 2).exp() + a).sum()
+    model = nn.Linear(2, 2)
+    shown = (
+        tn.explain.cost(loss),
+        tn.explain.recursion(loss),
+        tn.explain.health(model, (tn.ones(8, 2), tn.ones(8, 2))),
+    )
+    for table in shown:
+        html = table._repr_html_()
+        root = ElementTree.fromstring(f"<body>{html}</body>")
+        cells = [text for row in root.iter("tr") for text in "".join(row.itertext()).split()]
+        told = [text for item in root.iter("li") for text in (item.text or "").split()]
+        assert "".join([*cells, *told]) == "".join(repr(table).split())
+    assert "&lt;a&gt;" in shown[1]._repr_html_()
+
+
 # -- other devices ---------------------------------------------------------------------------------
 
 

@@ -31,6 +31,7 @@ from tinynet import arrays
 from tinynet.autograd import clock
 from tinynet.dispatch import unbroadcast
 from tinynet.explanation.graph import Graph, Names, Step, Value, plain, trace
+from tinynet.explanation.table import as_html, as_text
 from tinynet.function import FunctionNode
 from tinynet.op import Derivation
 from tinynet.recompute import CheckpointNode
@@ -315,27 +316,27 @@ class Costs:
         """Of both passes."""
         return self.forward.flops + self.backward.flops
 
-    def __repr__(self) -> str:
+    def _lines(self) -> list[list[str]]:
         """A table: a line for each kind of op."""
-        heads = ("op", "steps", "flops", "flops back", "read", "written", "kept")
-        lines: list[tuple[str, ...]] = [heads]
+        lines = [["op", "steps", "flops", "flops back", "read", "written", "kept"]]
         for name, group in [*self.by_op().items(), ("all", self)]:
             both = group.forward + group.backward
-            counts = (group.forward.flops, group.backward.flops)
-            sizes = (both.read, both.written, group.kept)
-            lines.append(
-                (name, str(len(group.rows)), *map(_thousands, counts), *map(_bytes, sizes))
-            )
-        widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
-        table = [
-            "  ".join(
-                cell.ljust(w) if i == 0 else cell.rjust(w)
-                for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-            )
-            for line in lines
-        ]
+            counts = group.forward.flops, group.backward.flops
+            sizes = both.read, both.written, group.kept
+            steps = str(len(group.rows))
+            lines.append([name, steps, *map(_thousands, counts), *map(_bytes, sizes)])
+        return lines
+
+    def _unknown(self) -> list[str]:
+        """Whose cost is not known."""
         own = sorted({r.step.title for r in self.rows if isinstance(r.step.node, FunctionNode)})
-        return "\n".join(table + ([f"not counted: {', '.join(own)}"] if own else []))
+        return [f"not counted: {', '.join(own)}"] if own else []
+
+    def __repr__(self) -> str:
+        return "\n".join([as_text(self._lines()), *self._unknown()])
+
+    def _repr_html_(self) -> str:
+        return as_html(self._lines(), after=self._unknown())
 
 
 def _thousands(n: int) -> str:

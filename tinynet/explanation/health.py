@@ -25,6 +25,7 @@ from tinynet.derivations.cross_entropy import op as cross_entropy
 from tinynet.derivations.mse import op as mse
 from tinynet.errors import ArgumentError, describe
 from tinynet.explanation.graph import Graph, trace
+from tinynet.explanation.table import as_html, as_text
 from tinynet.grad_mode import no_grad
 from tinynet.tensor import Tensor, raw
 
@@ -149,23 +150,20 @@ class Health:
         why = ", 0 for every example of the batch"
         return _shares(found, "of the units are dead", why + _ADVICE["dead"])
 
-    def __repr__(self) -> str:
-        heads = ["layer", "kind", "mean", "std", "zeros", "dead", "flat", "gradient", "dW / W"]
-        lines = [heads]
+    def _lines(self) -> list[list[str]]:
+        lines = [["layer", "kind", "mean", "std", "zeros", "dead", "flat", "gradient", "dW / W"]]
         for x in self.layers:
             update = "" if np.isnan(x.update) else f"{x.update:.1e}"
             shares = f"{x.zeros:.0%}", f"{x.dead:.0%}", f"{x.flat:.0%}"
             sizes = f"{x.mean:.2g}", f"{x.std:.2g}"
             lines.append([x.path, x.kind, *sizes, *shares, f"{x.gradient:.1e}", update])
-        widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
-        table = [
-            "  ".join(
-                cell.ljust(w) if i < 2 else cell.rjust(w)
-                for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-            )
-            for line in lines
-        ]
-        return "\n".join([*(line.rstrip() for line in table), *self.verdict])
+        return lines
+
+    def __repr__(self) -> str:
+        return "\n".join([as_text(self._lines(), words=2), *self.verdict])
+
+    def _repr_html_(self) -> str:
+        return as_html(self._lines(), words=2, after=self.verdict)
 
 
 _ADVICE = {
