@@ -2,9 +2,9 @@
 
 In: `explain` (called, it explains a loss; with `.cost`, `.health`, `.recursion`), `graph` (the
 values and steps that were recorded), `chain` (the chain rule written out), `symbols` (a rule run on
-letters gives its own formula), `formulas` (index formulas), `names`, `folding`, `layout`, `drawing`,
-`mathml`, `page` and `table` (how it is shown), `counting` (what it costs), `recursion` (why order
-matters), `health`. Not in: checks (`check`), pictures of data (`plot`).
+letters gives its own formula), `formulas` (index formulas), `names`, `folding`, `layout`,
+`drawing`, `mathml`, `page` and `table` (how it is shown), `counting` (what it costs), `recursion`
+(why order matters), `health`. Not in: checks (`check`), pictures of data (`plot`).
 
 Start with `graph`.
 """

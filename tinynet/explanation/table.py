@@ -30,7 +30,8 @@ def as_html(lines: Lines, words: int = 1, after: Sequence[str] = ()) -> str:
     rows = [
         "<tr>"
         + "".join(
-            f'<{kind} style="text-align:{"left" if i < words else "right"}">{escape(cell)}</{kind}>'
+            f'<{kind} style="padding:0.1em 0.7em 0.1em 0;text-align:'
+            f'{"left" if i < words else "right"}">{escape(cell)}</{kind}>'
             for i, cell in enumerate(line)
         )
         + "</tr>"
@@ -38,6 +39,7 @@ def as_html(lines: Lines, words: int = 1, after: Sequence[str] = ()) -> str:
     ]
     told = "".join(f"<li>{escape(text)}</li>" for text in after)
     return (
-        '<div style="overflow-x:auto"><table style="white-space:nowrap">'
+        '<div style="overflow-x:auto"><table style="white-space:nowrap;'
+        'font-variant-numeric:tabular-nums">'
         f"{''.join(rows)}</table></div>" + (f"<ul>{told}</ul>" if told else "")
     )
