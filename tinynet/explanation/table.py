@@ -30,7 +30,7 @@ def as_html(lines: Lines, words: int = 1, after: Sequence[str] = ()) -> str:
     rows = [
         "<tr>"
         + "".join(
-            f'<{kind} style="padding:0.1em 0.7em 0.1em 0;text-align:'
+            f'<{kind} style="padding:0.1em 0.7em 0.1em 0;white-space:nowrap;text-align:'
             f'{"left" if i < words else "right"}">{escape(cell)}</{kind}>'
             for i, cell in enumerate(line)
         )
@@ -39,7 +39,6 @@ def as_html(lines: Lines, words: int = 1, after: Sequence[str] = ()) -> str:
     ]
     told = "".join(f"<li>{escape(text)}</li>" for text in after)
     return (
-        '<div style="overflow-x:auto"><table style="white-space:nowrap;'
-        'font-variant-numeric:tabular-nums">'
+        '<div style="overflow-x:auto"><table style="font-variant-numeric:tabular-nums">'
         f"{''.join(rows)}</table></div>" + (f"<ul>{told}</ul>" if told else "")
     )
