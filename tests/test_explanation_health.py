@@ -148,7 +148,10 @@ def test_activations_that_are_functions_are_layers_too() -> None:
     assert health.layers[1].dead == 0.25
     assert health.layers[3].flat > 0.5
     assert all(layer.gradient > 0 for layer in health.layers)
-    assert health.verdict[-1] == "unused.weight, unused.bias: no way leads back to it from the loss"
+    assert (
+        health.verdict[-1]
+        == "unused.weight, unused.bias: no gradient, the loss does not depend on it"
+    )
 
 
 def test_frozen_layers() -> None:
@@ -235,6 +238,9 @@ def test_which_loss() -> None:
             tn.explain.health(model, (x, targets)).loss
             == tn.explain.health(model, (x, targets), loss).loss
         )
+    ids = tn.randint(0, 3, (4, 5))  # of a language model, the classes are last
+    health = tn.explain.health(nn.Embedding(3, 3), (ids, ids))
+    assert health.loss > 0
     with pytest.raises(ArgumentError, match="which loss"):
         tn.explain.health(model, (x, tn.randn(8, 2)))
 

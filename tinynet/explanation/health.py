@@ -258,11 +258,14 @@ def usual_loss(y: Any, targets: Any) -> Any:
     """Cross-entropy where the targets are classes, the mean square where they are like y."""
     if targets.shape == y.shape and targets.is_floating_point():
         return mse(y, targets)
-    if not targets.is_floating_point() and targets.shape == (*y.shape[:1], *y.shape[2:]):
-        return cross_entropy(y, targets)
+    if not targets.is_floating_point():
+        if targets.shape == (*y.shape[:1], *y.shape[2:]):
+            return cross_entropy(y, targets)
+        if targets.shape == y.shape[:-1]:  # classes last, as language models have them
+            return cross_entropy(y.reshape(-1, y.shape[-1]), targets.reshape(-1))
     raise ArgumentError(
         "which loss? The usual ones do not fit",
-        expected="classes for scores (n, classes, ...), or numbers of the output's shape",
+        expected="classes for scores (n, classes, ...) or (..., classes), or numbers of their shape",
         got=f"an output {y.shape} and targets {describe(targets)}",
         hint="health(model, batch, loss)",
     )
@@ -324,7 +327,7 @@ def _lost(model: Any, inputs: Any, graph: Graph) -> list[str]:
     cut = [n for n, p in parameters if p.requires_grad and id(p.array) not in reached]
     return [
         *([f"{_listed(bad)}: not all numbers are finite"] if bad else []),
-        *([f"{_listed(cut)}: no way leads back to it from the loss"] if cut else []),
+        *([f"{_listed(cut)}: no gradient, the loss does not depend on it"] if cut else []),
     ]
 
 
