@@ -265,7 +265,7 @@ def usual_loss(y: Any, targets: Any) -> Any:
             return cross_entropy(y.reshape(-1, y.shape[-1]), targets.reshape(-1))
     raise ArgumentError(
         "which loss? The usual ones do not fit",
-        expected="classes for scores (n, classes, ...) or (..., classes), or numbers of their shape",
+        expected="classes for scores (n, classes, ...) or (..., classes), or numbers of y's shape",
         got=f"an output {y.shape} and targets {describe(targets)}",
         hint="health(model, batch, loss)",
     )

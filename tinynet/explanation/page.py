@@ -96,6 +96,9 @@ all('#graph .opens').forEach(g => press(g, () => open(g.dataset.path)));
 const slider = document.querySelector('input[type=range]');
 slider.oninput = () => replay(+slider.value);
 tab('graph'); open(document.querySelector('.view').dataset.path); replay(0);
+const whole = document.querySelector('.view.open');  // too wide for a narrow page: its modules
+if (whole.scrollWidth > 1.4 * whole.clientWidth && document.querySelector('.view[data-path=""]'))
+  open('');
 new ResizeObserver(fit).observe(document.body);
 function tone() {  // dark where the text around the page is light, whatever the system prefers
   const [r, g, b] = getComputedStyle(frameElement).color.match(/[0-9.]+/g);
