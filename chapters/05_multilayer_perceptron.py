@@ -726,7 +726,7 @@ plt.show()
 
 # %% [markdown]
 # - *Sigmoid.* About a quarter is left at each layer, as derived. The first layer gets a few millionths.
-# - *He.* The gradient arrives nearly as it left. (The dead units in the verdict are a matter of section 10.)
+# - *He.* The gradient arrives nearly as it left.
 # - *As drawn by `nn.Linear`.* With $v = 1/(3n)$ a ReLU layer keeps $n v / 2 = 1/6$ of the mean square, and $\sqrt{1/6} = 0.41$
 #   of the size. For two or three layers nobody notices. For ten, call `nn.init.kaiming_normal_` yourself.
 # - *Twice He.* Each layer doubles it, and the first gets hundreds of times too much ($2^9 = 512$).

@@ -4,6 +4,7 @@ gradient that `backward` gives.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -103,18 +104,21 @@ def contributions(link: Any, g: Any, arrays: dict[str, Any]) -> list[Any]:
     letters = {**arrays, bar(step.output): g}
     return [
         reduced(
-            line.local.evaluate(letters) if isinstance(line.local, Symbol) else line.local, line
+            line.local.evaluate(letters) if isinstance(line.local, Symbol) else line.local,
+            line,
+            step.output.shape,
         )
         for line in link.lines
     ]
 
 
-def reduced(found: Any, line: Any) -> Any:
-    """Summed over what was repeated, as the line's notes say."""
-    found = np.asarray(found) if np.ndim(found) else np.broadcast_to(found, line.into.shape)
-    found = np.sum(found, axis=tuple(range(found.ndim - len(line.into.shape))))
-    repeated = tuple(i for i, n in enumerate(line.into.shape) if n == 1 and found.shape[i] != 1)
-    return np.sum(found, axis=repeated, keepdims=True)
+def reduced(found: Any, line: Any, shape: tuple[int, ...]) -> Any:
+    """Summed over what was repeated: over the axes that the line prints."""
+    printed = re.search(r"= \\sum_\{\\text\{ax[ei]s ([\d, ]+)\}\}", line.formula)
+    if printed is None:
+        return np.broadcast_to(found, line.into.shape) if np.ndim(found) == 0 else found
+    whole = np.broadcast_to(found, shape)
+    return np.sum(whole, axis=tuple(map(int, printed[1].split(", ")))).reshape(line.into.shape)
 
 
 def explained_and_differentiated(loss: Any, leaves: list[Any]) -> None:
@@ -180,6 +184,48 @@ def test_random_compositions(words: list[str], seed: int) -> None:
         }
         pool.append(made[word]() if word in made else getattr(tn, word)(x))
     explained_and_differentiated((pool[-1] * tn.tensor(rng.standard_normal((3, 3)))).sum(), leaves)
+
+
+TOGETHER = 5  # ops in one composition
+ALL = sorted(name for name, op in registry.items() if op.differentiable)
+
+
+def fed(x: Any, pool: list[Any], rng: np.random.Generator) -> Any:
+    """An input near x that depends on one or two of the values before it, whatever their shapes."""
+    found = tn.tensor(x)
+    for before in rng.choice(len(pool), rng.integers(1, 3)):
+        if pool[before].numel():
+            places = rng.integers(pool[before].numel(), size=x.shape)
+            found = found + pool[before].reshape(-1)[places].tanh() * 1e-3
+    return found
+
+
+@pytest.mark.parametrize("seed", range(3 * -(-len(ALL) // TOGETHER)))
+def test_every_op_in_random_compositions(seed: int) -> None:
+    """Each op three times, after and before others that are drawn anew each time."""
+    round_, group = divmod(seed, -(-len(ALL) // TOGETHER))
+    names = np.random.default_rng(round_).permutation(ALL)
+    rng = np.random.default_rng(seed)
+    leaves = [
+        tn.tensor(rng.standard_normal(shape), requires_grad=True, name=n)
+        for n, shape in (("a", (2, 3)), ("b", (4,)), ("c", ()))
+    ]
+    pool = list(leaves)
+    loss = leaves[2] * 1
+    for name in names[group * TOGETHER : (group + 1) * TOGETHER]:
+        op = registry[name]
+        inputs, options = sample(op, Draw(int(rng.integers(16))))
+        own = differentiable(inputs)
+        tensors = [
+            fed(x, pool, rng) if i in own else tn.tensor(x) if isinstance(x, np.ndarray) else x
+            for i, x in enumerate(inputs)
+        ]
+        with np.errstate(all="ignore"):
+            y = op(*tensors, **options)
+        if y.requires_grad:
+            pool.append(y)
+            loss = loss + (y * tn.tensor(rng.standard_normal(y.shape))).sum()
+    explained_and_differentiated(loss, leaves)
 
 
 def test_a_value_used_twice_is_a_sum_over_paths() -> None:
@@ -303,6 +349,23 @@ def test_mermaid_has_a_line_for_each_edge() -> None:
     assert text.startswith("flowchart TD")
     assert text.count("-->") == 3
     assert '(["a<br/>scalar"])' in text
+
+
+def test_mermaid_shows_names_as_they_are() -> None:
+    x = tn.tensor(1.0, requires_grad=True, name="`f'(x)` #1; <b>&\"")
+    lines = tn.explain(x + 1).mermaid().splitlines()
+    text = lines[1].replace("\N{NO-BREAK SPACE}", " ")
+    meant = "#96;f#39;(x)#96; #35;1; #60;b#62;#38;#34;"  # as Mermaid writes them
+    assert text == f'    n0(["{meant}<br/>scalar"])'
+    assert lines[2].startswith('    n1["+\N{NO-BREAK SPACE}1<br/>L')
+
+
+def test_mermaid_folds_as_the_picture_does() -> None:
+    model, loss = gpt()
+    text = tn.explain(loss, model).mermaid()
+    assert "TransformerEncoderLayer\N{NO-BREAK SPACE}×4<br/>1.0" in text
+    assert len(text.splitlines()) < 20
+    assert tn.explain(loss, model).mermaid("1.0").count("LayerNorm") == 2
 
 
 @pytest.mark.parametrize("name", sorted(registry))

@@ -1,5 +1,5 @@
-"""Names that formulas cannot carry as they are, values that cannot be explained, other devices, and
-the words of `tn.explain.health`.
+"""Names that formulas cannot carry as they are, values that cannot be explained, pictures, other
+devices.
 """
 
 from __future__ import annotations
@@ -290,6 +290,72 @@ def test_the_signal_goes_straight_down() -> None:
     assert max(places) - min(places) < 3
 
 
+def curves(svg: str) -> list[list[tuple[float, float]]]:
+    """Points on each line of a picture; its arrows are left out."""
+    found = []
+    for path in ElementTree.fromstring(svg).findall(f"{SVG}path"):
+        if " l" in path.get("d", ""):
+            continue
+        numbers = map(float, re.findall(r"-?[\d.]+", path.get("d", "")))
+        places = np.array(list(numbers)).reshape(-1, 2)
+        t = np.linspace(0, 1, 30)[:, None]
+        parts = [places[i : i + 4] for i in range(0, len(places) - 1, 3)]
+        of_bezier = ((1 - t) ** 3, 3 * (1 - t) ** 2 * t, 3 * (1 - t) * t**2, t**3)
+        curve = [sum(w * p for w, p in zip(of_bezier, part, strict=True)) for part in parts]
+        found.append([tuple(point) for point in np.concatenate(curve)])
+    return found
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("path", ["", None])
+def test_no_line_runs_through_a_box(seed: int, path: str | None) -> None:
+    rng = np.random.default_rng(seed)
+
+    class Tangled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = nn.ModuleList([nn.Linear(3, 3) for _ in range(12)])
+
+        def forward(self, x: Any) -> Any:
+            pool = [x]
+            for part in self.parts:
+                y = sum(pool[int(rng.integers(len(pool)))] for _ in range(rng.integers(1, 4)))
+                pool.append(part(y) if rng.uniform() < 0.7 else y.tanh())
+            return sum(pool)
+
+    model = Tangled()
+    svg = tn.explain(model(tn.ones(2, 3, requires_grad=True)).sum(), model).svg(path)
+    boxes = [
+        [float(box.get(k, "")) for k in ("x", "y", "width", "height")]
+        for box in ElementTree.fromstring(svg).iter(f"{SVG}rect")
+    ]
+    lines = curves(svg)
+    assert len(lines) >= len(boxes) - 1
+    for line in lines:
+        for x, y, w, h in boxes:
+            assert not any(x + 1 < a < x + w - 1 and y + 1 < b < y + h - 1 for a, b in line)
+
+
+def test_what_a_step_needs_stands_directly_above_it() -> None:
+    """So that a network that is unrolled in time is as wide as one of its steps."""
+    W, U, h = leaf("W", np.ones((3, 3))), leaf("U", np.ones((3, 2))), leaf("h", np.ones((3, 1)))
+    for t in range(5):
+        h = (W @ h + U @ tn.tensor(np.ones((2, 1)), name=f"x{t}")).tanh()
+    root = ElementTree.fromstring(tn.explain(h.sum()).svg())
+    rows: dict[str, int] = {}
+    for box in root.iter(f"{SVG}rect"):
+        rows[box.get("y", "")] = rows.get(box.get("y", ""), 0) + 1
+    assert max(rows.values()) <= 4
+
+
+def test_the_page_shows_all_steps_and_the_modules() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.Tanh())
+    text = tn.explain(model(tn.ones(1, 2)).sum(), model).html()
+    assert re.findall('class="view" data-path="([^"]*)"', text) == ["*", "", "0", "1"]
+    text = tn.explain((leaf("x") * 2).exp()).html()
+    assert re.findall('class="view" data-path="([^"]*)"', text) == ["*"]
+
+
 def test_a_brace_is_as_high_as_its_rows_in_any_font() -> None:
     two = mathml(r"\begin{cases} a & b \\ c & d \end{cases}")
     three = mathml(r"\begin{cases} a & b \\ c & d \\ e & f \end{cases}")
@@ -298,6 +364,24 @@ def test_a_brace_is_as_high_as_its_rows_in_any_font() -> None:
         for x in (two, three)
     ]
     assert high[1] == pytest.approx(1.5 * high[0])
+
+
+def test_tables_in_a_notebook_have_what_the_text_has() -> None:
+    a = leaf("<a>", np.ones((8, 2)))
+    loss = ((a * 2).exp() + a).sum()
+    model = nn.Linear(2, 2)
+    shown = (
+        tn.explain.cost(loss),
+        tn.explain.recursion(loss),
+        tn.explain.health(model, (tn.ones(8, 2), tn.ones(8, 2))),
+    )
+    for table in shown:
+        html = table._repr_html_()
+        root = ElementTree.fromstring(f"<body>{html}</body>")
+        cells = [text for row in root.iter("tr") for text in "".join(row.itertext()).split()]
+        told = [text for item in root.iter("li") for text in (item.text or "").split()]
+        assert "".join([*cells, *told]) == "".join(repr(table).split())
+    assert "&lt;a&gt;" in shown[1]._repr_html_()
 
 
 # -- other devices ---------------------------------------------------------------------------------
@@ -323,121 +407,3 @@ def test_a_model_on_a_gpu_is_explained_as_on_the_cpu(cupy: Any) -> None:
     here = seen(batch)
     model.to("cuda")
     assert seen(tuple(x.to("cuda") for x in batch)) == here
-
-
-# -- health ----------------------------------------------------------------------------------------
-
-
-def words(model: Any, wide: int = 16) -> str:
-    tn.manual_seed(1)
-    batch = tn.randn(64, wide), tn.randn(64, wide)
-    return "\n".join(tn.explain.health(model, batch, F.mse_loss).verdict)
-
-
-def tower(activation: Any, depth: int, scale: float) -> Any:
-    tn.manual_seed(0)
-    model = nn.Sequential(*[m for _ in range(depth) for m in (nn.Linear(16, 16), activation())])
-    with tn.no_grad():
-        for p in model.parameters():
-            p.mul_(scale)
-    return model
-
-
-def test_a_deep_sigmoid_network_vanishes() -> None:
-    assert "the gradient vanishes" in words(tower(nn.Sigmoid, 10, 1))
-    assert "vanishes" not in words(tower(nn.Sigmoid, 1, 1))
-
-
-def test_large_weights_explode() -> None:
-    found = words(tower(nn.Identity, 6, 10))
-    assert "the gradient explodes" in found
-    assert "the signal explodes" in found
-    assert "vanishes" not in found
-
-
-def test_numbers_that_overflow() -> None:
-    with np.errstate(over="ignore", invalid="ignore"):
-        found = words(tower(nn.Identity, 40, 100))
-    assert re.search(
-        r"the loss is (nan|inf): the first numbers that are not finite come from \d+", found
-    )
-    assert "the signal explodes" in found
-
-
-def test_dead_units() -> None:
-    model = tower(nn.ReLU, 2, 1)
-    with tn.no_grad():
-        model[0].bias.fill_(-100)
-    assert words(model).startswith("1: 100% of the units are dead")
-    model = tower(nn.Tanh, 1, 1)
-    model.append(nn.ReLU())
-    with tn.no_grad():
-        model[0].bias[:4] = -100
-    assert "2: 25% of the units are dead" in words(model)
-
-
-def test_dead_units_of_many_layers_are_told_in_one_sentence() -> None:
-    tn.manual_seed(0)
-    (found,) = [x for x in words(tower(nn.ReLU, 12, 1)).splitlines() if "dead" in x]
-    assert re.match(
-        r"\d+% to \d+% of the units are dead in \d+ layers from \d+ to 23, 0 for", found
-    )
-
-
-def test_one_example_does_not_tell_whether_a_unit_is_dead() -> None:
-    model = tower(nn.ReLU, 2, 1)
-    for count, told in ((1, False), (7, False), (8, True)):
-        with tn.no_grad():
-            model[0].bias.fill_(-100)
-        batch = tn.randn(count, 16), tn.randn(count, 16)
-        health = tn.explain.health(model, batch, F.mse_loss)
-        assert any("100% of the units are dead" in text for text in health.verdict) == told
-    with pytest.raises(ArgumentError, match="a batch has an example"):
-        tn.explain.health(model, (tn.randn(0, 16), tn.randn(0, 16)), F.mse_loss)
-
-
-@pytest.mark.parametrize(("conv", "size"), [(nn.Conv1d, 1), (nn.Conv2d, 2), (nn.Conv3d, 3)])
-def test_units_of_a_convolution_are_its_channels(conv: Any, size: int) -> None:
-    tn.manual_seed(0)
-    model = nn.Sequential(conv(1, 4, 2), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 3**size, 2))
-    with tn.no_grad():
-        model[0].bias[2] = -100
-    x = tn.randn(32, 1, *[4] * size)
-    health = tn.explain.health(model, (x, tn.zeros(32, 2)), F.mse_loss)
-    assert [layer.dead for layer in health.layers] == [0, 0.25, 0.25, 0]
-    assert [text for text in health.verdict if "dead" in text] == [
-        "1: 25% of the units are dead, 0 for every example of the batch"
-    ]
-
-
-def test_a_network_at_the_start_is_well() -> None:
-    assert words(tower(nn.Tanh, 3, 1)) == "nothing stands out: signal and gradient keep their size"
-
-
-def test_no_gradient_at_all() -> None:
-    class Closed(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = nn.Linear(16, 16)
-            self.weight = nn.Parameter(tn.ones(16))
-
-        def forward(self, x: Any) -> Any:
-            return F.relu(self.inner(x) - 100) * self.weight
-
-    assert words(Closed()) == "no gradient arrives anywhere"
-
-
-def test_health_leaves_the_model_as_it_was() -> None:
-    model = nn.Sequential(nn.Linear(16, 16), nn.BatchNorm1d(16))
-    before = {name: x.clone() for name, x in model.state_dict().items()}
-    words(model)
-    for name, x in model.state_dict().items():
-        np.testing.assert_array_equal(x.numpy(), before[name].numpy())
-    assert all(p.grad is None for p in model.parameters())
-
-
-def test_health_of_something_else() -> None:
-    with pytest.raises(ArgumentError, match="model is a Module"):
-        tn.explain.health(3, (1, 2), F.mse_loss)
-    with pytest.raises(ArgumentError, match="batch is"):
-        tn.explain.health(nn.Linear(1, 1), 3, F.mse_loss)

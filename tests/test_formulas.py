@@ -207,9 +207,13 @@ def test_matrices_that_fit_are_not_called_repeated() -> None:
     u = tn.tensor(np.ones((2, 3)), requires_grad=True, name="u")
     v = tn.tensor(np.ones((5, 3, 4)), requires_grad=True, name="v")
     (link,) = tn.explain((u @ v).sum(), {}).steps[1:]
-    of_u, of_v = (line.notes for line in link.lines)
-    assert of_u == ("u (2, 3) was repeated to (5, 2, 3): the gradient is summed over the repeats",)
-    assert of_v == ()
+    of_u, of_v = link.lines
+    assert of_u.notes == (
+        "u (2, 3) was repeated to (5, 2, 3): the gradient is summed over the repeats",
+    )
+    assert of_u.formula.partition(" = ")[2].startswith(r"\sum_{\text{axis 0}} \sum_k")
+    assert of_v.notes == ()
+    assert "text" not in of_v.formula
 
 
 def test_what_attention_was_not_given_is_not_shown() -> None:

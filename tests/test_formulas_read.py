@@ -16,7 +16,7 @@ from latex_value import SPACES
 import tinynet as tn
 from tinynet.check.samples import Draw, sample
 from tinynet.check.sweep import differentiable
-from tinynet.explanation.symbols import Symbol
+from tinynet.explanation.symbols import _OPPOSITE, Symbol
 from tinynet.op import registry
 
 _LOSSES = [{"reduction": reduction} for reduction in ("mean", "sum", "none")]
@@ -167,6 +167,12 @@ def test_a_rule_on_letters_is_true_as_it_is_printed(name: str) -> None:
                 at = {c: float(x[place]) for c, x in zip(letters, values, strict=False)}
                 found = entries(f"R = {rule.latex()}", {}, at, np.empty(()))
                 np.testing.assert_allclose(found, meant[place], rtol=1e-5)
+
+
+def test_the_opposite_of_a_comparison_also_holds_where_both_are_equal() -> None:
+    places = np.array([-1.0, 0.0, 1.0])
+    for one, other in _OPPOSITE.items():
+        np.testing.assert_array_equal(one(places, 0), ~other(places, 0))
 
 
 RECURRENT = {  # how many gates, and the options

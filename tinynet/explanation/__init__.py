@@ -2,9 +2,9 @@
 
 In: `explain` (called, it explains a loss; with `.cost`, `.health`, `.recursion`), `graph` (the
 values and steps that were recorded), `chain` (the chain rule written out), `symbols` (a rule run on
-letters gives its own formula), `structured` (index formulas), `folding`, `layout`, `drawing`,
-`mathml` and `page` (how it is shown), `counting` (what it costs), `recursion` (why order matters),
-`health`. Not in: checks (`check`), pictures of data (`plot`).
+letters gives its own formula), `formulas` (index formulas), `names`, `folding`, `layout`,
+`drawing`, `mathml`, `page` and `table` (how it is shown), `counting` (what it costs), `recursion`
+(why order matters), `health`. Not in: checks (`check`), pictures of data (`plot`).
 
 Start with `graph`.
 """
@@ -75,12 +75,13 @@ class _Explain:
         """
         return Recursions(trace_of_number(loss, names))
 
-    def health(self, model: Any, batch: Any, loss: Callable[..., Any]) -> Health:
+    def health(self, model: Any, batch: Any, loss: Callable[..., Any] | None = None) -> Health:
         """One forward and backward pass, layer by layer: size of the activations and gradients,
-        dead units, how large a step would be; and a verdict in words.
+        dead and saturated units, how large a step would be; and a verdict in words.
 
         batch   (inputs, targets)
-        loss    loss(model(inputs), targets) is the loss
+        loss    loss(model(inputs), targets) is the loss; by default cross-entropy where the targets
+                are classes, and the mean square where they are numbers of the output's shape
 
         The model's `.grad` are left as they were. Raises ArgumentError for another kind of batch.
 
@@ -89,7 +90,7 @@ class _Explain:
         <tinynet.random.Generator object at ...>
         >>> layers = [m for _ in range(20) for m in (tn.nn.Linear(8, 8), tn.nn.Sigmoid())]
         >>> model, batch = tn.nn.Sequential(*layers), (tn.randn(16, 8), tn.randn(16, 8))
-        >>> tn.explain.health(model, batch, tn.nn.MSELoss()).verdict[0].partition(":")[0]
+        >>> tn.explain.health(model, batch).verdict[0].partition(":")[0]
         'the gradient vanishes on its way back'
         """
         return examine(model, batch, loss)

@@ -170,7 +170,15 @@ def _line(step: Step, i: int, number: int) -> Line:
     else:
         y, u = latex_name(step.output.name), latex_name(x.name)
         formula = rf"{arrival} = {bar(step.output)} \, \frac{{\partial {y}}}{{\partial {u}}}"
-    return Line(x, formula, local, _notes(step, i), step.handed[i])
+    whole = _whole(step, i)
+    notes: tuple[str, ...] = ()
+    if x.shape != whole:
+        formula = _summed(formula, x.shape, whole)
+        notes = (
+            f"{x.name} {in_words(x.shape)} was repeated to {in_words(whole)}: "
+            "the gradient is summed over the repeats",
+        )
+    return Line(x, formula, local, notes, step.handed[i])
 
 
 def _local(step: Step, i: int) -> Symbol | float | None:
@@ -184,14 +192,20 @@ def _local(step: Step, i: int) -> Symbol | float | None:
     return found if isinstance(found, Symbol) else float(found)
 
 
-def _notes(step: Step, i: int) -> tuple[str, ...]:
-    x, whole = step.inputs[i], _whole(step, i)
-    if x.shape == whole:
-        return ()
-    return (
-        f"{x.name} {in_words(x.shape)} was repeated to {in_words(whole)}: "
-        "the gradient is summed over the repeats",
-    )
+def _summed(formula: str, shape: tuple[int, ...], whole: tuple[int, ...]) -> str:
+    r"""The formula with the sum that undoes broadcasting.
+
+    >>> _summed("a = b - c", (1, 3), (5, 4, 3))
+    'a = \\sum_{\\text{axes 0, 1}} \\left(b - c\\right)'
+    """
+    new = len(whole) - len(shape)
+    axes = [k for k, n in enumerate(whole) if k < new or n != shape[k - new]]
+    over = f"{'axis' if len(axes) == 1 else 'axes'} {', '.join(map(str, axes))}"
+    main, where, rest = formula.partition(WHERE)
+    left, _, right = main.partition(" = ")
+    if re.search(r" [+-] ", re.sub(r"\\left\(.*\\right\)", "", right)):
+        right = rf"\left({right}\right)"
+    return rf"{left} = \sum_{{\text{{{over}}}}} {right}{where}{rest}"
 
 
 def _whole(step: Step, i: int) -> tuple[int, ...]:
@@ -203,20 +217,22 @@ def _whole(step: Step, i: int) -> tuple[int, ...]:
 
 
 def numbers(x: Any) -> str:
-    """A small array as LaTeX, with up to four digits; "" for a large, empty or unknown one.
+    r"""A small array as LaTeX, with up to four digits; "" for a large, empty or unknown one.
 
     >>> import numpy as np
-    >>> numbers(np.array([1.0, 0.25, 1e-9]))
-    '(1,\\\\, 0.25,\\\\, 10^{-9})'
+    >>> numbers(np.array([[1.0, 0.25], [1e-9, 0.0]]))
+    '((1,\\, 0.25),\\, (10^{-9},\\, 0))'
     """
-    if not arrays.is_array(x) or not 0 < x.size <= FEW:
-        return ""
-    flat = [number(float(f"{v:.4g}")) for v in plain(x).ravel().tolist()]
-    return flat[0] if x.ndim == 0 else "(" + r",\, ".join(flat) + ")"
+    return _nested(plain(x).tolist()) if arrays.is_array(x) and 0 < x.size <= FEW else ""
+
+
+def _nested(values: Any) -> str:
+    if isinstance(values, list):
+        return "(" + r",\, ".join(map(_nested, values)) + ")"
+    return number(float(f"{values:.4g}"))
 
 
 def total(graph: Graph, leaf: Value) -> str:
-    """The gradient of the loss by a leaf, as an equation."""
+    """The gradient of the loss by a leaf, as an equation without its numbers."""
     of, by = latex_name(graph.loss.name), latex_name(leaf.name)
-    equation = rf"\frac{{\partial {of}}}{{\partial {by}}} = {gathered(leaf) or bar(leaf)}"
-    return valued(equation, leaf.grad)
+    return rf"\frac{{\partial {of}}}{{\partial {by}}} = {gathered(leaf) or bar(leaf)}"

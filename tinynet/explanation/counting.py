@@ -7,7 +7,7 @@ by themselves, as `special`: each costs several flops, how many is the library's
 LAPACK does (inv, solve, det, cholesky), of which only the traffic is counted. erf, which NumPy
 lacks, is the polynomials that it is computed by. Comparisons, roundings and moves are no flops.
 Bytes: a call of NumPy reads its inputs and writes its output once; of a table, the rows that are
-looked up. Views are free.
+looked up. Views are free, and to add to zeros that were just made is a move.
 
 It is the cost of the formulas in `ops` and `derivations`, with the sums that undo broadcasting, and
 those over the paths of a value: each counts for the step whose part arrives later. Kernels do the
@@ -31,6 +31,7 @@ from tinynet import arrays
 from tinynet.autograd import clock
 from tinynet.dispatch import unbroadcast
 from tinynet.explanation.graph import Graph, Names, Step, Value, plain, trace
+from tinynet.explanation.table import as_html, as_text
 from tinynet.function import FunctionNode
 from tinynet.op import Derivation
 from tinynet.recompute import CheckpointNode
@@ -74,6 +75,7 @@ _REDUCTIONS = {
     **{"sum": (1, -1), "mean": (1, 0), "var": (4, 0), "prod": (1, -1), "amax": (1, -1)},
     **{"max": (1, -1), "amin": (1, -1), "min": (1, -1)},
 }
+_BLANK = {"zeros", "zeros_like"}
 _LOOKUPS = {"take", "take_along_axis"}
 _FREE = {
     *("empty", "empty_like"),
@@ -86,11 +88,15 @@ _FREE = {
 class Counted(np.ndarray[Any, np.dtype[Any]]):
     """An array that counts what NumPy does to it, on the meter of the moment."""
 
+    blank = False  # whether it is of zeros, as it was made
+
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         result = getattr(ufunc, method)(*map(_plain, inputs), **_plain(options))
         meter = _meter.get()
         made = result if isinstance(result, np.ndarray) else np.asarray(result)
-        if made.dtype.kind in "fc" or any(_floats(x) for x in inputs):
+        added = ufunc is np.add and method == "__call__"
+        moved = added and any(getattr(x, "blank", False) for x in inputs)
+        if not moved and (made.dtype.kind in "fc" or any(_floats(x) for x in inputs)):
             if ufunc is np.matmul:
                 meter.flops += 2 * made.size * inputs[0].shape[-1]
             elif method == "reduce" and ufunc in _ARITHMETIC:
@@ -101,8 +107,14 @@ class Counted(np.ndarray[Any, np.dtype[Any]]):
                 meter.flops += made.size
             elif made.dtype.kind in "fc" and ufunc not in _MOVES:
                 meter.special += made.size
-        _traffic(meter, inputs, made)
-        return _counted(result) if options.get("out") is None else options["out"][0]
+        if method == "at":  # at each place read, add, write
+            _traffic(meter, [*inputs[1:], inputs[-1]], inputs[-1])
+        else:
+            _traffic(meter, inputs, made)
+        if options.get("out") is None:
+            return _counted(result)
+        options["out"][0].blank = False
+        return options["out"][0]
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         args, kwargs = _plain(args), _plain(kwargs)
@@ -113,8 +125,12 @@ class Counted(np.ndarray[Any, np.dtype[Any]]):
         if name in _LOOKUPS:
             _traffic(meter, [*_arrays(args[1:]), result], result)
         elif name not in _FREE:
-            _traffic(meter, _arrays(args), result)
-        return _counted(result)
+            read = () if name in _BLANK else _arrays((*args, *kwargs.values()))
+            _traffic(meter, read, result)
+        counted = _counted(result)
+        if name in _BLANK:
+            counted.blank = True
+        return counted
 
     def __getitem__(self, index: Any) -> Any:
         result = self.view(np.ndarray)[_plain(index)]
@@ -129,6 +145,7 @@ class Counted(np.ndarray[Any, np.dtype[Any]]):
             place.__array_interface__["data"] if isinstance(place, np.ndarray) else None
         )
         self.view(np.ndarray)[_plain(index)] = _plain(value)
+        self.blank = False
         if not same:  # a[i] += b adds in place: nothing is left to be moved
             _traffic(_meter.get(), [value], place)
 
@@ -149,7 +166,7 @@ class Counted(np.ndarray[Any, np.dtype[Any]]):
 def _flops(name: str, args: Any, kwargs: Any, result: Any) -> int:
     """Of a function of NumPy that is no ufunc."""
     if name == "einsum":
-        return _einsum_flops(*args)
+        return _einsum_flops(*args, **kwargs)
     if name == "bincount" and "weights" in kwargs:
         return int(kwargs["weights"].size)
     if not (args and _floats(args[0])):
@@ -163,27 +180,41 @@ def _flops(name: str, args: Any, kwargs: Any, result: Any) -> int:
         return int(u.size - (1 if axis is None else u.size // max(u.shape[axis], 1)))
     if name == "tensordot":  # a matrix product: K is summed over, K² = |u| |v| / |y|
         return 2 * made * math.isqrt(u.size * args[1].size // max(made, 1))
+    if name == "round":  # of hundredths: times 100, and back
+        return 2 * int(u.size) * bool(kwargs.get("decimals", args[1] if len(args) > 1 else 0))
     if name == "clip":
         return int(u.size * sum(x is not None for x in (*args[1:3], *kwargs.values())))
     return 0
 
 
-def _einsum_flops(*args: Any) -> int:
-    """For each term of the sum one flop to add it, and one for each × in it."""
+def _einsum_flops(*args: Any, optimize: bool = False) -> int:
+    """For each term of the sum one flop to add it, and one for each × in it. Where NumPy may choose
+    an order, it multiplies two operands at a time.
+    """
     terms: list[tuple[list[Any], Any]]
     if isinstance(args[0], str):  # "ij,jk->ik", u, v
-        parts = args[0].replace(" ", "").partition("->")[0].split(",")
+        left, _, right = args[0].replace(" ", "").partition("->")
+        parts = left.split(",")
         marked = [[Ellipsis if c == "…" else c for c in p.replace("...", "…")] for p in parts]
         terms = list(zip(marked, args[1:], strict=True))
     else:  # u, [0, 1], v, [1, 2], [0, 2]
         terms = [(list(axes), x) for x, axes in zip(args[::2], args[1::2], strict=False)]
+        right = args[-1]
     sizes: dict[Any, int] = {}
     for labels, x in terms:
         if Ellipsis in labels:
             at, more = labels.index(Ellipsis), x.ndim - len(labels) + 1
             labels[at : at + 1] = [("…", i - more) for i in range(more)]
         sizes.update({c: max(n, sizes.get(c, 1)) for c, n in zip(labels, x.shape, strict=True)})
-    return int(math.prod(sizes.values())) * len(terms)
+    waiting = [set(labels) for labels, _ in terms]
+    order = np.einsum_path(*args, optimize=True)[0][1:] if optimize else [range(len(terms))]
+    flops = 0
+    for chosen in order:
+        here = [waiting.pop(i) for i in sorted(chosen, reverse=True)]
+        met = set().union(*here)
+        flops += math.prod(sizes[c] for c in met) * len(here)
+        waiting.append({c for c in met if any(c in other for other in (right, *waiting))})
+    return flops
 
 
 def _floats(x: Any) -> bool:
@@ -191,18 +222,18 @@ def _floats(x: Any) -> bool:
 
 
 def _traffic(meter: Cost, inputs: Iterable[Any], result: Any) -> None:
-    meter.read += sum(x.nbytes for x in inputs if isinstance(x, np.ndarray))
-    meter.written += sum(x.nbytes for x in _arrays((result,)))
-    meter.written += result.nbytes if isinstance(result, np.generic) else 0
+    meter.read += sum(x.nbytes for x in _arrays(inputs))
+    meter.written += sum(x.nbytes for x in _arrays((result,), (np.ndarray, np.generic)))
 
 
-def _arrays(values: Any) -> list[Any]:
+def _arrays(values: Any, kinds: Any = np.ndarray) -> list[Any]:
+    """Those of these kinds in nested lists and tuples."""
     found: list[Any] = []
     for x in values:
-        if isinstance(x, np.ndarray):
+        if isinstance(x, kinds):
             found.append(x)
         elif isinstance(x, list | tuple):
-            found += _arrays(x)
+            found += _arrays(x, kinds)
     return found
 
 
@@ -285,27 +316,27 @@ class Costs:
         """Of both passes."""
         return self.forward.flops + self.backward.flops
 
-    def __repr__(self) -> str:
+    def _lines(self) -> list[list[str]]:
         """A table: a line for each kind of op."""
-        heads = ("op", "steps", "flops", "flops back", "read", "written", "kept")
-        lines: list[tuple[str, ...]] = [heads]
+        lines = [["op", "steps", "flops", "flops back", "read", "written", "kept"]]
         for name, group in [*self.by_op().items(), ("all", self)]:
             both = group.forward + group.backward
-            counts = (group.forward.flops, group.backward.flops)
-            sizes = (both.read, both.written, group.kept)
-            lines.append(
-                (name, str(len(group.rows)), *map(_thousands, counts), *map(_bytes, sizes))
-            )
-        widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
-        table = [
-            "  ".join(
-                cell.ljust(w) if i == 0 else cell.rjust(w)
-                for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-            )
-            for line in lines
-        ]
+            counts = group.forward.flops, group.backward.flops
+            sizes = both.read, both.written, group.kept
+            steps = str(len(group.rows))
+            lines.append([name, steps, *map(_thousands, counts), *map(_bytes, sizes)])
+        return lines
+
+    def _unknown(self) -> list[str]:
+        """Whose cost is not known."""
         own = sorted({r.step.title for r in self.rows if isinstance(r.step.node, FunctionNode)})
-        return "\n".join(table + ([f"not counted: {', '.join(own)}"] if own else []))
+        return [f"not counted: {', '.join(own)}"] if own else []
+
+    def __repr__(self) -> str:
+        return "\n".join([as_text(self._lines()), *self._unknown()])
+
+    def _repr_html_(self) -> str:
+        return as_html(self._lines(), after=self._unknown())
 
 
 def _thousands(n: int) -> str:

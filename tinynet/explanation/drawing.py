@@ -6,6 +6,7 @@ read on light and on dark pages. Colours: Okabe and Ito's, which the colour-blin
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
@@ -214,13 +215,17 @@ def _curve(points: list[tuple[float, float]]) -> str:
     )
 
 
+_MARKS = re.compile("[\"'`&<>#]")  # what Mermaid takes for its own, it reads as a number
+
+
 def mermaid(graph: Graph, path: str | None = None) -> str:
     """The same graph in Mermaid's notation for flow charts."""
     found, edges = boxes(shown(graph, path), graph)
     names = {box.key: f"n{i}" for i, box in enumerate(found)}
     lines = ["flowchart TD"]
     for box in found:
-        text = "<br/>".join(escape(line) for line in box.lines)
+        text = "<br/>".join(_MARKS.sub(lambda m: f"#{ord(m[0])};", line) for line in box.lines)
+        text = text.replace(" ", "\N{NO-BREAK SPACE}")  # "+ 1" would be a list of Markdown
         left, right = ("[", "]") if box.kind in ("value", "loss", "module") else ("([", "])")
         lines.append(f'    {names[box.key]}{left}"{text}"{right}')
     lines += [f"    {names[a]} --> {names[b]}" for a, b in edges]

@@ -67,7 +67,7 @@ class Explanation:
         parts += ["", "**Gradients**", ""]
         for leaf in self.graph.leaves:
             if leaf.grad is not None:
-                parts.append(f"- ${total(self.graph, leaf)}$")
+                parts.append(f"- ${valued(total(self.graph, leaf), leaf.grad)}$")
         return "\n".join(parts) + "\n"
 
     def html(self, path: str | None = None) -> str:

@@ -3,8 +3,8 @@
 The method of Sugiyama, Tagawa and Toda ("Methods for Visual Understanding of Hierarchical System
 Structures", 1981):
 
-1. Layers. A box stands below all boxes that point to it: its layer is the longest path to it. What
-   nothing points to stands directly above its first use.
+1. Layers. A box stands below all boxes that point to it, and directly above its first use, unless
+   that makes more lines longer than it makes shorter.
 2. Long edges get a point in every layer that they pass, so that each stretch joins neighbours.
 3. Order. Sweeping down and up, each layer is sorted by the mean place of its neighbours; the order
    with the fewest crossings is kept.
@@ -74,8 +74,10 @@ def _layers(keys: list[Hashable], edges: list[tuple[Hashable, Hashable]]) -> dic
     for key in keys:
         layer[key] = 1 + max((layer[a] for a in above[key]), default=-1)
     for key in reversed(keys):
-        if not above[key] and below[key]:
-            layer[key] = min(layer[b] for b in below[key]) - 1
+        if below[key]:
+            stay = sum(len(below[a]) > 1 for a in above[key])  # the others come along
+            if stay <= len(below[key]):
+                layer[key] = min(layer[b] for b in below[key]) - 1
     lowest = min(layer.values(), default=0)
     return {key: number - lowest for key, number in layer.items()}
 

@@ -5,15 +5,15 @@ the replay, forward and then backward, with a slider. It needs nothing from anyw
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Any
 
-from tinynet.explanation.chain import ENTRIES, Line, Link, bar, numbers, total
+from tinynet.explanation.chain import ENTRIES, Link, bar, numbers, total
 from tinynet.explanation.drawing import shown, svg
 from tinynet.explanation.folding import Unit
 from tinynet.explanation.formulas.template import WHERE
-from tinynet.explanation.graph import Graph, Step, Value, in_words
+from tinynet.explanation.graph import Graph, Step, in_words
 from tinynet.explanation.mathml import mathml
 
 MOST = 6  # steps of a module whose formulas are shown without a click
@@ -25,15 +25,17 @@ nav button { font: inherit; padding: 0.25em 0.9em; border: 1px solid #8a8a8a; bo
   background: transparent; color: inherit; cursor: pointer }
 nav button[aria-pressed=true] { background: #2b7bab; border-color: #2b7bab; color: white }
 section { display: none; margin-top: 0.8em } section.open { display: block }
-#derivation, .view, #said, #picture { overflow-x: auto }
+.line, .view, #picture { overflow-x: auto }
+.line { overflow-y: hidden; padding: 0.1em 0; scrollbar-width: thin }
 .view { display: none } .view.open { display: block }
 #picture { overflow-y: auto; max-height: 34em }
 #graph .opens { cursor: pointer } #graph .opens:hover rect { stroke-width: 3 }
 .crumbs a { color: #2b7bab; cursor: pointer }
-ol { padding-left: 2.2em } li { margin: 0.35em 0 } .note { opacity: 0.75; font-size: 92% }
-math ~ math { margin-left: 1em } summary { cursor: pointer }
+ol { padding-left: 2.2em } li { margin: 0.15em 0 } .note { opacity: 0.75; font-size: 92% }
+.shape { white-space: nowrap } .where { margin-left: 1em } summary { cursor: pointer }
 input[type=range] { width: min(34em, 95%) } #said { min-height: 5.2em; margin: 0.4em 0 }
-.later { opacity: 0.18 } .now rect { stroke-width: 4 } .back rect { stroke: #b34a00 }
+.later rect { fill: none; opacity: 0.4 } .later text { fill: CanvasText; opacity: 0.55 }
+.now rect { stroke-width: 4 } .back rect { stroke: #b34a00 }
 """
 
 _SCRIPT = """
@@ -62,13 +64,15 @@ function fit() {  // in a notebook, which may show the page later
 }
 function open(path) {
   all('.view').forEach(v => v.classList.toggle('open', v.dataset.path === path));
-  const parts = path ? path.split('.') : [], crumbs = document.querySelector('.crumbs');
+  const parts = path && path !== '*' ? path.split('.') : [];
+  const crumbs = document.querySelector('.crumbs');
   crumbs.textContent = '';
-  if (all('.view').length > 1) ['', ...parts].forEach((part, i) => {
-    const here = parts.slice(0, i).join('.');
+  if (all('.view').length > 1) ['*', '', ...parts].forEach((part, i) => {
+    const here = i ? parts.slice(0, i - 1).join('.') : '*';
     if (!document.querySelector(`.view[data-path="${here}"]`)) return;
+    if (crumbs.firstChild) crumbs.append(i === 1 ? ' · ' : ' › ');
     const a = document.createElement(here === path ? 'b' : 'a');
-    a.textContent = i ? ' › ' + here : 'all';
+    a.textContent = ['all steps', 'modules'][i] ?? here;
     press(a, () => open(here));
     crumbs.append(a);
   });
@@ -91,8 +95,21 @@ document.getElementById('picture').innerHTML = document.querySelector('.view').i
 all('#graph .opens').forEach(g => press(g, () => open(g.dataset.path)));
 const slider = document.querySelector('input[type=range]');
 slider.oninput = () => replay(+slider.value);
-tab('graph'); open(''); replay(0);
+tab('graph'); open(document.querySelector('.view').dataset.path); replay(0);
+const whole = document.querySelector('.view.open');  // too wide for a narrow page: its modules
+if (whole.scrollWidth > 1.4 * whole.clientWidth && document.querySelector('.view[data-path=""]'))
+  open('');
 new ResizeObserver(fit).observe(document.body);
+function tone() {  // dark where the text around the page is light, whatever the system prefers
+  const [r, g, b] = getComputedStyle(frameElement).color.match(/[0-9.]+/g);
+  document.documentElement.style.colorScheme = +r + +g + +b > 380 ? 'dark' : 'light';
+}
+if (window.frameElement) {
+  tone();
+  const around = parent.document;
+  for (const e of [around.documentElement, around.body])
+    new parent.MutationObserver(tone).observe(e, {attributes: true});
+}
 """
 
 
@@ -119,17 +136,20 @@ def _json(value: Any) -> str:
 
 
 def _views(graph: Graph) -> str:
-    """The picture, and the inside of each module for the click that opens it."""
-    found = [f'<div class="view" data-path="">{svg(graph)}</div>']
-    opened = {u.path for u in shown(graph, None).units if u.path}
-    waiting = list(opened)
-    while waiting:
-        path = waiting.pop()
-        found.append(f'<div class="view" data-path="{escape(path)}">{svg(graph, path)}</div>')
-        inner = {u.path for u in shown(graph, path).units if u.path} - opened
-        opened |= inner
-        waiting += inner
-    return "\n".join(found)
+    """The picture; the modules, where it shows their steps; and the inside of each module for the
+    click that opens it.
+    """
+    whole = all(unit.path is None for unit in shown(graph, None).units)
+    found = [("*", svg(graph))] if whole else []
+    waiting = [""]
+    for path in waiting:  # which grows
+        inner = [u.path for u in shown(graph, path).units if u.path]
+        if path or inner:
+            found.append((path, svg(graph, path)))
+        waiting += [p for p in inner if p not in waiting]
+    return "\n".join(
+        f'<div class="view" data-path="{escape(path)}">{picture}</div>' for path, picture in found
+    )
 
 
 # -- the derivation --------------------------------------------------------------------------------
@@ -139,12 +159,12 @@ def _derivation(graph: Graph, steps: list[Link]) -> str:
     links = {id(link.step): link for link in steps}
     parts = [part for unit in shown(graph, None).units for part in _parts(unit, graph)]
     forward = [_listed(title, [_made(links[id(s)]) for s in inside]) for title, inside in parts]
-    backward = [_listed("", [mathml(bar(graph.loss) + " = 1")])]
+    backward = [_listed("", [_line(bar(graph.loss) + " = 1")])]
     for title, inside in reversed(parts):
         lines = [line for step in reversed(inside) for line in _back(links[id(step)])]
         backward.append(_listed(title, lines))
     ends = [
-        f"<li>{mathml(total(graph, leaf))}{_shape(leaf)}</li>"
+        f"<li>{_line(total(graph, leaf), leaf.grad, leaf.shape)}</li>"
         for leaf in graph.leaves
         if leaf.grad is not None
     ]
@@ -176,35 +196,29 @@ def _listed(title: str, lines: list[str]) -> str:
     return f"<li><details><summary>{escape(title)}</summary><ol>{items}</ol></details></li>"
 
 
-def _equation(formula: str, values: Any, note: str = "") -> str:
-    """An equation with its numbers; what it refers to is a formula of its own, so that a narrow
-    page can put it below.
+def _line(formula: str, values: Any = None, shape: Any = (), notes: Iterable[str] = ()) -> str:
+    """An equation, its numbers, what is said, and what it refers to: formulas of their own, so that
+    a narrow page can put them below each other.
     """
     main, *rest = formula.split(WHERE, 1)
     few = numbers(values)
-    main += f" = {few}" if few else ""
-    return " ".join([mathml(main) + note, *map(mathml, rest)])
+    parts = [mathml(main), *([mathml(f"= {few}")] if few else [])]
+    parts += [f'<span class="note shape">{in_words(shape)}</span>'] if shape and not notes else []
+    parts += [f'<span class="note">{escape(note)}</span>' for note in notes]
+    parts += [f'<span class="where">{mathml(text)}</span>' for text in rest]
+    return f'<div class="line">{" ".join(parts)}</div>'
 
 
 def _made(link: Link) -> str:
     """What a step computed."""
     y = link.step.output
-    return _equation(link.forward, y.array, _shape(y))
+    return _line(link.forward, y.array, y.shape)
 
 
 def _back(link: Link) -> list[str]:
     """What a step hands back, a line for each of its inputs."""
-    lines = [mathml(link.gathered)] if link.gathered else []
-    return lines + [_handed(line) for line in link.lines]
-
-
-def _handed(line: Line) -> str:
-    notes = "".join(f' <span class="note">{escape(note)}</span>' for note in line.notes)
-    return _equation(line.formula, line.gradient) + notes
-
-
-def _shape(x: Value) -> str:
-    return f' <span class="note">{in_words(x.shape)}</span>' if x.shape else ""
+    lines = [_line(link.gathered)] if link.gathered else []
+    return lines + [_line(x.formula, x.gradient, x.into.shape, x.notes) for x in link.lines]
 
 
 # -- the replay ------------------------------------------------------------------------------------
@@ -214,18 +228,25 @@ def _frames(graph: Graph, steps: list[Link]) -> list[str]:
     """What is said at each place of the slider: a unit of the picture forward, then backward."""
     links = {id(link.step): link for link in steps}
     units = shown(graph, None).units
-    there = [_told("Forward", unit, [_made(links[id(s)]) for s in unit.steps]) for unit in units]
+    there = [
+        _told(f"Forward, {i} of {len(units)}", unit, [_made(links[id(s)]) for s in unit.steps])
+        for i, unit in enumerate(units, 1)
+    ]
     back = [
-        _told("Backward", unit, [line for s in unit.steps[::-1] for line in _back(links[id(s)])])
-        for unit in reversed(units)
+        _told(
+            f"Backward, {i} of {len(units)}",
+            unit,
+            [line for s in unit.steps[::-1] for line in _back(links[id(s)])],
+        )
+        for i, unit in enumerate(reversed(units), 1)
     ]
     return there + back
 
 
-def _told(direction: str, unit: Unit, lines: list[str]) -> str:
-    head = f"<b>{direction}</b>"
+def _told(place: str, unit: Unit, lines: list[str]) -> str:
+    head = f"<b>{place}</b>"
     if unit.path is not None:
         head += f" through {escape(unit.path)}"
     if len(unit.steps) > MOST:
         return f"{head}: {len(unit.steps)} steps, which are in the derivation"
-    return "<br>".join([head, *lines])
+    return head + "".join(lines)

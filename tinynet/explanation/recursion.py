@@ -21,6 +21,7 @@ import numpy as np
 from tinynet import arrays
 from tinynet.errors import OutOfRangeError
 from tinynet.explanation.graph import Graph, Value, hand_back
+from tinynet.explanation.table import as_html, as_text
 
 LIMIT = 100_000  # visits, after which a recursion is given up
 
@@ -62,16 +63,17 @@ class Recursions:
         self.passing_arrivals = _recursive(graph, lambda arrived, total: arrived)
         self.passing_sums = _recursive(graph, lambda arrived, total: total)
 
-    def __repr__(self) -> str:
+    def _lines(self) -> list[list[str]]:
         walks = (self.newest_first, self.passing_arrivals, self.passing_sums)
         lines = [["", "newest first", "passing arrivals", "passing sums"]]
         lines += [[n, *(_told(walk, n) for walk in walks)] for n in self.newest_first.visits]
-        lines += [["visits", *(str(walk.steps) for walk in walks)]]
-        widths = [max(len(line[i]) for line in lines) for i in range(4)]
-        return "\n".join(
-            "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
-            for line in lines
-        )
+        return [*lines, ["visits", *(str(walk.steps) for walk in walks)]]
+
+    def __repr__(self) -> str:
+        return as_text(self._lines(), words=4)
+
+    def _repr_html_(self) -> str:
+        return as_html(self._lines(), words=4)
 
 
 def _told(walk: Walk, name: str) -> str:
