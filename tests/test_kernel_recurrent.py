@@ -244,19 +244,22 @@ def test_what_is_not_finite_goes_where_the_reference_lets_it(name: str, bad: flo
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("count", [1, LOW, LOW + 3])
-@pytest.mark.parametrize(("k", "n"), [(1, 1), (5, WIDE), (64, WIDE + 1), (3, 3 * WIDE - 1)])
-def test_times_is_the_product(dtype: str, count: int, k: int, n: int) -> None:
-    rng = np.random.default_rng(0)
+@pytest.mark.parametrize("count", [1, LOW, LOW + 1, 2 * LOW - 1])
+@pytest.mark.parametrize("k", [1, 5, 64])
+@pytest.mark.parametrize("halves", [0, 1, 2, 3])
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_times_is_the_product(dtype: str, count: int, k: int, halves: int, more: int) -> None:
+    """Of whole strips and half ones, a column more or less; of four rows at a time, and two."""
+    rng, n = np.random.default_rng(0), max(1, halves * tile_shape(dtype)[1] // 2 + more)
     a, b = rng.standard_normal((count, k)), rng.standard_normal((k, n))
-    rows = np.zeros((-(-count // LOW) * LOW, k), dtype)
+    rows = np.zeros((count + count % 2, k), dtype)
     rows[:count] = a
     W = strips(b.astype(dtype))
-    c = np.full((len(rows), W.shape[0] * W.shape[2]), np.nan, dtype)
-    times(rows, W, c)
+    c = np.full((len(rows) + 1, W.shape[0] * W.shape[2]), np.nan, dtype)
+    times(rows, W, c[:-1], n)
     np.testing.assert_allclose(c[:count, :n], a @ b, rtol=0, atol=CLOSE[dtype] * 10)
-    assert not np.any(c[count:])
-    assert not np.any(c[:, n:])
+    assert not np.any(c[count:-1, :n])
+    assert np.all(np.isnan(c[-1]))
 
 
 STEPS = [rnn.step, rnn.step_back, lstm.step, lstm.step_back, gru.step, gru.step_back]
