@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
@@ -19,7 +20,8 @@ from test_kernels import laid
 import tinynet as tn
 from tinynet import derivations, kernels, nn
 from tinynet.errors import ArgumentError, ShapeError
-from tinynet.kernels import get_num_threads, recurrent, set_num_threads
+from tinynet.kernels import get_num_threads, gru, lstm, recurrent, rnn, set_num_threads
+from tinynet.kernels.jit import COMPILES
 from tinynet.kernels.recurrent import KERNELS, strips, times
 from tinynet.kernels.rnn import naive
 from tinynet.kernels.strips import LOW
@@ -242,19 +244,39 @@ def test_what_is_not_finite_goes_where_the_reference_lets_it(name: str, bad: flo
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("count", [1, LOW, LOW + 3])
-@pytest.mark.parametrize(("k", "n"), [(1, 1), (5, WIDE), (64, WIDE + 1), (3, 3 * WIDE - 1)])
-def test_times_is_the_product(dtype: str, count: int, k: int, n: int) -> None:
-    rng = np.random.default_rng(0)
+@pytest.mark.parametrize("count", [1, LOW, LOW + 1, 2 * LOW - 1])
+@pytest.mark.parametrize("k", [1, 5, 64])
+@pytest.mark.parametrize("halves", [0, 1, 2, 3])
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_times_is_the_product(dtype: str, count: int, k: int, halves: int, more: int) -> None:
+    """Of whole strips and half ones, a column more or less; of four rows at a time, and two."""
+    rng, n = np.random.default_rng(0), max(1, halves * tile_shape(dtype)[1] // 2 + more)
     a, b = rng.standard_normal((count, k)), rng.standard_normal((k, n))
-    rows = np.zeros((-(-count // LOW) * LOW, k), dtype)
+    rows = np.zeros((count + count % 2, k), dtype)
     rows[:count] = a
     W = strips(b.astype(dtype))
-    c = np.full((len(rows), W.shape[0] * W.shape[2]), np.nan, dtype)
-    times(rows, W, c)
+    c = np.full((len(rows) + 1, W.shape[0] * W.shape[2]), np.nan, dtype)
+    times(rows, W, c[:-1], n)
     np.testing.assert_allclose(c[:count, :n], a @ b, rtol=0, atol=CLOSE[dtype] * 10)
-    assert not np.any(c[count:])
-    assert not np.any(c[:, n:])
+    assert not np.any(c[count:-1, :n])
+    assert np.all(np.isnan(c[-1]))
+
+
+STEPS = [rnn.step, rnn.step_back, lstm.step, lstm.step_back, gru.step, gru.step_back]
+
+
+@pytest.mark.skipif(not COMPILES, reason="nothing is compiled")
+@pytest.mark.parametrize("step", STEPS, ids=lambda f: f"{f.__module__[16:]}.{f.__name__}")
+def test_a_step_in_float32_computes_nothing_in_float64(step: Any) -> None:
+    """One whole number in a formula is enough for it, and costs half of the time."""
+    import numba
+
+    row = numba.types.Array(numba.float32, 1, "C")
+    names = inspect.signature(step).parameters
+    kinds = tuple(numba.int64 if name == "relu" else row for name in names)
+    anew = numba.njit(error_model="numpy")(step.py_func)  # from disk it would show no code
+    anew.compile(kinds)
+    assert "double" not in anew.inspect_llvm(kinds)
 
 
 def test_every_rung_is_the_same_layer() -> None:

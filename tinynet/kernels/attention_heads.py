@@ -42,20 +42,20 @@ class Heads:
         scale: float | None,
         mask_too: bool = False,
     ) -> None:
-        self.lead = _lead(q, k, v, mask)
-        self.count, self.dtype = math.prod(self.lead), q.dtype
+        lead = () if mask is None else mask.shape[:-2]
+        leads = (q.shape[:-2], k.shape[:-2], v.shape[:-2], lead)
+        self.lead = _check(q, k, v, mask, leads[:3])
+        self.table, self.together = _table(self.lead, leads, 4 if mask_too else 3)
+        self.count, self.dtype = len(self.table), q.dtype
         (self.L, self.E), (self.S, self.Ev) = q.shape[-2:], v.shape[-2:]
         kind = EVERYTHING if mask is None else FLAGS if mask.dtype == bool else ADDED
-        shape = () if mask is None else mask.shape
-        lead = (*_at_least(2, shape)[:-2], self.L, self.S)
-        other = _one_for_all(bool if kind == ADDED else q.dtype, lead)
-        mask = _one_for_all(bool, lead) if mask is None else np.broadcast_to(mask, lead)
-        flags, added = (other, mask) if kind == ADDED else (mask, other)
-        leads = tuple(x.shape[:-2] for x in (q, k, v, mask))
-        self.table, self.together = _table(self.lead, leads, 4 if mask_too else 3)
-        self.arrays = (*(five(side_by_side(x)) for x in (q, k, v)), five(flags), five(added))
+        flags, added = _constant(0, np.dtype(bool), 5), _constant(0, q.dtype, 5)  # unread
+        if kind != EVERYTHING:
+            whole = five(np.broadcast_to(mask, (*lead, self.L, self.S)))
+            flags, added = (whole, added) if kind == FLAGS else (flags, whole)
+        self.arrays = (*(five(side_by_side(x)) for x in (q, k, v)), flags, added)
         scale = 1 / math.sqrt(max(self.E, 1)) if scale is None else scale
-        self.options = (int(causal), kind, np.full(1, scale, q.dtype))
+        self.options = (int(causal), kind, _constant(float(scale), q.dtype, 1))
 
     def pieces(
         self, strip: int, flops: int, together: int, limit: int = PIECES
@@ -64,8 +64,10 @@ class Heads:
         neither many nor small. So many rows stay `together`; a row costs so many `flops`. Parts are
         made where there are fewer rows than `limit`.
         """
+        most = min(PIECES, int(flops * self.count / FLOPS))
+        if most < 2:
+            return [slice(0, self.count)], 1
         units = self.count // together
-        most = max(1, min(PIECES, int(flops * self.count / FLOPS)))
         groups = max(1, min(units, most))
         cuts = [units * i // groups * together for i in range(groups + 1)]
         parts = min(-(-self.L // max(strip, 1)), -(-min(most, limit) // max(units, 1)))
@@ -78,24 +80,32 @@ class Heads:
         return [room(f"attention {n}", s, self.dtype) for n, s in zip(names, shapes, strict=True)]
 
 
+# Decoding asks for one query at a time, with a key more each time: what does not depend on how many
+# keys there are is kept.
+
+
 @functools.lru_cache(64)
-def _one_for_all(dtype: Any, shape: tuple[int, ...]) -> Any:
-    """A mask that nobody reads."""
-    return np.broadcast_to(np.zeros((), dtype), shape)
+def _constant(value: float, dtype: Any, axes: int) -> Any:
+    """A number as an array, for kernels to read."""
+    return np.full((1,) * axes, value, dtype)
 
 
-def _lead(q: Any, k: Any, v: Any, mask: Any) -> tuple[int, ...]:
+_broadcast = functools.lru_cache(64)(np.broadcast_shapes)
+
+
+def _check(q: Any, k: Any, v: Any, mask: Any, leads: Any) -> tuple[int, ...]:
     """The leading axes of the output, if there is one."""
     if min(q.ndim, k.ndim, v.ndim) < 2 or (q.shape[-1], k.shape[-2]) != (k.shape[-1], v.shape[-2]):
         raise _misfit("attention: the sizes do not fit", q, k, v)
     try:
-        lead = np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
+        lead = _broadcast(*leads)
     except ValueError:
         raise _misfit("attention: the leading axes do not broadcast", q, k, v) from None
+    if mask is None:
+        return lead
     scores = (*lead, q.shape[-2], k.shape[-2])
-    if mask is not None and (
-        mask.ndim > len(scores)
-        or any(n not in (1, m) for n, m in zip(mask.shape[::-1], scores[::-1], strict=False))
+    if mask.ndim > len(scores) or any(
+        n not in (1, m) for n, m in zip(mask.shape[::-1], scores[::-1], strict=False)
     ):
         raise ShapeError(
             "attention: the mask does not broadcast to the scores",
@@ -121,8 +131,9 @@ def side_by_side(x: Any) -> Any:
 
 def five(x: Any) -> Any:
     """x with three leading axes."""
-    lead = (1, 1, 1, *x.shape[:-2])
-    return x.reshape(math.prod(lead[:-2]), *lead[-2:], *x.shape[-2:])
+    if x.ndim > 5:
+        return x.reshape(math.prod(x.shape[:-4]), *x.shape[-4:])
+    return x[(None,) * (5 - x.ndim)]
 
 
 @functools.lru_cache(64)

@@ -38,10 +38,11 @@ def step_back(a: Any, before: Any, d: Any, da: Any) -> None:
     H = d.shape[0]
     r, z, n, qn = a[:H], a[H : 2 * H], a[2 * H : 3 * H], a[3 * H :]
     dn, dr, dz, dqn = da[:H], da[H : 2 * H], da[2 * H : 3 * H], da[3 * H :]
+    one = a.dtype.type(1)  # beside a whole number a float32 would become float64
     for j in range(H):
-        dz[j] = d[j] * (before[j] - n[j]) * z[j] * (1 - z[j])
-        dn[j] = d[j] * (1 - z[j]) * (1 - n[j] * n[j])
+        dz[j] = d[j] * (before[j] - n[j]) * z[j] * (one - z[j])
+        dn[j] = d[j] * (one - z[j]) * (one - n[j] * n[j])
         d[j] *= z[j]
     for j in range(H):
         dqn[j] = dn[j] * r[j]
-        dr[j] = dqn[j] * qn[j] * (1 - r[j])
+        dr[j] = dqn[j] * qn[j] * (one - r[j])

@@ -39,13 +39,14 @@ def step_back(a: Any, before: Any, after: Any, d: Any, da: Any) -> None:
     i, f, u, o = a[:H], a[H : 2 * H], a[2 * H : 3 * H], a[3 * H :]
     di, df, du, do = da[:H], da[H : 2 * H], da[2 * H : 3 * H], da[3 * H :]
     dh, dc, before_c, c = d[:H], d[H:], before[H:], after[H:]
+    one = a.dtype.type(1)  # beside a whole number a float32 would become float64
     for j in range(H):
         s, m = tanh(c[j]), dh[j]
-        do[j] = m * s * o[j] * (1 - o[j])
-        dc[j] += m * o[j] * (1 - s * s)
+        do[j] = m * s * o[j] * (one - o[j])
+        dc[j] += m * o[j] * (one - s * s)
         dh[j] = 0
     for j in range(H):
-        di[j] = dc[j] * u[j] * i[j] * (1 - i[j])
-        df[j] = dc[j] * before_c[j] * f[j] * (1 - f[j])
-        du[j] = dc[j] * i[j] * (1 - u[j] * u[j])
+        di[j] = dc[j] * u[j] * i[j] * (one - i[j])
+        df[j] = dc[j] * before_c[j] * f[j] * (one - f[j])
+        du[j] = dc[j] * i[j] * (one - u[j] * u[j])
         dc[j] *= f[j]

@@ -45,10 +45,11 @@ def step(q: Any, h: Any, relu: bool) -> None:
 @inner
 def step_back(h: Any, d: Any, da: Any, relu: bool) -> None:
     """ā = h̄ ⊙ σ′; d is h̄_t, and becomes 0, to which ā W_hh is then added."""
+    one = h.dtype.type(1)
     if relu:
         for j in range(h.shape[0]):
             da[j] = d[j] * (h[j] > 0)
     else:
         for j in range(h.shape[0]):
-            da[j] = d[j] * (1 - h[j] * h[j])
+            da[j] = d[j] * (one - h[j] * h[j])
     d[:] = 0

@@ -48,6 +48,16 @@ def low(a: Any, b: Any, c: Any, m: int, n: int, keep: int) -> None:
     _block(a, b, c, m, n, keep, LOW, 2)
 
 
+def small(a: Any, b: Any, c: Any, m: int, n: int, keep: int) -> None:
+    """The same for LOW rows of one vector."""
+    _block(a, b, c, m, n, keep, LOW, 1)
+
+
+def pair(a: Any, b: Any, c: Any, m: int, n: int, keep: int) -> None:
+    """The same for two rows of two vectors."""
+    _block(a, b, c, m, n, keep, 2, 2)
+
+
 def _block(a: Any, b: Any, c: Any, m: int, n: int, keep: int, rows: int, vectors: int) -> None:
     columns = slice(n, n + vectors * lanes(c))
     into = c[m : m + rows, columns]
@@ -126,7 +136,8 @@ if COMPILES:
 
         return block
 
-    wide, narrow, low = _strip(ROWS, 2), _strip(ROWS, 1), _strip(LOW, 2)
+    wide, narrow = _strip(ROWS, 2), _strip(ROWS, 1)
+    low, small, pair = _strip(LOW, 2), _strip(LOW, 1), _strip(2, 2)
 
 
 @inner

@@ -141,11 +141,10 @@ class CausalAttention(nn.Module):
             k, v = tn.cat([past[0], k], dim=2), tn.cat([past[1], v], dim=2)
         t, s = q.shape[2], k.shape[2]  # new tokens, and all
         p = self.config.dropout if self.training else 0.0
-        if t == s:
-            y = F.scaled_dot_product_attention(q, k, v, dropout_p=p, is_causal=True)
-        else:  # new token i is number s − t + i of all
+        seen = None
+        if 1 < t < s:  # new token i is number s − t + i of all; the last one sees them all
             seen = tn.ones(t, s, device=x.device).tril(s - t).bool()
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, dropout_p=p)
+        y = F.scaled_dot_product_attention(q, k, v, seen, p, is_causal=t == s)
         y = y.transpose(1, 2).flatten(2)  # (n, t, width)
         return self.drop(self.output(y)), (k, v)
 
@@ -159,8 +158,7 @@ class CausalAttention(nn.Module):
 
     def _heads(self, x: tn.Tensor) -> list[tn.Tensor]:
         """Queries, keys and values, (n, heads, t, width / heads) each."""
-        parts = self.input(x).chunk(3, dim=-1)
-        return [part.unflatten(2, (self.config.heads, -1)).transpose(1, 2) for part in parts]
+        return list(self.input(x).unflatten(2, (3, self.config.heads, -1)).permute(2, 0, 3, 1, 4))
 
 
 def _first_weights(model: GPT) -> None:

@@ -151,12 +151,14 @@ def _bytes(tokenizer: BytePairTokenizer, ids: Iterable[int]) -> Iterator[str]:
 def _read(model: Any, ids: list[int], past: Any) -> tuple[Any, Any]:
     """(scores of what follows the last token, what is remembered), in evaluation mode."""
     was_training = model.training
-    model.eval()
+    if was_training:
+        model.eval()
     try:
         with no_grad():
             scores, past = model.read(Tensor(np.array([ids])), past)
     finally:
-        model.train(was_training)
+        if was_training:
+            model.train()
     return scores.array[0, -1], past
 
 
