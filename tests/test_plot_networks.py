@@ -150,7 +150,7 @@ def test_attention_rows_look_and_columns_are_looked_at() -> None:
     for wrong in (weights[0], np.ones((2, 2, 3)), np.ones((0, 3))):
         with pytest.raises(ShapeError, match="one head"):
             plot.attention(wrong, ["le", "chat"])
-    with pytest.raises(ShapeError, match="2 and 2 names"):
+    with pytest.raises(ShapeError, match="2 tokens for 3 columns"):
         plot.attention(weights, ["le", "chat"])
 
 
