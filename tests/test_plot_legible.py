@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.text import Text
 
 import tinynet as tn
@@ -79,6 +80,10 @@ PICTURES: dict[str, Callable[[], Any]] = {
 }
 
 
+COLOURED = {"attention", "confusion_matrix", "feature_maps", "filters", "gradient_errors"}
+COLOURED |= {"loss_landscape", "saliency", "similarity", "weights"}
+
+
 def contrast(a: Any, b: Any) -> float:
     low, high = sorted((luminance(a), luminance(b)))
     return (high + 0.05) / (low + 0.05)
@@ -87,7 +92,7 @@ def contrast(a: Any, b: Any) -> float:
 def visible(figure: Any) -> list[Any]:
     """The texts that are drawn: not empty, and no tick outside of its axis."""
     hidden = set()
-    for ax in figure.axes:
+    for ax in figure.findobj(Axes):
         for axis in (ax.xaxis, ax.yaxis):
             low, high = sorted(axis.get_view_interval())
             for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
@@ -141,9 +146,9 @@ def labelled(name: str, panels: Any) -> None:
         for ax in panels.ravel():
             assert ax.get_xlabel()
             assert ax.get_ylabel()
-    axes = panels.ravel()[0].figure.axes
-    for bar in (ax for ax in axes if ax.get_label() == "<colorbar>"):
-        assert bar.get_ylabel()
+    bars = [ax for ax in panels.ravel()[0].figure.findobj(Axes) if hasattr(ax, "_colorbar")]
+    assert bool(bars) == (name in COLOURED)
+    assert all(bar.get_ylabel() for bar in bars)
 
 
 @pytest.mark.parametrize("style", ["default", "dark_background"])

@@ -22,12 +22,14 @@ from tinynet.plot.style import (
     tidy,
 )
 from tinynet.plot.words import (
+    BAR,
     entitle,
+    heat_map,
     label_axes,
     legend_beside,
     legend_width,
-    name_cells,
     named,
+    settle,
     write_beside,
     write_in_cells,
 )
@@ -66,15 +68,13 @@ def confusion_matrix(
     side = np.clip(0.48 * n, 2.0, 9.0) + 1.4 + 0.085 * max(longest - 8, 0)
     ax = axes_in(ax, side + 0.7, side)
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    told = name_cells(ax, names, names)
-    label_axes(ax, "predicted class" + told[0], "true class" + told[1])
-    ax.figure.colorbar(image, ax=ax, label="share of the row", shrink=0.85)
+    heat_map(ax, image, names, names, "predicted class", "true class", "share of the row")
     right = counts.trace() / (math.fsum(counts.ravel()) or 1)
     title = "Confusion matrix", f"{100 * right:.1f} % on the diagonal"
-    entitle(ax, *title)
+    entitle(ax, *title, more=BAR)
     places = zip(*np.nonzero(counts), strict=True)
     if not write_in_cells(ax, {(i, j): _count(counts[i, j]) for i, j in places}):
-        entitle(ax, *title, "(cells too small for the counts)")
+        entitle(ax, *title, "(too small for counts)", more=BAR)
     return ax
 
 
@@ -207,20 +207,23 @@ def embedding(vectors: Any, labels: Sequence[Any] | None = None, *, ax: Axes | N
     ax = axes_in(ax, 5.2 + (legend_width(kinds, 4.2) if grouped else 0), 4.2)
     ax.margins(0.1)
     title = f"Principal components of {len(X)} vectors"
+    for c, kind in enumerate(kinds if grouped else [""]):
+        mine = places[[name == kind for name in names]] if names and grouped else places
+        ax.scatter(*mine.T, label=kind, **point_style(c))
+    if grouped:
+        legend_beside(ax)
+    settle(ax)
     entitle(ax, title)
-    names_of_axes = [f"component {i + 1} ({100 * shares[i]:.0f} % of the variance)" for i in (0, 1)]
-    label_axes(ax, *names_of_axes)
+    told = [
+        f"component {i} ({100 * share:.0f} % of the variance)"
+        for i, share in zip("12", shares, strict=True)
+    ]
+    label_axes(ax, told[0], told[1])
     tidy(ax)
-    if names is None or not grouped:
-        ax.scatter(*places.T, **point_style(0))
-        left_out = write_beside(ax, places, names, fontsize="small") if names else 0
+    if names and not grouped:
+        left_out = write_beside(ax, places, names, fontsize="small")
         if left_out:
             entitle(ax, f"{title}, {len(X) - left_out} named")
-    else:
-        for c, kind in enumerate(kinds):
-            mine = places[[name == kind for name in names]]
-            ax.scatter(*mine.T, label=kind, **point_style(c))
-        legend_beside(ax)
     return ax
 
 

@@ -100,6 +100,8 @@ def learning_rates(found: Any, *, ax: Axes | None = None) -> Axes:
     if not found.rates:
         raise ArgumentError("there is nothing to draw: no learning rate was tried")
     ax = axes_in(ax, 5.6, 3.6)
+    from matplotlib.ticker import NullFormatter
+
     ax.set(xscale="log", xlim=(found.rates[0] / 3, found.rates[-1] * 3))
     ax.plot(found.rates, found.losses, ".", color=GREY, markersize=3, label="of the batch")
     ax.plot(found.rates, found.smoothed, color=LINES[0], linewidth=2, label="averaged")
@@ -111,6 +113,7 @@ def learning_rates(found: Any, *, ax: Axes | None = None) -> Axes:
     _, high = ends(np.array(found.smoothed))
     margin = (high - low) / 5 or 1.0  # above it, single batches are left out of the picture
     ax.set(xlabel="learning rate", ylabel="loss", ylim=(low - margin, high + margin))
+    ax.xaxis.set_minor_formatter(NullFormatter())
     entitle(ax, "Which learning rate?")
     tidy(ax)
     legend_below(ax)

@@ -22,7 +22,7 @@ from tinynet.plot.style import (
     numbers,
     plain,
 )
-from tinynet.plot.words import entitle, label_axes, name_cells, named, short, write_in_cells
+from tinynet.plot.words import BAR, colour_bar, entitle, heat_map, named, short, write_in_cells
 from tinynet.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -68,10 +68,8 @@ def attention(
     known = np.where(np.isfinite(values), values, np.nan)
     image = ax.imshow(known, cmap="Blues", vmin=0, vmax=_largest(values) or 1.0)
     ax.set_facecolor(GREY)
-    told = name_cells(ax, rows, columns)
-    label_axes(ax, "looked at (key)" + told[0], "looks (query)" + told[1])
+    heat_map(ax, image, rows, columns, "looked at (key)", "looks (query)", "weight")
     ax.set_title("Attention")
-    ax.figure.colorbar(image, ax=ax, label="weight", shrink=0.85)
     return ax
 
 
@@ -100,12 +98,10 @@ def similarity(vectors: Any, labels: Sequence[Any], *, ax: Axes | None = None) -
     if max(map(len, names)) > 12:  # below, numbers stand for long names
         below = [str(i) for i in range(1, len(X) + 1)]
         names = [f"{i}. {short(name, 40)}" for name, i in zip(names, below, strict=True)]
-    told = name_cells(ax, names, below)
-    label_axes(ax, "vector" + told[0], "vector" + told[1])
-    ax.figure.colorbar(image, ax=ax, label="cosine", shrink=0.85)
-    entitle(ax, "How alike vectors are")
+    heat_map(ax, image, names, below, "vector", "vector", "cosine")
+    entitle(ax, "How alike vectors are", more=BAR)
     if not write_in_cells(ax, {at: _two_digits(cosines[at]) for at in np.ndindex(cosines.shape)}):
-        entitle(ax, "How alike vectors are", "(cells too small for the cosines)")
+        entitle(ax, "How alike vectors are", "(too small for numbers)", more=BAR)
     return ax
 
 
@@ -151,8 +147,7 @@ def saliency(loss: Callable[[Tensor], Tensor], image: Any, *, ax: Axes | None = 
         size, cmap=LinearSegmentedColormap.from_list("", ends), vmin=0, vmax=size.max() or 1
     )
     ax.set(xticks=[], yticks=[], title="Saliency", xlabel="across, pixels", ylabel="down, pixels")
-    bar = ax.figure.colorbar(top, ax=ax, label="|∂L/∂x|", shrink=0.85)
-    bar.ax.set_facecolor("white")  # as below the colours of the picture
+    colour_bar(ax, top, "|∂L/∂x|").set_facecolor("white")  # as below the colours of the picture
     return ax
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LETTER = 0.6  # how wide a letter is on average, in sizes of the font
 LEAST = 5.0  # points: smaller letters nobody reads
 FRAME = 1.25  # a figure with one picture, in sizes of its axes before labels take their room
+BAR = 90.0  # points: twice what a colour bar takes, so much wider a title may be
 DOWN = 3.7  # from the axes to what stands below their label, in sizes of the font
 
 
@@ -68,17 +69,18 @@ def named(labels: Iterable[Any], count: int, what: str, of: str) -> list[str]:
     return [literal(x.item() if hasattr(x, "item") else x) for x in items]
 
 
-def entitle(ax: Axes, *lines: str) -> None:
-    """The title, in more lines where the axes are narrow."""
-    most = int(1.05 * extent(ax)[0] / (LETTER * points("large")))
-    ax.set_title("\n".join(textwrap.fill(line, max(most, 12)) for line in lines))
+def entitle(ax: Axes, *lines: str, more: float = 0.0) -> None:
+    """The title, in more lines where the axes are narrow; it may be `more` points wider."""
+    most = int((1.05 * extent(ax)[0] + more) / (LETTER * points("large")))
+    pad = 6.0 if not more else 6.0 + 0.5 * points("medium")  # the number at the end of the scale
+    ax.set_title("\n".join(textwrap.fill(line, max(most, 12)) for line in lines), pad=pad)
 
 
 def label_axes(ax: Axes, x: str, y: str) -> None:
     """The labels of both axes, in two lines where those are short."""
     size = LETTER * points("medium")
     for axis, text, room in zip((ax.xaxis, ax.yaxis), (x, y), extent(ax), strict=True):
-        axis.set_label_text(textwrap.fill(text, max(int(1.05 * room / size), 12)))
+        axis.set_label_text(textwrap.fill(text, max(int(0.9 * room / size), 12)))
 
 
 def legend_below(ax: Axes, **options: Any) -> None:
@@ -141,7 +143,7 @@ def name_cells(ax: Axes, rows: Sequence[str], columns: Sequence[str]) -> tuple[s
     size = points("medium")
     wide, high = (FRAME * v for v in extent(ax))
     bar, title = 8 * size, 5 * size
-    most = [max(int(0.6 * v / (LETTER * size)), 4) for v in (wide - bar, high - title)]
+    most = [max(int(0.5 * v / (LETTER * size)), 4) for v in (wide - bar, high - title)]
     rows, columns = [short(n, most[0]) for n in rows], [short(n, most[1]) for n in columns]
     beside, below = (LETTER * size * max(map(len, names)) for names in (rows, columns))
     cell = min((wide - beside - bar) / len(columns), (high - below - title) / len(rows))
@@ -155,8 +157,29 @@ def name_cells(ax: Axes, rows: Sequence[str], columns: Sequence[str]) -> tuple[s
         anchor |= {"ha": "right", "rotation_mode": "anchor"}
     ax.set_xticks(range(0, len(columns), each), columns[::each], **anchor)
     ax.set_yticks(range(0, len(rows), each), rows[::each], fontsize=size)
-    left_out = f", each {each}{ {2: 'nd', 3: 'rd'}.get(each, 'th') } named" if each > 1 else ""
+    left_out = f", every {each}{ {2: 'nd', 3: 'rd'}.get(each, 'th') }" if each > 1 else ""
     return left_out if len(columns) > 1 else "", left_out if len(rows) > 1 else ""
+
+
+def heat_map(
+    ax: Axes, image: Any, rows: Sequence[str], columns: Sequence[str], *labels: str
+) -> None:
+    """What stands around a heat map: names of rows and columns, labels of both axes and of the
+    colours.
+    """
+    across, down, colours = labels
+    told = name_cells(ax, rows, columns)
+    bar = colour_bar(ax, image, colours)
+    settle(ax)
+    label_axes(ax, across + told[0], down + told[1])
+    label_axes(bar, "", colours)
+
+
+def colour_bar(ax: Axes, image: Any, label: str) -> Axes:
+    """The scale of the colours, as high as the image."""
+    bar = ax.inset_axes((1.04, 0.0, 0.05, 1.0))
+    ax.figure.colorbar(image, cax=bar, label=label)
+    return bar
 
 
 def write_in_cells(ax: Axes, texts: dict[tuple[int, int], str]) -> bool:
