@@ -73,13 +73,13 @@ def confusion_matrix(
     title = "Confusion matrix", f"{100 * right:.1f} % on the diagonal"
     entitle(ax, *title, more=BAR)
     places = zip(*np.nonzero(counts), strict=True)
-    if not write_in_cells(ax, {(i, j): _count(counts[i, j]) for i, j in places}):
+    if not write_in_cells(ax, {(i, j): _count(float(counts[i, j])) for i, j in places}):
         entitle(ax, *title, "(too small for counts)", more=BAR)
     return ax
 
 
-def _count(x: Any) -> str:
-    return f"{x:.0f}" if x == round(x) and x < 1e7 else f"{x:.2g}"
+def _count(x: float) -> str:
+    return f"{x:.0f}" if x.is_integer() and x < 1e7 else f"{x:.2g}"
 
 
 def decision_boundary(model: Any, X: Any, y: Any, *, ax: Axes | None = None) -> Axes:
@@ -123,10 +123,10 @@ def decision_boundary(model: Any, X: Any, y: Any, *, ax: Axes | None = None) -> 
             expected=f"{scores.shape[1]} classes",
             got=", ".join(map(str, np.unique(truth)[:8])),
         )
-    from matplotlib.colors import to_rgba
-
     names = named(classes, len(classes), "names", "classes")
     ax = axes_in(ax, 4.4 + legend_width(names, 4.2), 4.2)
+    from matplotlib.colors import to_rgba
+
     for c, name in enumerate(classes):
         style = point_style(c)
         lead = scores[:, c] - np.delete(scores, c, axis=1).max(axis=1)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinynet.errors import ArgumentError, ShapeError, describe
-from tinynet.plot.style import GREY, Array, ink_on, literal, plain
+from tinynet.plot.style import GREY, Array, ink_on, literal, need_matplotlib, plain
 from tinynet.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ DOWN = 3.7  # from the axes to what stands below their label, in sizes of the fo
 
 def points(size: str) -> float:
     """A relative size such as "small", in points."""
+    need_matplotlib()
     from matplotlib.font_manager import FontProperties
 
     return float(FontProperties(size=size).get_size_in_points())
