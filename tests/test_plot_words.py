@@ -160,6 +160,15 @@ def test_figures_do_not_outgrow_the_page(n: int) -> None:
         assert (f"every {each}" in ax.get_ylabel()) == (each > 1)
 
 
+@pytest.mark.parametrize("filters", [(16, 3, 7, 7), (12, 1, 3, 3), (3, 8, 1, 7), (13, 11, 3, 3)])
+def test_filters_have_all_their_names_on_the_page(filters: tuple[int, ...]) -> None:
+    figure = plot.filters(RNG.normal(size=filters))[0, 0].figure
+    figure.draw_without_rendering()
+    assert max(figure.get_size_inches()) < 15
+    assert not collisions(figure)
+    assert not cut_off(figure)
+
+
 def test_legends_lie_beside_or_below_the_data() -> None:
     for name in ("activation", "finite_differences", "loss_landscape", "roc", "decision_boundary"):
         ax = PICTURES[name]()

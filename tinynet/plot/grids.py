@@ -20,7 +20,7 @@ from tinynet.plot.style import (
 )
 from tinynet.plot.words import named, short
 
-MOST = 600  # frames in one picture
+MOST = 300  # frames in one picture
 LONGEST = 40  # letters of a title
 
 
@@ -147,7 +147,8 @@ def filters(W: Any) -> AxesArray:
             hint="filters(W[:16, :8]), the first ones",
         )
     flat = values.reshape(-1, *values.shape[2:])
-    panels = _grid("Filters", flat, channels, 0.8, titled=False, right=1.5)
+    side = min(0.8, max(0.4, 11 / max(out, channels)))
+    panels = _grid("Filters", flat, channels, side, titled=False, right=1.5)
     _signed(panels, flat)
     panels = panels.reshape(out, channels)
     for i, ax in enumerate(panels[0]):
@@ -191,7 +192,13 @@ def _signed(panels: AxesArray, values: Array) -> None:
 
 
 def _scale(panels: AxesArray, image: Any, label: str) -> None:
-    panels[0].figure.colorbar(image, ax=list(panels), label=label, shrink=0.9, aspect=30, pad=0.02)
+    from matplotlib.ticker import MaxNLocator
+
+    figure = panels[0].figure
+    high = figure.get_figheight()
+    shape = {"shrink": 0.9, "aspect": 6 * high, "pad": 0.02}  # 0.15 inches wide
+    ticks = MaxNLocator(int(np.clip(2 * (high - 0.9), 1, 8)))
+    figure.colorbar(image, ax=list(panels), label=label, ticks=ticks, **shape)
 
 
 def _side(titles: Sequence[str], side: float) -> float:
@@ -220,6 +227,7 @@ def _grid(
     high = side * min(max(pixels[0] / pixels[1], 0.25), 2.0)
     height = rows * (high + (0.25 if titled else 0.05)) + 0.6
     figure = new_figure(max(columns * side + right, 2.4), max(height, 1.6))
+    figure.set_layout_engine("compressed")  # no gaps between images that are not square
     figure.suptitle(f"{title}, {pixels[0]} × {pixels[1]} pixels", fontsize="medium")
     panels: AxesArray = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in panels:

@@ -22,7 +22,17 @@ from tinynet.plot.style import (
     numbers,
     plain,
 )
-from tinynet.plot.words import BAR, colour_bar, entitle, heat_map, named, short, write_in_cells
+from tinynet.plot.words import (
+    BAR,
+    colour_bar,
+    entitle,
+    heat_map,
+    label_axes,
+    named,
+    settle,
+    short,
+    write_in_cells,
+)
 from tinynet.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -146,8 +156,10 @@ def saliency(loss: Callable[[Tensor], Tensor], image: Any, *, ax: Axes | None = 
     top = ax.imshow(
         size, cmap=LinearSegmentedColormap.from_list("", ends), vmin=0, vmax=size.max() or 1
     )
-    ax.set(xticks=[], yticks=[], title="Saliency", xlabel="across, pixels", ylabel="down, pixels")
+    ax.set(xticks=[], yticks=[], title="Saliency")
     colour_bar(ax, top, "|∂L/∂x|").set_facecolor("white")  # as below the colours of the picture
+    settle(ax)
+    label_axes(ax, "across, pixels", "down, pixels")
     return ax
 
 

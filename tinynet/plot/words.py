@@ -81,7 +81,7 @@ def label_axes(ax: Axes, x: str, y: str) -> None:
     """The labels of both axes, in two lines where those are short."""
     size = LETTER * points("medium")
     for axis, text, room in zip((ax.xaxis, ax.yaxis), (x, y), extent(ax), strict=True):
-        axis.set_label_text(textwrap.fill(text, max(int(0.9 * room / size), 12)))
+        axis.set_label_text(textwrap.fill(text, max(int(0.9 * room / size), 7)))
 
 
 def legend_below(ax: Axes, **options: Any) -> None:
