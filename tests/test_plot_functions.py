@@ -163,7 +163,8 @@ def test_a_path_may_diverge() -> None:
 def test_paths_lie_on_the_drawn_area() -> None:
     """The window grows with them; where it is given, or they lead too far, the legend tells."""
     step = {"SGD": lambda p: tn.optim.SGD(p, lr=0.1)}
-    ax = plot.loss_landscape(bowl, step, start=(-7.0, 4.0), steps=20)
+    over = {"SGD": lambda p: tn.optim.SGD(p, lr=0.3)}  # y ← −0.8 y
+    ax = plot.loss_landscape(bowl, over, start=(-7.0, 4.0), steps=20)
     x, y = drawn(ax)["SGD"]
     for values, (low, high) in ((x, ax.get_xlim()), (y, ax.get_ylim())):
         assert low < values.min()
@@ -178,6 +179,14 @@ def test_paths_lie_on_the_drawn_area() -> None:
     ax = plot.loss_landscape(bowl, step, start=(1.0, 1.0), steps=20, xlim=(-1, 2), ylim=(0.5, 3))
     assert (ax.get_xlim(), ax.get_ylim()) == ((-1, 2), (0.5, 3))
     assert "SGD (leaves at step 1)" in drawn(ax)
+
+
+def test_paths_differ_in_colour_and_marker() -> None:
+    many = {str(i): lambda p: tn.optim.SGD(p, lr=0.1) for i in range(6)}
+    lines = plot.loss_landscape(bowl, many, start=(1.0, 1.0), steps=2).lines
+    paths = [line for line in lines if line.get_label() in many]
+    assert len({line.get_color() for line in paths}) == 6
+    assert len({line.get_marker() for line in paths}) == 6
 
 
 def test_a_path_ends_where_the_loss_does() -> None:

@@ -109,6 +109,8 @@ def test_an_embedding_keeps_the_most_of_the_variance() -> None:
         np.testing.assert_allclose(places[:, k], centred @ direction, atol=1e-9)
     share = 100 * values[-1] / values.sum()
     assert ax.get_xlabel() == f"component 1 ({share:.0f} % of the variance)"
+    share = 100 * values[-2] / values.sum()
+    assert ax.get_ylabel() == f"component 2 ({share:.0f} % of the variance)"
 
 
 def test_the_sign_of_a_component_does_not_depend_on_rounding() -> None:
@@ -130,6 +132,8 @@ def test_vectors_on_a_line_have_one_component() -> None:
     assert (places[:, 1] == 0).all()
     assert ax.get_xlabel() == "component 1 (100 % of the variance)"
     assert ax.get_ylabel() == "component 2 (0 % of the variance)"
+    two = np.asarray(plot.embedding([[1.0, 2.0], [3.0, 4.0]]).collections[0].get_offsets())
+    assert (two[:, 1] == 0).all()
     huge = np.asarray(plot.embedding(line * 1e200).collections[0].get_offsets())
     np.testing.assert_allclose(huge / 1e200, places, atol=1e-6)
 

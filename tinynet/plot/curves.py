@@ -153,7 +153,7 @@ def activation(
     ax.plot(x, y, color=LINES[0], linewidth=2, label=f"y = {name}(x)")
     ax.plot(x, dy, color=LINES[1], linewidth=2, linestyle="--", label="dy/dx")
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=1)
-    ax.set(xlabel="x", ylabel="y, dy/dx")
+    ax.set(xlabel="x", ylabel="y, dy/dx", xlim=(low, high))  # also where f is not defined
     entitle(ax, literal(name))
     sizes = np.abs([y, dy])
     most = 10 * np.nanquantile(np.where(np.isfinite(sizes), sizes, np.nan), 0.9)

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinynet.errors import ArgumentError, ShapeError, describe
 from tinynet.grad_mode import no_grad
-from tinynet.plot.style import LINES, OKABE_ITO, Array, axes_in, callable_or_raise, literal
+from tinynet.plot.style import LINES, MARKERS, OKABE_ITO, Array, axes_in, callable_or_raise, literal
 from tinynet.plot.words import entitle, legend_below
 from tinynet.tensor import Tensor
 
@@ -78,7 +78,7 @@ def loss_landscape(
     ax = axes_in(ax, 5.8, 4.6)
     _draw_levels(ax, across, up, heights)
     for i, (name, path) in enumerate(paths.items()):
-        style: dict[str, Any] = {"marker": "o", "markersize": 2.5, "linewidth": 1.4}
+        style: dict[str, Any] = {"marker": MARKERS[i], "markersize": 3.5, "linewidth": 1.4}
         told = literal(name) + _end(path, window, steps)
         ax.plot(*path.T, color=PATHS[i], label=told, zorder=4, **style)
         ax.plot(*path.T, color="white", linewidth=3.5, zorder=3)  # parts it from the ground
