@@ -67,7 +67,7 @@ NARROW: dict[str, Callable[[Any], Any]] = {
     "confusion, long": lambda ax: plot.confusion_matrix(np.eye(4), LONG, ax=ax),
     "confusion, 40": lambda ax: plot.confusion_matrix(np.eye(40), WORDS, ax=ax),
     "confusion, large": lambda ax: plot.confusion_matrix([[1234567, 3], [4, 7654321]], ax=ax),
-    "confusion, wide": lambda ax: plot.confusion_matrix(np.full((4, 4), 123456), ax=ax),
+    "confusion, wide": lambda ax: plot.confusion_matrix(np.full((6, 6), 123456), ax=ax),
     "similarity, 40": lambda ax: plot.similarity(RNG.normal(size=(40, 3)), WORDS, ax=ax),
     "similarity, long": lambda ax: plot.similarity(np.eye(4) + 1, LONG, ax=ax),
     "boundary, long": lambda ax: plot.decision_boundary(
