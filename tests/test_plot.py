@@ -30,6 +30,16 @@ def test_learning_curves_show_the_history() -> None:
     assert list(lines["best epoch (2)"].get_xdata()) == [2, 2]
     assert panels[0].get_xlabel() == "epoch"
     assert len(plot.learning_curves({"val_score": [1.0]})) == 1
+    (ax,) = plot.learning_curves({"loss": [0.5]})  # one epoch: its number, and no fractions
+    ax.figure.draw_without_rendering()
+    low, high = ax.get_xlim()
+    assert [t for t in ax.get_xticks() if low <= t <= high] == [1]
+    (ax,) = plot.learning_curves({"loss": [1e4, 1.0, 1e-4]})
+    assert ax.get_yscale() == "log"
+    (ax,) = plot.learning_curves({"reward": [-1e4, 1.0, 1e4]})
+    assert ax.get_yscale() == "linear"
+    (ax,) = plot.learning_curves({"loss": [1.0, np.nan, np.nan]})  # all epochs have their place
+    assert ax.get_xlim()[1] > 3
     for empty in ({}, History(), {"loss": []}):
         with pytest.raises(ArgumentError):
             plot.learning_curves(empty)
@@ -77,6 +87,39 @@ def test_images_say_what_was_misread() -> None:
     assert [ax.get_title() for ax in panels] == ["5", "6, read as 9", "7"]
     np.testing.assert_array_equal(panels[1].images[0].get_array(), images[1])
     assert panels[0].title.get_color() != panels[1].title.get_color()
+
+
+def test_images_in_colour() -> None:
+    rng = np.random.default_rng(0)
+    within = rng.uniform(size=(2, 3, 4, 5))
+    shown = plot.images(within)[1].images[0].get_array()
+    np.testing.assert_allclose(shown, within[1].transpose(1, 2, 0))
+    bytes_ = (within * 200).astype(np.uint8)
+    shown = plot.images(tensor(bytes_))[0].images[0].get_array()
+    np.testing.assert_allclose(shown, bytes_[0].transpose(1, 2, 0) / 255)
+    normalised = (within - 0.5) / 0.25  # from −2 to 2: stretched, all images alike
+    low, high = normalised.min(), normalised.max()
+    shown = plot.images(normalised)[1].images[0].get_array()
+    np.testing.assert_allclose(shown, (normalised[1].transpose(1, 2, 0) - low) / (high - low))
+    grey = plot.images(within[:, :1])[0].images[0].get_array()
+    np.testing.assert_array_equal(grey, within[0, 0])
+
+
+def test_grids_have_a_title_with_the_pixels() -> None:
+    for panels, title in (
+        (plot.images(np.ones((2, 3, 4))), "Images, 3 × 4 pixels"),
+        (plot.weights(np.ones((2, 6)), (2, 3)), "Weights, 2 × 3 pixels"),
+        (plot.filters(np.ones((2, 1, 5, 5))), "Filters, 5 × 5 pixels"),
+        (plot.feature_maps(np.ones((2, 7, 5))), "Feature maps, 7 × 5 pixels"),
+    ):
+        assert np.ravel(panels)[0].figure.get_suptitle() == title
+
+
+def test_a_pixel_that_is_no_number_is_seen() -> None:
+    image = np.array([[[0.0, np.nan], [1.0, 0.5]]])
+    (ax,) = plot.images(image)
+    assert np.ma.getmaskarray(ax.images[0].get_array()).tolist() == [[False, True], [False, False]]
+    assert ax.get_facecolor()[:3] == pytest.approx((0xD5 / 255, 0x5E / 255, 0))
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,16 @@ def test_layers_constants_and_functions_without_a_name() -> None:
     assert set(drawn(plot.activation(lambda x: tn.ones_like(x)))["dy/dx"][1]) == {0.0}
 
 
+def test_poles_do_not_flatten_a_picture() -> None:
+    ax = plot.activation(lambda x: 1 / x)
+    assert ax.get_ylim()[1] < 1000  # 1/x² is 10⁴ beside 0
+    x, slope = drawn(plot.activation(tn.log))["dy/dx"]
+    assert np.isnan(slope[x <= 0]).all()  # log is not defined there
+    np.testing.assert_allclose(slope[x > 0], 1 / x[x > 0])
+    low, high = plot.activation(tn.exp).get_ylim()
+    assert low < 0 < math.exp(4) < high
+
+
 def test_what_is_no_function_of_one_number() -> None:
     with pytest.raises(ArgumentError, match="mixes entries"):
         plot.activation(lambda x: tn.softmax(x, 0))
@@ -67,6 +77,24 @@ def test_the_error_of_differences() -> None:
     tiny = h < 1e-12  # rounding rules, of values that may be off by a last digit
     assert (forward[tiny] <= 2 * np.finfo(float).eps * e / h[tiny]).all()
     assert forward[tiny].max() > 1e-4
+
+
+@pytest.mark.parametrize(("f", "x"), [(tn.exp, 1.0), (tn.sin, 0.5), (tn.log, 3.0)])
+def test_both_sides_of_the_v_have_their_slopes(f: Any, x: float) -> None:
+    """Truncation rises with h and h², rounding falls with 1/h."""
+    lines = drawn(plot.finite_differences(f, x))
+    for name, order, window in (("forward", 1, (1e-5, 1e-2)), ("central", 2, (1e-3, 1e-1))):
+        h, error = lines[name]
+        rising = (h > window[0]) & (h < window[1])
+        assert np.polyfit(np.log(h[rising]), np.log(error[rising]), 1)[0] == pytest.approx(
+            order, abs=0.05
+        )
+        falling = (h < 1e-10) & (error > 0)
+        slope = np.polyfit(np.log(h[falling]), np.log(error[falling]), 1)[0]
+        assert slope == pytest.approx(-1, abs=0.2)
+        assert error[rising].min() < error[falling].max()
+    least = {name: error[error > 0].min() for name, (_, error) in lines.items() if name[0] in "fc"}
+    assert least["central"] < least["forward"]
 
 
 def test_the_best_step_is_where_the_bound_is_least() -> None:
@@ -128,8 +156,47 @@ def test_the_levels_are_those_of_the_loss() -> None:
 
 def test_a_path_may_diverge() -> None:
     wild = {"SGD": lambda p: tn.optim.SGD(p, lr=1e80)}
-    path = drawn(plot.loss_landscape(bowl, wild, start=(1.0, 1.0), steps=50))["SGD"][0]
-    assert 1 < len(path) < 10
+    lines = drawn(plot.loss_landscape(bowl, wild, start=(1.0, 1.0), steps=50))
+    assert len(lines["SGD (leaves at step 1)"][0]) == 2
+
+
+def test_paths_lie_on_the_drawn_area() -> None:
+    """The window grows with them; where it is given, or they lead too far, the legend tells."""
+    step = {"SGD": lambda p: tn.optim.SGD(p, lr=0.1)}
+    over = {"SGD": lambda p: tn.optim.SGD(p, lr=0.3)}  # y ← −0.8 y
+    ax = plot.loss_landscape(bowl, over, start=(-7.0, 4.0), steps=20)
+    x, y = drawn(ax)["SGD"]
+    for values, (low, high) in ((x, ax.get_xlim()), (y, ax.get_ylim())):
+        assert low < values.min()
+        assert values.max() < high
+    ground = ax.collections[0].get_paths()
+    corners = np.concatenate([p.vertices for p in ground if len(p.vertices)])
+    np.testing.assert_allclose(corners.min(axis=0), (ax.get_xlim()[0], ax.get_ylim()[0]))
+    np.testing.assert_allclose(corners.max(axis=0), (ax.get_xlim()[1], ax.get_ylim()[1]))
+    far = {"SGD": lambda p: tn.optim.SGD(p, lr=0.4)}  # y ← −1.4 y
+    lines = drawn(plot.loss_landscape(bowl, far, start=(1.0, 1.0), steps=30))
+    assert "SGD (leaves at step 3)" in lines  # 1.4² < 2 < 1.4³
+    ax = plot.loss_landscape(bowl, step, start=(1.0, 1.0), steps=20, xlim=(-1, 2), ylim=(0.5, 3))
+    assert (ax.get_xlim(), ax.get_ylim()) == ((-1, 2), (0.5, 3))
+    assert "SGD (leaves at step 1)" in drawn(ax)
+
+
+def test_paths_differ_in_colour_and_marker() -> None:
+    many = {str(i): lambda p: tn.optim.SGD(p, lr=0.1) for i in range(6)}
+    lines = plot.loss_landscape(bowl, many, start=(1.0, 1.0), steps=2).lines
+    paths = [line for line in lines if line.get_label() in many]
+    assert len({line.get_color() for line in paths}) == 6
+    assert len({line.get_marker() for line in paths}) == 6
+
+
+def test_a_path_ends_where_the_loss_does() -> None:
+    log = {"SGD": lambda p: tn.optim.SGD(p, lr=0.3)}
+    lines = drawn(plot.loss_landscape(lambda x, y: tn.log(x) + y**2, log, start=(1.0, 1.0)))
+    (name,) = (label for label in lines if "not finite after step" in label)
+    x, _ = lines[name]
+    assert (x > 0).all()
+    assert name.endswith(f"step {len(x) - 1})")
+    assert x[-1] - 0.3 / x[-1] <= 0  # the step that is not drawn
 
 
 def test_losses_that_cannot_be_drawn() -> None:
@@ -193,7 +260,7 @@ def test_similarity_is_the_cosines() -> None:
     assert [t.get_text() for t in ax.get_xticklabels()] == ["a", "b", "c"]
     ax = plot.similarity(X, ["a sentence, long", "b", "c"])
     assert [t.get_text() for t in ax.get_xticklabels()] == ["1", "2", "3"]
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["a sentence, long  1", "b  2", "c  3"]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["1. a sentence, long", "2. b", "3. c"]
     with pytest.raises(ShapeError, match="2 names"):
         plot.similarity(X, ["a", "b"])
     with pytest.raises(ArgumentError, match="zeros"):

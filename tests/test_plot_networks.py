@@ -109,6 +109,33 @@ def test_an_embedding_keeps_the_most_of_the_variance() -> None:
         np.testing.assert_allclose(places[:, k], centred @ direction, atol=1e-9)
     share = 100 * values[-1] / values.sum()
     assert ax.get_xlabel() == f"component 1 ({share:.0f} % of the variance)"
+    share = 100 * values[-2] / values.sum()
+    assert ax.get_ylabel() == f"component 2 ({share:.0f} % of the variance)"
+
+
+def test_the_sign_of_a_component_does_not_depend_on_rounding() -> None:
+    """Entries of one size, of both signs: the first of them is positive."""
+    base = np.array([[1.0, -1.0, 0.0], [-1.0, 1.0, 0.0], [0.1, 0.1, 0.3], [-0.1, -0.1, -0.3]])
+    first = np.asarray(plot.embedding(base).collections[0].get_offsets())
+    assert first[0, 0] > 0
+    for _ in range(20):
+        noise = base * (1 + 1e-13 * RNG.normal(size=base.shape))
+        places = np.asarray(plot.embedding(noise).collections[0].get_offsets())
+        np.testing.assert_allclose(places, first, atol=1e-9)
+
+
+def test_vectors_on_a_line_have_one_component() -> None:
+    line = np.outer(np.arange(5.0), [3.0, 4.0, 0.0]) + 1e3
+    ax = plot.embedding(line)
+    places = np.asarray(ax.collections[0].get_offsets())
+    np.testing.assert_allclose(places[:, 0], 5 * np.arange(-2, 3), atol=1e-9)
+    assert (places[:, 1] == 0).all()
+    assert ax.get_xlabel() == "component 1 (100 % of the variance)"
+    assert ax.get_ylabel() == "component 2 (0 % of the variance)"
+    two = np.asarray(plot.embedding([[1.0, 2.0], [3.0, 4.0]]).collections[0].get_offsets())
+    assert (two[:, 1] == 0).all()
+    huge = np.asarray(plot.embedding(line * 1e200).collections[0].get_offsets())
+    np.testing.assert_allclose(huge / 1e200, places, atol=1e-6)
 
 
 def test_names_and_classes_of_an_embedding() -> None:
@@ -150,7 +177,7 @@ def test_attention_rows_look_and_columns_are_looked_at() -> None:
     for wrong in (weights[0], np.ones((2, 2, 3)), np.ones((0, 3))):
         with pytest.raises(ShapeError, match="one head"):
             plot.attention(wrong, ["le", "chat"])
-    with pytest.raises(ShapeError, match="2 and 2 names"):
+    with pytest.raises(ShapeError, match="2 tokens for 3 columns"):
         plot.attention(weights, ["le", "chat"])
 
 
@@ -179,6 +206,7 @@ def test_histograms_count_activations_and_gradients() -> None:
             heights = [bar.get_height() for bar in ax.patches]
             np.testing.assert_array_equal(heights, np.histogram(v, 10, ends)[0])
             assert ax.patches[0].get_x() == pytest.approx(ends[0])
+            assert ax.texts[0].get_text() == f"σ = {v.std():.2g}"
 
 
 def test_histograms_of_constants_and_of_numbers_that_are_not_finite() -> None:

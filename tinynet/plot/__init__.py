@@ -9,7 +9,7 @@ readers can tell apart; text and background follow matplotlib's `rcParams`.
 `curves.py` is about runs, functions and differences, `graphs.py` about the tape, `classes.py` about
 what a model decides, `grids.py` about images, `maps.py` about heat maps, `layers.py` about what
 flows through a network, `landscape.py` about steps, `speed.py` about what a computer allows;
-`style.py` holds the colours.
+`style.py` holds the colours, `words.py` fits words into the room that there is.
 """
 
 from tinynet.plot.acceptance import roc, thresholds

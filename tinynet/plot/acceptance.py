@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinynet.errors import ShapeError
-from tinynet.plot.style import GREY, LINES, Array, axes_in, plain, tidy
+from tinynet.errors import ArgumentError, ShapeError, describe
+from tinynet.plot.style import GREY, LINES, Array, axes_in, finite, literal, numbers, tidy
+from tinynet.plot.words import entitle, legend_below
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,10 +26,11 @@ def thresholds(curve: Any, chosen: float | None = None, *, ax: Axes | None = Non
     ['false accepts', 'false rejects', 'chosen: 0.4']
     """
     limits, accepts, rejects = _columns(curve)
-    finite = limits[:-1]
-    margin = 0.05 * (finite[-1] - finite[0]) or 0.5
+    finite(np.asarray(0.0 if chosen is None else chosen), "the chosen threshold")
+    scores = limits[:-1]
+    margin = 0.05 * (scores[-1] - scores[0]) or 0.5
     # The rates of a threshold hold from just above the score below it up to itself.
-    ends = np.concatenate([[finite[0] - margin], finite, [finite[-1] + margin]])
+    ends = np.concatenate([[scores[0] - margin], scores, [scores[-1] + margin]])
     ax = axes_in(ax, 6.2, 3.6)
     for name, rate, colour in zip(
         ("false accepts", "false rejects"), (accepts, rejects), (LINES[1], LINES[0]), strict=True
@@ -36,8 +39,9 @@ def thresholds(curve: Any, chosen: float | None = None, *, ax: Axes | None = Non
         ax.plot([], [], color=colour, linewidth=2, label=name)
     if chosen is not None:
         ax.axvline(chosen, color=GREY, linestyle="--", label=f"chosen: {chosen:.3g}")
-    ax.set(xlabel="threshold", ylabel="share, %", title="Accepted: score ≥ threshold")
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    ax.set(xlabel="threshold", ylabel="share, %")
+    entitle(ax, "Accepted: score ≥ threshold")
+    legend_below(ax)
     tidy(ax)
     return ax
 
@@ -61,16 +65,18 @@ def roc(curve: Any, name: str = "", *, ax: Axes | None = None) -> Axes:
     if first:
         ax.plot([0, 100], [0, 100], color=GREY, linestyle=":", linewidth=1)  # by chance
     colour = LINES[(len(ax.lines) - 1) % len(LINES)]
-    label = f"{name}: area {area:.4f}".removeprefix(": ")
+    label = f"{literal(name)}: area {area:.4f}".removeprefix(": ")
     ax.plot(100 * x, 100 * y, color=colour, linewidth=2, label=label)
     ax.set(xlabel="false accepts, %", ylabel="true accepts, %", title="ROC")
-    ax.legend(frameon=False, loc="lower right")
+    legend_below(ax)
     tidy(ax)
     return ax
 
 
 def _columns(curve: Any) -> tuple[Array, Array, Array]:
-    columns = tuple(plain(column).astype(np.float64) for column in curve)
+    if not isinstance(curve, Sequence | np.ndarray):
+        raise ArgumentError("a curve is what threshold_curve returned", got=describe(curve))
+    columns = tuple(numbers(column, "a curve").astype(np.float64) for column in curve)
     if len(columns) != 3 or len({c.shape for c in columns}) != 1 or columns[0].ndim != 1:
         raise ShapeError(
             "a curve is thresholds, false accepts and false rejects, one of each in a row",
@@ -78,4 +84,8 @@ def _columns(curve: Any) -> tuple[Array, Array, Array]:
         )
     if len(columns[0]) < 2:
         raise ShapeError("a curve has two thresholds or more", got=str(columns[0].shape))
-    return columns[0], columns[1], columns[2]
+    limits, *rates = columns
+    finite(limits[:-1], "thresholds")  # the last may be infinite: nothing is accepted
+    if not all(((r >= 0) & (r <= 1)).all() for r in rates) or not (np.diff(limits) >= 0).all():
+        raise ArgumentError("thresholds grow, and rates lie between 0 and 1")
+    return limits, rates[0], rates[1]

@@ -14,13 +14,24 @@ from tinynet.plot.style import (
     GREY,
     Array,
     axes_in,
-    beside,
+    callable_or_raise,
     finite,
-    ink_on,
-    literal,
+    numbers,
     plain,
     point_style,
     tidy,
+)
+from tinynet.plot.words import (
+    BAR,
+    entitle,
+    heat_map,
+    label_axes,
+    legend_beside,
+    legend_width,
+    named,
+    settle,
+    write_beside,
+    write_in_cells,
 )
 from tinynet.tensor import Tensor
 
@@ -28,6 +39,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 GRID = 200  # points along each side of the plane
+EPS = float(np.finfo(np.float64).eps)
 
 
 def confusion_matrix(
@@ -35,38 +47,39 @@ def confusion_matrix(
 ) -> Axes:
     """The counts of `metrics.confusion_matrix`: true classes down, predicted classes across.
 
-    The colour is the share of the row, so that classes of different sizes can be compared.
+    The colour is the share of the row, so that classes of different sizes can be compared. Where
+    the cells are too small for the counts, the title says so.
 
-    >>> confusion_matrix([[8, 2], [1, 9]], labels=["cat", "dog"]).get_title()
-    '85.0 % on the diagonal'
+    >>> print(confusion_matrix([[8, 2], [1, 9]], labels=["cat", "dog"]).get_title())
+    Confusion matrix
+    85.0 % on the diagonal
     """
-    counts = plain(matrix)
+    counts = numbers(matrix, "confusion matrix")
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size:
         raise ShapeError("a confusion matrix is square", got=str(counts.shape))
     finite(counts, "confusion matrix")
     if counts.min() < 0:
         raise ArgumentError("counts are not negative", got=f"{counts.min():g}")
     n = len(counts)
-    names = [literal(label) for label in (range(n) if labels is None else labels)]
-    if len(names) != n:
-        raise ShapeError(f"{len(names)} labels for {n} classes")
+    names = named(range(n) if labels is None else labels, n, "labels", "classes")
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / (totals + (totals == 0))
-    longest = max(map(len, names))
-    side = max(3.4, 0.48 * n + 1.4) + 0.085 * max(longest - 8, 0)
+    longest = min(max(map(len, names)), 40)
+    side = np.clip(0.48 * n, 2.0, 9.0) + 1.4 + 0.085 * max(longest - 8, 0)
     ax = axes_in(ax, side + 0.7, side)
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for i, j in zip(*np.nonzero(counts), strict=True):
-        colour = ink_on(image.to_rgba(shares[i, j]))
-        ax.text(j, i, f"{counts[i, j]:g}", ha="center", va="center", color=colour, fontsize=9)
-    turn = 45 if longest > 3 else 0
-    ax.set_xticks(range(n), names, rotation=turn, ha="right" if turn else "center")
-    ax.set_yticks(range(n), names)
-    right = counts.trace() / max(math.fsum(counts.ravel()), 1)
-    title = f"{100 * right:.1f} % on the diagonal"
-    ax.set(xlabel="predicted class", ylabel="true class", title=title)
-    ax.figure.colorbar(image, ax=ax, label="share of the row", shrink=0.85)
+    heat_map(ax, image, names, names, "predicted class", "true class", "share of the row")
+    right = counts.trace() / (math.fsum(counts.ravel()) or 1)
+    title = "Confusion matrix", f"{100 * right:.1f} % on the diagonal"
+    entitle(ax, *title, more=BAR)
+    places = zip(*np.nonzero(counts), strict=True)
+    if not write_in_cells(ax, {(i, j): _count(float(counts[i, j])) for i, j in places}):
+        entitle(ax, *title, "(too small for counts)", more=BAR)
     return ax
+
+
+def _count(x: float) -> str:
+    return f"{x:.0f}" if x.is_integer() and x < 1e7 else f"{x:.2g}"
 
 
 def decision_boundary(model: Any, X: Any, y: Any, *, ax: Axes | None = None) -> Axes:
@@ -84,9 +97,8 @@ def decision_boundary(model: Any, X: Any, y: Any, *, ax: Axes | None = None) -> 
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['0', '1']
     """
-    from matplotlib.colors import to_rgba
-
-    points, truth = plain(X), plain(y)
+    callable_or_raise(model, "the model", "a Module, or lambda x: x[:, 0] - 0.5")
+    points, truth = numbers(X, "points"), plain(y)
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):
         raise ShapeError("the points of a plane are (n, 2), at least one", got=str(points.shape))
     if truth.shape != (len(points),):
@@ -95,7 +107,7 @@ def decision_boundary(model: Any, X: Any, y: Any, *, ax: Axes | None = None) -> 
         )
     finite(points, "points")
     low, high = points.min(axis=0), points.max(axis=0)
-    margin = 0.1 * np.where(high > low, high - low, 1.0)
+    margin = 0.1 * np.where(high > low, high - low, 10.0)
     across, up = (
         np.linspace(*ends, GRID) for ends in zip(low - margin, high + margin, strict=True)
     )
@@ -111,7 +123,10 @@ def decision_boundary(model: Any, X: Any, y: Any, *, ax: Axes | None = None) -> 
             expected=f"{scores.shape[1]} classes",
             got=", ".join(map(str, np.unique(truth)[:8])),
         )
-    ax = axes_in(ax, 5.0, 4.2)
+    names = named(classes, len(classes), "names", "classes")
+    ax = axes_in(ax, 4.4 + legend_width(names, 4.2), 4.2)
+    from matplotlib.colors import to_rgba
+
     for c, name in enumerate(classes):
         style = point_style(c)
         lead = scores[:, c] - np.delete(scores, c, axis=1).max(axis=1)
@@ -120,9 +135,9 @@ def decision_boundary(model: Any, X: Any, y: Any, *, ax: Axes | None = None) -> 
             ax.contourf(across, up, lead, [0, lead.max()], colors=[to_rgba(style["color"], 0.3)])
         if lead.min() < 0 < lead.max():
             ax.contour(across, up, lead, [0], colors=GREY, linewidths=1)
-        ax.scatter(*points[truth == name].T, label=literal(name), zorder=3, **style)
+        ax.scatter(*points[truth == name].T, label=names[c], zorder=3, **style)
     ax.set(xlabel="$x_1$", ylabel="$x_2$", title="Decision boundary")
-    beside(ax, len(classes), title="class")
+    legend_beside(ax, title="class")
     return ax
 
 
@@ -148,7 +163,7 @@ def _scores(model: Any, plane: Array, X: Any) -> Array:
     finally:
         for module, training in modes:
             module.training = training
-    scores = plain(answer)
+    scores = numbers(answer, "the model's scores")
     if scores.ndim not in (1, 2) or len(scores) != len(plane) or not scores.size:
         raise ShapeError(
             "a model gives scores for each point",
@@ -164,64 +179,52 @@ def embedding(vectors: Any, labels: Sequence[Any] | None = None, *, ax: Axes | N
         X − mean = U S Vᵀ (the singular value decomposition);  drawn is (X − mean) V[:, :2]
 
     Component k holds the share S_k² / Σ S² of the variance. The sign of a component is arbitrary:
-    its entry of largest size is made positive.
+    its entry of largest size (the first of them) is made positive.
 
     vectors   (n, d), n ≥ 2, d ≥ 2
-    labels    one for each vector; labels that are all different are written beside their points,
-              labels that repeat are classes with a colour and a marker each
+    labels    one for each vector; labels that are all different are written beside their points
+              (the title counts those that find no room), labels that repeat are classes with a
+              colour and a marker each
 
     >>> embedding([[2.0, 0.0], [-2.0, 0.0], [0.0, 1.0], [0.0, -1.0]]).get_xlabel()
     'component 1 (80 % of the variance)'
     """
-    X = plain(vectors).astype(np.float64)
+    X = numbers(vectors, "vectors").astype(np.float64)
     if X.ndim != 2 or min(X.shape) < 2:
         raise ShapeError("vectors are (n, d), n and d at least 2", got=str(X.shape))
-    names = None if labels is None else [literal(v) for v in plain(labels).tolist()]
-    if names is not None and len(names) != len(X):
-        raise ShapeError(f"{len(names)} labels for {len(X)} vectors")
+    names = None if labels is None else named(labels, len(X), "labels", "vectors")
     X = finite(X, "vectors") - X.mean(axis=0)
     _, S, Vt = np.linalg.svd(X, full_matrices=False)
-    directions = Vt[:2]
-    largest = np.abs(directions).argmax(axis=1)
-    directions = directions * np.where(directions[[0, 1], largest] < 0, -1, 1)[:, None]
+    size = np.abs(Vt[:2])  # equal entries differ by rounding: the first of them decides
+    largest = (size > (1 - 1e-9) * size.max(axis=1, keepdims=True)).argmax(axis=1)
+    directions = Vt[:2] * np.where(Vt[[0, 1], largest] < 0, -1, 1)[:, None]
     places = X @ directions.T
-    shares = S[:2] ** 2 / (np.sum(S**2) or 1.0)
-    ax = axes_in(ax, 5.2, 4.2)
+    parts = S / (S[0] or 1.0)
+    places[:, parts[:2] < EPS * max(X.shape)] = 0.0  # nothing but rounding
+    shares = parts[:2] ** 2 / (np.sum(parts**2) or 1.0)
     kinds = sorted(set(names or ()), key=_in_order)
+    grouped = names is not None and len(kinds) < len(X)
+    ax = axes_in(ax, 5.2 + (legend_width(kinds, 4.2) if grouped else 0), 4.2)
     ax.margins(0.1)
-    if names is None or len(kinds) == len(X):
-        ax.scatter(*places.T, **point_style(0))
-        _write_beside(ax, places, names or [])
-    else:
-        for c, kind in enumerate(kinds):
-            mine = places[[name == kind for name in names]]
-            ax.scatter(*mine.T, label=kind, **point_style(c))
-        beside(ax, len(kinds))
-    for i, axis in enumerate((ax.xaxis, ax.yaxis)):
-        axis.set_label_text(f"component {i + 1} ({100 * shares[i]:.0f} % of the variance)")
-    ax.set_title(f"{len(X)} vectors of {X.shape[1]} numbers")
+    title = f"Principal components of {len(X)} vectors"
+    for c, kind in enumerate(kinds if grouped else [""]):
+        mine = places[[name == kind for name in names]] if names and grouped else places
+        ax.scatter(*mine.T, label=kind, **point_style(c))
+    if grouped:
+        legend_beside(ax)
+    settle(ax)
+    entitle(ax, title)
+    told = [
+        f"component {i} ({100 * share:.0f} % of the variance)"
+        for i, share in zip("12", shares, strict=True)
+    ]
+    label_axes(ax, told[0], told[1])
     tidy(ax)
+    if names and not grouped:
+        left_out = write_beside(ax, places, names, fontsize="small")
+        if left_out:
+            entitle(ax, f"{title}, {len(X) - left_out} named")
     return ax
-
-
-_SIDES = ((4, 3, "left"), (-4, 3, "right"), (4, -11, "left"), (-4, -11, "right"))
-
-
-def _write_beside(ax: Axes, places: Array, names: Sequence[str]) -> None:
-    """Each name on a side of its point where no other name is yet, if there is one."""
-    ax.autoscale_view()
-    taken: list[tuple[float, float, float]] = []  # left, right and height, in points
-    for place, name in zip(places, names, strict=False):
-        x, y = ax.transData.transform(place) * 72 / ax.figure.dpi
-        for dx, dy, side in _SIDES:
-            wide = 5.5 * len(name)
-            left = x + dx - (wide if side == "right" else 0)
-            box = left, left + wide, y + dy
-            if all(b < box[0] or box[1] < a or abs(h - box[2]) > 11 for a, b, h in taken):
-                break
-        taken.append(box)
-        style: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9, "ha": side}
-        ax.annotate(name, place, (dx, dy), **style)
 
 
 def _in_order(label: str) -> tuple[int, str]:

@@ -8,8 +8,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinynet.autograd import grad
-from tinynet.errors import ArgumentError, ShapeError
-from tinynet.plot.style import GREY, LINES, Array, AxesArray, axes_in, new_figure, tidy
+from tinynet.errors import ArgumentError, ShapeError, describe
+from tinynet.plot.style import (
+    GREY,
+    LINES,
+    Array,
+    AxesArray,
+    axes_in,
+    callable_or_raise,
+    ends,
+    literal,
+    new_figure,
+    numbers,
+    tidy,
+)
+from tinynet.plot.words import entitle, legend_below
 from tinynet.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -24,10 +37,23 @@ def learning_curves(history: Any) -> AxesArray:
 
     history   a `History`, or a dict name -> list with one number for each epoch
 
+    Positive numbers of which the largest is more than 1000 times the least are drawn on a scale of
+    powers of 10.
+
     >>> [ax.get_title() for ax in learning_curves({"loss": [2.0, 1.0]})]
     ['loss']
     """
-    curves: Mapping[str, Sequence[float]] = getattr(history, "curves", history)
+    given: Mapping[str, Sequence[float]] = getattr(history, "curves", history)
+    if not isinstance(given, Mapping):
+        raise ArgumentError(
+            "curves are drawn from a history",
+            expected='what fit returned, or {"loss": [2.0, 1.0]}',
+            got=describe(given),
+        )
+    curves = {name: numbers(values, name) for name, values in given.items()}
+    for name, values in curves.items():
+        if values.ndim != 1:
+            raise ShapeError(f"{name}: one number for each epoch", got=str(values.shape))
     names = [name for name in curves if not name.startswith("val_") or name[4:] not in curves]
     if not names or not any(len(curves[name]) for name in names):
         raise ArgumentError("there is nothing to draw: the history has no epoch")
@@ -44,17 +70,23 @@ def learning_curves(history: Any) -> AxesArray:
         if f"val_{name}" in curves:
             shown["validation"] = (curves[f"val_{name}"], LINES[1], "s")
         for label, (values, colour, marker) in shown.items():
-            epochs = range(1, len(values) + 1)
-            missing = int(np.sum(~np.isfinite(np.asarray(values, dtype=float))))
+            missing = int(np.sum(~np.isfinite(values)))
             label += f" ({missing} not finite)" if missing else ""
-            marker = marker if len(values) <= 30 else ""
-            ax.plot(epochs, values, color=colour, marker=marker, markersize=4, label=label)
+            style: dict[str, Any] = {"marker": marker if len(values) <= 30 else "", "markersize": 4}
+            ax.plot(range(1, len(values) + 1), values, color=colour, label=label, **style)
         if best and len(curves[name]) > 1:
             ax.axvline(best, color=GREY, linestyle=":", label=f"best epoch ({best})")
-        ax.set(xlabel="epoch", ylabel=name, title=name)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        everything = np.concatenate([values for values, _, _ in shown.values()])
+        least, largest = ends(everything)
+        if least > 0 and largest > 1000 * least:
+            ax.set_yscale("log")
+        count = max(len(values) for values, _, _ in shown.values())
+        margin = 0.5 if count == 1 else 0.04 * (count - 1)
+        ax.set(xlabel="epoch", ylabel=literal(name), xlim=(1 - margin, count + margin))
+        entitle(ax, literal(name))
+        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         tidy(ax)
-        ax.legend(frameon=False)
+        legend_below(ax)
     return panels
 
 
@@ -63,21 +95,28 @@ def learning_rates(found: Any, *, ax: Axes | None = None) -> Axes:
 
     found   what `train.find_lr` returned: `rates`, `losses`, `smoothed`, `suggestion`
     """
+    if not hasattr(found, "smoothed"):
+        raise ArgumentError("rates are drawn from what find_lr returned", got=describe(found))
     if not found.rates:
         raise ArgumentError("there is nothing to draw: no learning rate was tried")
     ax = axes_in(ax, 5.6, 3.6)
-    ax.semilogx(found.rates, found.losses, ".", color=GREY, markersize=3, label="of the batch")
+    from matplotlib.ticker import NullFormatter
+
+    ax.set(xscale="log", xlim=(found.rates[0] / 3, found.rates[-1] * 3))
+    ax.plot(found.rates, found.losses, ".", color=GREY, markersize=3, label="of the batch")
     ax.plot(found.rates, found.smoothed, color=LINES[0], linewidth=2, label="averaged")
     height = np.interp(np.log(found.suggestion), np.log(found.rates), found.smoothed)
     label = f"suggestion: {found.suggestion:.2g}"
     ax.axvline(found.suggestion, color=LINES[1], linestyle=":")
     ax.plot([found.suggestion], [height], "o", color=LINES[1], label=label, zorder=4)
-    low, high = min(*found.losses, *found.smoothed), max(found.smoothed)
+    low, _ = ends(np.array([*found.losses, *found.smoothed]))
+    _, high = ends(np.array(found.smoothed))
     margin = (high - low) / 5 or 1.0  # above it, single batches are left out of the picture
-    ax.set(xlabel="learning rate", ylabel="loss", title="Which learning rate?")
-    ax.set_ylim(low - margin, high + margin)
+    ax.set(xlabel="learning rate", ylabel="loss", ylim=(low - margin, high + margin))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    entitle(ax, "Which learning rate?")
     tidy(ax)
-    ax.legend(frameon=False)
+    legend_below(ax)
     return ax
 
 
@@ -88,24 +127,41 @@ def activation(
 
     f   works entry by entry: a function such as `tn.tanh`, or a layer
 
-    Raises `ArgumentError` where f mixes entries, as softmax does.
+    Where f grows beyond all bounds, as 1/x does at 0, the picture ends at ten times what most of
+    the values reach. Raises `ArgumentError` where f mixes entries, as softmax does.
 
     >>> import tinynet as tn
     >>> y, dy = activation(tn.tanh).lines[:2]
     >>> float(dy.get_ydata().max())  # at 0
     1.0
     """
+    callable_or_raise(f, "f", "tn.tanh")
+    if not -np.inf < low < high < np.inf:
+        raise ArgumentError(
+            "x runs from low to high", expected="low < high", got=f"low={low}, high={high}"
+        )
     x = np.linspace(low, high, 801)
     y, dy = _values(f, x, 1)
+    dy = np.where(np.isfinite(y), dy, np.nan)  # a rule may answer where the function does not
+    if not np.isfinite(y).any():
+        raise ArgumentError(
+            "there is nothing to draw: f is not finite anywhere", got=f"x from {low:g} to {high:g}"
+        )
     name = getattr(f, "__name__", type(f).__name__)
     name = "f" if name == "<lambda>" else name
     ax = axes_in(ax, 4.8, 3.4)
     ax.plot(x, y, color=LINES[0], linewidth=2, label=f"y = {name}(x)")
     ax.plot(x, dy, color=LINES[1], linewidth=2, linestyle="--", label="dy/dx")
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=1)
-    ax.set(xlabel="x", ylabel="y, dy/dx", title=name)
+    ax.set(xlabel="x", ylabel="y, dy/dx", xlim=(low, high))  # also where f is not defined
+    entitle(ax, literal(name))
+    sizes = np.abs([y, dy])
+    most = 10 * np.nanquantile(np.where(np.isfinite(sizes), sizes, np.nan), 0.9)
+    bottom, top = ax.get_ylim()
+    if most:
+        ax.set_ylim(max(bottom, -1.1 * most), min(top, 1.1 * most))
     tidy(ax)
-    ax.legend(frameon=False)
+    legend_below(ax)
     return ax
 
 
@@ -155,7 +211,12 @@ def finite_differences(f: Callable[[Tensor], Tensor], x: float, *, ax: Axes | No
     >>> [line.get_label() for line in ax.lines if line.get_marker() == "*"]
     ['best h = 2e-08', 'best h = 7e-06']
     """
-    y, d1, d2, d3 = (float(v[0]) for v in _values(f, np.array([float(x)]), 3))
+    callable_or_raise(f, "f", "tn.exp")
+    at_x = numbers(x, "x")
+    if at_x.size != 1 or not np.isfinite(at_x).all():
+        raise ArgumentError("x is one finite number", got=describe(x))
+    x = float(at_x.ravel()[0])
+    y, d1, d2, d3 = (float(v[0]) for v in _values(f, np.array([x]), 3))
     h = np.logspace(-15, 0, 301) * max(1.0, abs(x))
     up, down = x + h, x - h
 
@@ -175,17 +236,19 @@ def finite_differences(f: Callable[[Tensor], Tensor], x: float, *, ax: Axes | No
         _best(2 * EPS * abs(y), abs(d2)) ** (1 / 2),
         _best(1.5 * EPS * abs(y), abs(d3)) ** (1 / 3),
     )
-    ax = axes_in(ax, 5.6, 3.8)
+    ax = axes_in(ax, 5.6, 4.2)
     for i, name in enumerate(("forward", "central")):
         ax.loglog(h, np.abs(slopes[i] - d1), ".", color=LINES[i], markersize=3, label=name)
-        ax.loglog(h, bounds[i], "--", color=LINES[i], linewidth=1.2)
+        bound = {} if i else {"label": "bounds"}
+        ax.loglog(h, bounds[i], "--", color=LINES[i], linewidth=1.2, **bound)
         if np.isfinite(best[i]):
             least = float(np.interp(np.log(best[i]), np.log(h), bounds[i]))
             label = f"best h = {best[i]:.0e}"
             ax.loglog([best[i]], [least], "*", color=LINES[i], markersize=13, label=label, zorder=4)
-    ax.set(xlabel="step h", ylabel="|error of the slope|", title=f"Differences at x = {x:g}")
+    ax.set(xlabel="step h", ylabel="|error of the slope|")
+    entitle(ax, f"Finite differences at x = {x:g}")
     tidy(ax)
-    ax.legend(frameon=False, fontsize=9)
+    legend_below(ax)
     return ax
 
 

@@ -12,7 +12,8 @@ from tinynet.errors import ArgumentError
 from tinynet.explanation.drawing import COLOURS
 from tinynet.explanation.graph import Names, Step, Value, trace
 from tinynet.explanation.layout import arranged
-from tinynet.plot.style import GREY, axes_in, literal
+from tinynet.plot.style import GREY, axes_in, literal, need_matplotlib
+from tinynet.plot.words import FRAME, extent
 from tinynet.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def tape(tensor: Tensor, names: Names = None, *, ax: Axes | None = None) -> Axes
     >>> tape(x * x).texts[0].get_text(), tape(x * x).texts[1].get_text()
     ('x', '3,  gradient 6')
     """
+    need_matplotlib()
     graph = trace(tensor, names)
     if len(graph.values) > _LIMIT:
         raise ArgumentError(
@@ -56,9 +58,15 @@ def tape(tensor: Tensor, names: Names = None, *, ax: Axes | None = None) -> Axes
     place = arranged(widths, edges)
     y = {key: -_LAYER * place.layer[key] for key in lines}
     width = max((place.width + 40) / _INCH, _LEAST)
-    ax = axes_in(ax, width, _LAYER * (place.layers + 0.4) / _INCH)
+    height = (_LAYER * (place.layers - 1) + 90) / _INCH
+    scale = 1.0
+    if ax is None:
+        ax = axes_in(None, width, height + 1.2)  # with the title and the legend
+    else:  # letters shrink with the boxes
+        across, down = extent(ax)
+        scale = min(across / (72 * width), (FRAME * down / 72 - 1.2) / height, 1.0)
     for value in graph.values:
-        _draw_box(ax, lines[id(value)], value.kind, place.x[id(value)], y[id(value)])
+        _draw_box(ax, lines[id(value)], value.kind, place.x[id(value)], y[id(value)], scale)
     for a, b in dict.fromkeys(edges):
         uses = edges.count((a, b))
         points = [(x, -_LAYER * layer) for x, layer in place.paths[a, b]]
@@ -66,7 +74,7 @@ def tape(tensor: Tensor, names: Names = None, *, ax: Axes | None = None) -> Axes
             shift = 18 * (i - (uses - 1) / 2)
             start = place.x[a], y[a] - _height(lines[a]) / 2
             end = place.x[b] + shift, y[b] + _height(lines[b]) / 2
-            _draw_arrow(ax, [start, *points, end])
+            _draw_arrow(ax, [start, *points, end], scale)
     _draw_legend(ax, [v.kind for v in graph.values])
     ax.set(xlim=(-20, place.width + 20), ylim=(_LAYER * (1 - place.layers) - 45, 45))
     ax.set_aspect("equal")
@@ -121,7 +129,7 @@ def _line(line: str) -> float:
     return 1.7 * _LINE if line.startswith("$") and _TALL in line else _LINE
 
 
-def _draw_box(ax: Axes, lines: Sequence[str], kind: str, x: float, y: float) -> None:
+def _draw_box(ax: Axes, lines: Sequence[str], kind: str, x: float, y: float, scale: float) -> None:
     from matplotlib.patches import FancyBboxPatch
 
     wide, high = _width(lines), _height(lines)
@@ -135,14 +143,14 @@ def _draw_box(ax: Axes, lines: Sequence[str], kind: str, x: float, y: float) -> 
         height -= _line(line) / 2
         ink: dict[str, Any] = {
             "color": "black",
-            "fontsize": _SIZE,
+            "fontsize": _SIZE * scale,
             "weight": "normal" if i else "bold",
         }
         ax.text(x, height, line, ha="center", va="center", zorder=4, **ink)
         height -= _line(line) / 2
 
 
-def _draw_arrow(ax: Axes, points: Sequence[tuple[float, float]]) -> None:
+def _draw_arrow(ax: Axes, points: Sequence[tuple[float, float]], scale: float) -> None:
     """A smooth line downwards through the points."""
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.path import Path
@@ -154,8 +162,8 @@ def _draw_arrow(ax: Axes, points: Sequence[tuple[float, float]]) -> None:
         codes += [Path.CURVE4] * 3
     style: dict[str, Any] = {
         "arrowstyle": "-|>",
-        "mutation_scale": 10,
-        "lw": 1.2,
+        "mutation_scale": 10 * scale,
+        "lw": 1.2 * scale,
         "color": GREY,
         "zorder": 2,
     }

@@ -8,8 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.errors import ArgumentError, ShapeError
-from tinynet.plot.style import GREY, OKABE_ITO, Array, AxesArray, ends, literal, new_figure, plain
+from tinynet.errors import ArgumentError, ShapeError, describe
+from tinynet.plot.style import (
+    GREY,
+    OKABE_ITO,
+    Array,
+    AxesArray,
+    ends,
+    new_figure,
+    numbers,
+)
+from tinynet.plot.words import named, short
+
+MOST = 300  # frames in one picture
+LONGEST = 40  # letters of a title
 
 
 def images(
@@ -21,32 +33,52 @@ def images(
 ) -> AxesArray:
     """Images in a grid, dark where the values are large, each with its label.
 
-    images       (n, h, w)
+    images       (n, h, w) or (n, 1, h, w): grey; (n, 3, h, w) in red, green and blue: their own
+                 colours, if they are bytes or lie in [0, 1], else stretched from the least to the
+                 largest. A pixel of a grey image that is no number is vermillion.
     predictions  where one differs from the label, the title says so in colour: "5, read as 9"
 
     >>> images(np.eye(3)[None], labels=[5], predictions=[9])[0].get_title()
     '5, read as 9'
     """
-    values = plain(images)
-    if values.ndim != 3 or not values.size:
-        raise ShapeError("images are (n, h, w), at least one", got=str(values.shape))
+    values = numbers(images, "images")
+    if values.ndim == 4 and values.shape[1] == 1:
+        values = values[:, 0]
+    coloured = values.ndim == 4 and values.shape[1] == 3
+    if not (values.ndim == 3 or coloured) or not values.size:
+        raise ShapeError(
+            "images are (n, h, w) or (n, 3, h, w), at least one",
+            got=str(values.shape),
+            hint="image[None] of a single one, X.transpose(0, 3, 1, 2) of (n, h, w, 3)",
+        )
     n = len(values)
-    for what, given in (("labels", labels), ("predictions", predictions)):
-        if given is not None and len(given) != n:
-            raise ShapeError(f"{len(given)} {what} for {n} images")
     wide = predictions is not None and labels is not None
-    titles = [] if labels is None else [_text(x) for x in labels]
-    read = titles if predictions is None else [_text(x) for x in predictions]
+    titles = [] if labels is None else named(labels, n, "labels", "images")
+    read = titles if predictions is None else named(predictions, n, "predictions", "images")
     wrong = [a != b for a, b in zip(titles, read, strict=False)]
     titles = [f"{a}, read as {b}" if a != b else a for a, b in zip(titles, read, strict=False)]
-    panels = _grid(n, columns, _side(titles, 1.2 if wide else 1.0), titled=bool(titles))
+    side = _side(titles, 1.2 if wide else 1.0)
+    panels = _grid("Images", values, columns, side, titled=bool(titles))
     low, high = ends(values)
     for i, ax in enumerate(panels):
-        ax.imshow(values[i], cmap="gray_r", vmin=low, vmax=high)
+        if coloured:
+            ax.imshow(_colours(values[i], low, high))
+        else:
+            ax.imshow(values[i], cmap="gray_r", vmin=low, vmax=high)
+            ax.set_facecolor(OKABE_ITO["vermillion"])
         if titles:
             colour = {"color": OKABE_ITO["vermillion"]} if wrong[i] else {}
-            ax.set_title(titles[i], fontsize=9, **colour)
+            ax.set_title(short(titles[i], LONGEST), fontsize="small", **colour)
     return panels
+
+
+def _colours(image: Array, low: float, high: float) -> Array:
+    """(3, h, w) -> (h, w, 3) in [0, 1]."""
+    if image.dtype == np.uint8:
+        low, high = 0.0, 255.0
+    elif low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    return np.nan_to_num(np.clip((image.transpose(1, 2, 0) - low) / (high - low), 0, 1))
 
 
 def weights(
@@ -65,15 +97,16 @@ def weights(
     >>> weights(np.eye(4), titles=["a", "b", "c", "d"])[3].get_title()
     'd'
     """
-    values = plain(W)
+    values = numbers(W, "weights")
     if values.ndim == 4 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim == 2:
         side = math.isqrt(values.shape[1])
-        shape = shape or (side, side)
-        if shape[0] * shape[1] != values.shape[1]:
+        shape = (side, side) if shape is None else shape
+        if np.shape(shape) != (2,) or math.prod(shape) != values.shape[1]:
             raise ShapeError(
-                f"{values.shape[1]} inputs are no image of {shape[0]} × {shape[1]}",
+                f"{values.shape[1]} inputs are no image of this shape",
+                got=f"shape={shape}",
                 hint="weights(W, shape=(h, w))",
             )
         values = values.reshape(-1, *shape)
@@ -83,13 +116,12 @@ def weights(
             got=str(values.shape),
             hint="filters(W) draws filters of several channels",
         )
-    if titles is not None and len(titles) != len(values):
-        raise ShapeError(f"{len(titles)} titles for {len(values)} neurons")
-    wide = _side(titles or (), 1.0)
-    panels = _grid(len(values), columns, wide, titled=titles is not None, right=0.9)
+    names = [] if titles is None else named(titles, len(values), "titles", "neurons")
+    wide = _side(names, 1.0)
+    panels = _grid("Weights", values, columns, wide, titled=bool(names), right=0.9)
     _signed(panels, values)
-    for ax, title in zip(panels, titles or (), strict=False):
-        ax.set_title(literal(title), fontsize=9)
+    for ax, name in zip(panels, names, strict=False):
+        ax.set_title(short(name, LONGEST), fontsize="small")
     return panels
 
 
@@ -104,17 +136,25 @@ def filters(W: Any) -> AxesArray:
     >>> filters(np.ones((4, 3, 5, 5))).shape
     (4, 3)
     """
-    values = plain(W)
+    values = numbers(W, "filters")
     if values.ndim != 4 or not values.size:
         raise ShapeError("filters are (out, in, h, w)", got=str(values.shape))
     out, channels = values.shape[:2]
-    panels = _grid(out * channels, channels, 0.8, titled=False, right=1.3)
-    _signed(panels, values.reshape(-1, *values.shape[2:]))
+    if out * channels > MOST:
+        raise ArgumentError(
+            f"{out} × {channels} filters are too many for a picture",
+            expected=f"at most {MOST} of {values.shape[2]} × {values.shape[3]}",
+            hint="filters(W[:16, :8]), the first ones",
+        )
+    flat = values.reshape(-1, *values.shape[2:])
+    side = min(0.8, max(0.4, 11 / max(out, channels)))
+    panels = _grid("Filters", flat, channels, side, titled=False, right=1.5)
+    _signed(panels, flat)
     panels = panels.reshape(out, channels)
     for i, ax in enumerate(panels[0]):
-        ax.set_title(f"in {i}", fontsize=9)
+        ax.set_title(f"in {i}", fontsize="small")
     for i, ax in enumerate(panels[:, 0]):
-        ax.set_ylabel(f"out {i}", fontsize=9, rotation=0, ha="right", va="center")
+        ax.set_ylabel(f"out {i}", fontsize="small", rotation=0, ha="right", va="center")
     return panels
 
 
@@ -127,18 +167,18 @@ def feature_maps(maps: Any, *, columns: int = 8) -> AxesArray:
     >>> [ax.get_title() for ax in feature_maps(np.ones((1, 2, 4, 4)))]
     ['channel 0', 'channel 1']
     """
-    values = plain(maps)
+    values = numbers(maps, "feature maps")
     if values.ndim == 4 and len(values) == 1:
         values = values[0]
     if values.ndim != 3 or not values.size:
         raise ShapeError(
             "the maps of one image are (c, h, w)", got=str(values.shape), hint="maps[0] of a batch"
         )
-    panels = _grid(len(values), columns, 1.0, titled=True, right=0.9)
+    panels = _grid("Feature maps", values, columns, 1.0, titled=True, right=0.9)
     low, high = ends(values)
     for i, ax in enumerate(panels):
         image = ax.imshow(values[i], cmap="Blues", vmin=low, vmax=high)
-        ax.set_title(f"channel {i}", fontsize=9)
+        ax.set_title(f"channel {i}", fontsize="small")
     _scale(panels, image, "answer")
     return panels
 
@@ -152,30 +192,46 @@ def _signed(panels: AxesArray, values: Array) -> None:
 
 
 def _scale(panels: AxesArray, image: Any, label: str) -> None:
-    panels[0].figure.colorbar(image, ax=list(panels), label=label, shrink=0.9, aspect=30, pad=0.02)
+    from matplotlib.ticker import MaxNLocator
+
+    figure = panels[0].figure
+    high = figure.get_figheight()
+    shape = {"shrink": 0.9, "aspect": 6 * high, "pad": 0.02}  # 0.15 inches wide
+    ticks = MaxNLocator(int(np.clip(2 * (high - 0.9), 1, 8)))
+    figure.colorbar(image, ax=list(panels), label=label, ticks=ticks, **shape)
 
 
 def _side(titles: Sequence[str], side: float) -> float:
     """The side of a frame in inches: as wide as its title."""
-    return max([side, *(0.075 * len(str(title)) + 0.1 for title in titles)])
+    return max([side, *(0.075 * min(len(title), LONGEST) + 0.1 for title in titles)])
 
 
-def _text(x: Any) -> str:
-    return literal(x.item() if hasattr(x, "item") else x)
-
-
-def _grid(n: int, columns: int, side: float, *, titled: bool, right: float = 0.1) -> AxesArray:
-    """n empty frames of this side in inches. `right` is room for a colour bar."""
-    if columns < 1:
-        raise ArgumentError("a grid has columns", expected="at least 1", got=str(columns))
+def _grid(
+    title: str, images: Array, columns: int, side: float, *, titled: bool, right: float = 0.1
+) -> AxesArray:
+    """An empty frame for each image, of this side in inches, or less where one side of the images
+    is shorter. `right` is room for a colour bar.
+    """
+    n, pixels = len(images), images.shape[-2:]
+    if np.asarray(columns).dtype.kind != "i" or columns < 1:
+        raise ArgumentError(
+            "a grid has columns", expected="a whole number, at least 1", got=describe(columns)
+        )
+    if n > MOST:
+        raise ArgumentError(
+            f"{n} frames are too many for a picture", expected=f"at most {MOST}", hint="the first"
+        )
     columns = min(columns, n)
     rows = -(-n // columns)
     side = max(side, 2.4 / max(rows, columns))
-    height = rows * (side + (0.2 if titled else 0)) + 0.1
-    figure = new_figure(max(columns * side + right, 2.0), height)
+    high = side * min(max(pixels[0] / pixels[1], 0.25), 2.0)
+    height = rows * (high + (0.25 if titled else 0.05)) + 0.6
+    figure = new_figure(max(columns * side + right, 2.4), max(height, 1.6))
+    figure.set_layout_engine("compressed")  # no gaps between images that are not square
+    figure.suptitle(f"{title}, {pixels[0]} × {pixels[1]} pixels", fontsize="medium")
     panels: AxesArray = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in panels:
-        ax.set(xticks=[], yticks=[])
+        ax.set(xticks=[], yticks=[], facecolor=GREY)
         ax.spines[:].set_color(GREY)
     for ax in panels[n:]:
         ax.remove()

@@ -7,9 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.errors import ArgumentError
+from tinynet.errors import ArgumentError, describe
 from tinynet.explanation.health import observe
-from tinynet.plot.style import LINES, Array, AxesArray, ends, new_figure, plain
+from tinynet.plot.style import (
+    LINES,
+    Array,
+    AxesArray,
+    callable_or_raise,
+    ends,
+    literal,
+    new_figure,
+    plain,
+)
+from tinynet.plot.words import LETTER, points, short
 from tinynet.tensor import Tensor
 
 
@@ -20,7 +30,8 @@ def histograms(model: Any, batch: Any, loss: Callable[..., Any], *, bins: int = 
     batch   (inputs, targets);   loss   loss(model(inputs), targets) is the loss
 
     All activations share one scale, and all gradients another, so that a signal that fades can be
-    seen. Returns Axes (layers, 2). The model's `.grad` are left as they were.
+    seen; beside each histogram stands its standard deviation σ. Returns Axes (layers, 2). The
+    model's `.grad` are left as they were.
 
     >>> import tinynet as tn
     >>> model = tn.nn.Sequential(tn.nn.Linear(2, 3), tn.nn.ReLU())
@@ -28,10 +39,17 @@ def histograms(model: Any, batch: Any, loss: Callable[..., Any], *, bins: int = 
     >>> [ax.get_ylabel() for ax in panels[:, 0]]
     ['0 Linear', '1 ReLU']
     """
+    callable_or_raise(loss, "the loss", "tn.nn.MSELoss()")
+    if np.asarray(bins).dtype.kind != "i" or bins < 1:
+        raise ArgumentError(
+            "a histogram has bins", expected="a whole number, at least 1", got=describe(bins)
+        )
     seen, _ = observe(model, batch, loss, _numbers)
     if not seen:
         raise ArgumentError("no layer of the model made a value that has a gradient")
-    figure = new_figure(7.0, 0.75 * len(seen) + 0.9)
+    labels = [short(literal(name), 32) for name, _ in seen]
+    wide = LETTER * points("medium") * max(map(len, labels)) / 72
+    figure = new_figure(7.0 + wide, (0.75 if len(seen) <= 12 else 0.45) * len(seen) + 0.9)
     panels: AxesArray = figure.subplots(len(seen), 2, squeeze=False, sharex="col")
     for column in (0, 1):
         values = [numbers[column] for _, numbers in seen]
@@ -39,17 +57,17 @@ def histograms(model: Any, batch: Any, loss: Callable[..., Any], *, bins: int = 
         for ax, v in zip(panels[:, column], values, strict=True):
             known = np.isfinite(v)
             ax.hist(v[known], bins, range=shown, color=LINES[column])
-            if not known.all():
-                told = f"{v.size - known.sum()} not finite"
-                ax.text(0.98, 0.9, told, transform=ax.transAxes, ha="right", va="top", fontsize=8)
+            told = f"σ = {v[known].std():.2g}" if known.any() else ""
+            told += "" if known.all() else f"\n{v.size - known.sum()} not finite"
+            ax.text(1.01, 0.5, told.strip(), transform=ax.transAxes, va="center", fontsize="small")
             ax.set_yticks([])
             ax.spines[["top", "right", "left"]].set_visible(False)
-    for ax, (name, _) in zip(panels[:, 0], seen, strict=True):
-        ax.set_ylabel(name, rotation=0, ha="right", va="center")
+    for ax, label in zip(panels[:, 0], labels, strict=True):
+        ax.set_ylabel(label, rotation=0, ha="right", va="center")
     panels[0, 0].set_title("activations y")
     panels[0, 1].set_title("gradients ∂L/∂y")
     for ax in panels[-1]:
-        ax.set_xlabel("value; height: how many entries")
+        ax.set_xlabel("value (height: entries)")
         ax.locator_params(axis="x", nbins=4)
     return panels
 

@@ -15,11 +15,23 @@ from tinynet.plot.style import (
     Array,
     AxesArray,
     axes_in,
+    callable_or_raise,
     finite,
-    ink_on,
     literal,
     new_figure,
+    numbers,
     plain,
+)
+from tinynet.plot.words import (
+    BAR,
+    colour_bar,
+    entitle,
+    heat_map,
+    label_axes,
+    named,
+    settle,
+    short,
+    write_in_cells,
 )
 from tinynet.tensor import Tensor
 
@@ -35,7 +47,7 @@ def attention(
     ax: Axes | None = None,
 ) -> Axes:
     """Attention weights of one head: each row is a token that looks, each column one that is looked
-    at. White is 0, grey is NaN.
+    at. White is 0, grey is no number.
 
     weights   (L, S)
     tokens    L names, of the rows
@@ -45,29 +57,29 @@ def attention(
     >>> [label.get_text() for label in ax.get_xticklabels()]
     ['deep', 'learning']
     """
-    values = plain(weights)
+    values = numbers(weights, "attention weights")
     if values.ndim != 2 or not values.size:
         raise ShapeError(
             "attention weights of one head are (L, S)",
             got=str(values.shape),
             hint="weights[0, 2] is head 2 of the first sequence",
         )
-    rows = [literal(t) for t in tokens]
-    columns = rows if keys is None else [literal(t) for t in keys]
-    if (len(rows), len(columns)) != values.shape:
-        raise ShapeError(
-            f"{len(rows)} and {len(columns)} names for weights of shape {values.shape}"
+    if (values < 0).any():
+        raise ArgumentError(
+            "attention weights are not negative",
+            got=f"{np.nanmin(values):.3g}",
+            hint="softmax(scores, dim=-1)",
         )
-    long, high = (0.1 * max(max(map(len, names)) - 6, 0) for names in (rows, columns))
-    width, height = 0.34 * len(columns) + 2.2 + long, 0.3 * len(rows) + 1.4 + high
+    rows = named(tokens, values.shape[0], "tokens", "rows of weights")
+    columns = named(tokens if keys is None else keys, values.shape[1], "tokens", "columns")
+    long, high = (0.085 * min(max(max(map(len, n)) - 6, 0), 40) for n in (rows, columns))
+    width, height = min(0.34 * len(columns), 9) + 2.2 + long, min(0.34 * len(rows), 9) + 1.6 + high
     ax = axes_in(ax, max(3.2, width), max(2.6, height))
-    image = ax.imshow(values, cmap="Blues", vmin=0, vmax=_largest(values) or 1.0)
-    ax.set_facecolor(GREY)  # a weight that is no number
-    turn = 90 if max(map(len, columns)) > 2 else 0
-    ax.set_xticks(range(len(columns)), columns, rotation=turn)
-    ax.set_yticks(range(len(rows)), rows)
-    ax.set(xlabel="looked at (key)", ylabel="looks (query)", title="Attention")
-    ax.figure.colorbar(image, ax=ax, label="weight", shrink=0.85)
+    known = np.where(np.isfinite(values), values, np.nan)
+    image = ax.imshow(known, cmap="Blues", vmin=0, vmax=_largest(values) or 1.0)
+    ax.set_facecolor(GREY)
+    heat_map(ax, image, rows, columns, "looked at (key)", "looks (query)", "weight")
+    ax.set_title("Attention")
     return ax
 
 
@@ -81,31 +93,30 @@ def similarity(vectors: Any, labels: Sequence[Any], *, ax: Axes | None = None) -
     >>> [text.get_text() for text in ax.texts]
     ['1.0', '.71', '.71', '1.0']
     """
-    X, names = plain(vectors).astype(np.float64), [literal(label) for label in labels]
-    if X.ndim != 2 or not X.size or len(names) != len(X):
-        raise ShapeError(
-            "vectors are (n, d), with a name each", got=f"{X.shape}, {len(names)} names"
-        )
+    X = numbers(vectors, "vectors").astype(np.float64)
+    if X.ndim != 2 or not X.size:
+        raise ShapeError("vectors are (n, d), at least one", got=str(X.shape))
+    names = named(labels, len(X), "names", "vectors")
     sizes = np.linalg.norm(finite(X, "vectors"), axis=1, keepdims=True)
     if not (sizes > 0).all():
         raise ArgumentError("a vector of zeros points nowhere: it has no cosine")
     cosines = np.round((X / sizes) @ (X / sizes).T, 2) + 0.0  # no minus before a zero
-    ax = axes_in(ax, 0.36 * len(X) + 0.085 * max(map(len, names)) + 2.0, 0.36 * len(X) + 1.0)
+    side = np.clip(0.42 * len(X), 1.2, 9.0)
+    ax = axes_in(ax, side + 0.085 * max(map(len, names)) + 2.0, side + 1.2)
     image = ax.imshow(cosines, cmap="RdBu_r", vmin=-1, vmax=1)
-    for i, j in np.ndindex(cosines.shape):
-        text = f"{cosines[i, j]:.2f}".replace("0.", ".", 1).replace("1.00", "1.0")
-        colour = ink_on(image.to_rgba(cosines[i, j]))
-        ax.text(j, i, text, ha="center", va="center", color=colour, fontsize=7)
+    below = names
     if max(map(len, names)) > 12:  # below, numbers stand for long names
-        numbers = [str(i) for i in range(1, len(X) + 1)]
-        names, below = [f"{a}  {i}" for a, i in zip(names, numbers, strict=True)], numbers
-    else:
-        below = names
-    ax.set_xticks(range(len(X)), below, rotation=90 if max(map(len, below)) > 2 else 0)
-    ax.set_yticks(range(len(X)), names)
-    ax.set(title="How alike vectors are", xlabel="vector", ylabel="vector")
-    ax.figure.colorbar(image, ax=ax, label="cosine", shrink=0.85)
+        below = [str(i) for i in range(1, len(X) + 1)]
+        names = [f"{i}. {short(name, 40)}" for name, i in zip(names, below, strict=True)]
+    heat_map(ax, image, names, below, "vector", "vector", "cosine")
+    entitle(ax, "How alike vectors are", more=BAR)
+    if not write_in_cells(ax, {at: _two_digits(cosines[at]) for at in np.ndindex(cosines.shape)}):
+        entitle(ax, "How alike vectors are", "(too small for numbers)", more=BAR)
     return ax
+
+
+def _two_digits(x: float) -> str:
+    return f"{x:.2f}".replace("0.", ".", 1).replace("1.00", "1.0")
 
 
 def saliency(loss: Callable[[Tensor], Tensor], image: Any, *, ax: Axes | None = None) -> Axes:
@@ -121,9 +132,8 @@ def saliency(loss: Callable[[Tensor], Tensor], image: Any, *, ax: Axes | None = 
     >>> ax.images[1].get_array().tolist()
     [[6.0, 0.0], [0.0, 1.0]]
     """
-    from matplotlib.colors import LinearSegmentedColormap, to_rgba
-
-    values = plain(image)
+    callable_or_raise(loss, "the loss", "lambda x: F.cross_entropy(model(x[None]), label)")
+    values = finite(numbers(image, "the image"), "the image")
     if values.ndim not in (2, 3) or not values.size:
         raise ShapeError("an image is (h, w) or (c, h, w)", got=str(values.shape))
     x = Tensor(values.astype(values.dtype if values.dtype.kind == "f" else np.float32))
@@ -138,15 +148,18 @@ def saliency(loss: Callable[[Tensor], Tensor], image: Any, *, ax: Axes | None = 
     size = np.abs(finite(plain(found), "the gradient by the image"))
     if values.ndim == 3:
         size, values = size.max(axis=0), values.mean(axis=0)
-    ends = [to_rgba(OKABE_ITO["vermillion"], a) for a in (0.0, 0.9)]
     ax = axes_in(ax, 4.2, 3.4)
+    from matplotlib.colors import LinearSegmentedColormap, to_rgba
+
+    ends = [to_rgba(OKABE_ITO["vermillion"], a) for a in (0.0, 0.9)]
     ax.imshow(values, cmap="Greys", vmax=2 * values.max() - values.min() or 1)  # pale
     top = ax.imshow(
         size, cmap=LinearSegmentedColormap.from_list("", ends), vmin=0, vmax=size.max() or 1
     )
-    ax.set(xticks=[], yticks=[], title="Saliency", xlabel="across, pixels", ylabel="down, pixels")
-    bar = ax.figure.colorbar(top, ax=ax, label="|∂L/∂x|", shrink=0.85)
-    bar.ax.set_facecolor("white")  # as below the colours of the picture
+    ax.set(xticks=[], yticks=[], title="Saliency")
+    colour_bar(ax, top, "|∂L/∂x|").set_facecolor("white")  # as below the colours of the picture
+    settle(ax)
+    label_axes(ax, "across, pixels", "down, pixels")
     return ax
 
 
@@ -171,9 +184,10 @@ def gradient_errors(report: Any) -> AxesArray:
     if not arguments:
         raise ArgumentError("the report has no gradient to draw: nothing was measured")
     heights = [float(np.clip(0.35 * len(_matrix(a.off)), 1.0, 3.0)) for a in arguments]
-    figure = new_figure(9.0, sum(heights) + 0.55 * len(arguments))
+    figure = new_figure(9.0, sum(heights) + 0.8 * len(arguments))
     panels: AxesArray = figure.subplots(len(arguments), 3, squeeze=False, height_ratios=heights)
     for a, row in zip(arguments, panels, strict=True):
+        name = short(literal(a.name), 12)
         numeric = np.where(a.measured.smooth, a.measured.true[0], np.nan)
         claim = np.asarray(a.claim, dtype=float)
         top = max(_largest(claim), _largest(numeric)) or 1.0
@@ -184,12 +198,13 @@ def gradient_errors(report: Any) -> AxesArray:
         for ax, (title, (values, scale)) in zip(row, scales.items(), strict=True):
             options = {"cmap": "RdBu_r", "vmin": -scale, "vmax": scale, "aspect": "auto"}
             image = ax.imshow(_matrix(values), **options)
-            ax.set(title=f"{a.name}: {title}", xticks=[], yticks=[])
+            ax.set(title=f"{name}: {title}", xticks=[], yticks=[])
             ax.set_xlabel("entry" if claim.ndim < 2 else f"axis {claim.ndim - 1}")
             ax.set_facecolor("#bbbbbb")
             if title != "analytic":
-                label = "analytic − numeric" if title == "error" else f"gradient of {a.name}"
-                figure.colorbar(image, ax=ax, shrink=0.9, label=label)
+                bar = figure.colorbar(image, ax=ax, shrink=0.9)
+                label = "analytic − numeric" if title == "error" else f"gradient of {name}"
+                bar.set_label(label, fontsize="small")
         if claim.ndim > 1:
             row[0].set_ylabel("axis 0" if claim.ndim == 2 else f"axes 0 to {claim.ndim - 2}")
     return panels

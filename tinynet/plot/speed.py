@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from tinynet.errors import ArgumentError, describe
 from tinynet.plot.style import GREY, OKABE_ITO, axes_in, literal, tidy
+from tinynet.plot.words import legend_below, write_beside
 
 
 def roofline(roof: Any, *, ax: Any = None) -> Any:
     """Flops a second over flops for each byte: the roof that the machine sets, and each kernel
-    under it.
+    under it, with its Gflop/s.
 
     roof   what `tinynet.bench.roofline.roof()` returns
 
@@ -20,9 +22,16 @@ def roofline(roof: Any, *, ax: Any = None) -> Any:
     >>> roofline(measured).get_xlabel()
     'flops for each byte'
     """
+    if not hasattr(roof, "bandwidth"):
+        raise ArgumentError("a roof is what bench.roofline.roof returned", got=describe(roof))
+    speeds = [roof.peak_of_one, roof.peak, roof.bandwidth]
+    speeds += [v for point in roof.points for v in (point.intensity, point.speed)]
+    if not all(0 < v < np.inf for v in speeds):
+        raise ArgumentError("speeds and intensities are finite numbers above 0")
+    ax = axes_in(ax, 6.4, 4.6)
     from matplotlib.patheffects import withStroke
+    from matplotlib.ticker import NullFormatter
 
-    ax = axes_in(ax, 6.4, 4.2)
     corner = roof.peak / roof.bandwidth
     ends = [corner, *(point.intensity for point in roof.points)]
     x = np.geomspace(min(ends) / 2, max(ends) * 8, 200)
@@ -30,19 +39,22 @@ def roofline(roof: Any, *, ax: Any = None) -> Any:
     one = f"one core: {roof.peak_of_one / 1e9:.0f} Gflop/s"
     ax.axhline(roof.peak_of_one / 1e9, color=GREY, linestyle=":", linewidth=1, label=one)
     ax.plot([], [], color=OKABE_ITO["blue"], linewidth=2, label=_limits(roof))
-    for point in roof.points:
-        ax.plot(point.intensity, point.speed / 1e9, "o", color=OKABE_ITO["vermillion"])
-        label = f"{point.name}, {point.speed / 1e9:.3g}"
-        place = {"xytext": (7, -3), "textcoords": "offset points", "fontsize": 9}
-        halo = withStroke(linewidth=3, foreground=ax.get_facecolor())  # where it crosses the roof
-        where = point.intensity, point.speed / 1e9
-        ax.annotate(literal(label), where, **place, path_effects=[halo])
+    places = np.array([(point.intensity, point.speed / 1e9) for point in roof.points])
+    for place in places:
+        ax.plot(*place, "o", color=OKABE_ITO["vermillion"])
     ax.set(xscale="log", yscale="log", xlabel="flops for each byte", ylabel="Gflop/s")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_minor_formatter(NullFormatter())
     ax.set_title("Roofline")
     lowest = min([roof.limit(x[0]), *(point.speed for point in roof.points)])
-    ax.set_ylim(lowest / 1e9 / 2, roof.peak / 1e9 * 8)  # room for the legend
+    highest = max(roof.peak, roof.peak_of_one, *(point.speed for point in roof.points)) / 1e9
+    ax.set_ylim(lowest / 1e9 / 2, 3 * highest)
     tidy(ax)
-    ax.legend(frameon=False, loc="upper left", fontsize=9)
+    legend_below(ax)
+    labels = [literal(f"{point.name}, {point.speed / 1e9:.3g}") for point in roof.points]
+    halo = withStroke(linewidth=3, foreground=ax.get_facecolor())  # where one crosses the roof
+    if labels and (left_out := write_beside(ax, places, labels, path_effects=[halo])):
+        ax.set_title(f"Roofline, {len(labels) - left_out} of {len(labels)} named")
     return ax
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from tinynet import arrays
-from tinynet.errors import ArgumentError
+from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
 from tinynet.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -44,7 +44,24 @@ MARKERS = "osD^vP*X<>"
 def plain(x: Any) -> Array:
     """The values of a tensor, array or list, on the CPU."""
     x = x.array if isinstance(x, Tensor) else x
-    return np.asarray(arrays.to_device(x, "cpu") if arrays.is_array(x) else x)
+    try:
+        return np.asarray(arrays.to_device(x, "cpu") if arrays.is_array(x) else x)
+    except ValueError:
+        raise ShapeError("the rows are not all of one length", got=describe(x)) from None
+
+
+def numbers(x: Any, what: str) -> Array:
+    """The same of what has to be real numbers."""
+    values = plain(x)
+    if values.dtype.kind not in "biuf":
+        raise DTypeError(f"{what}: real numbers are drawn", got=f"{describe(x)}, {values.dtype}")
+    return values.astype(np.float64) if values.dtype.kind == "b" else values
+
+
+def callable_or_raise(f: Any, what: str, example: str) -> None:
+    """Raise where f is no function."""
+    if not callable(f):
+        raise ArgumentError(f"{what} is a function", expected=f"such as {example}", got=describe(f))
 
 
 def literal(x: Any) -> str:
@@ -53,7 +70,15 @@ def literal(x: Any) -> str:
     >>> print(literal("$5 or $6"))
     \\$5 or \\$6
     """
-    return str(x).replace("$", r"\$")
+    return str(x).replace("$", r"\$").replace("\n", r"\n").replace("\t", r"\t")
+
+
+def need_matplotlib() -> None:
+    """Raise where matplotlib is missing, and say how to get it."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as missing:
+        raise ImportError("tinynet.plot needs matplotlib: pip install matplotlib") from missing
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -62,6 +87,7 @@ def new_figure(width: float, height: float) -> Any:
     Where pyplot is loaded it is pyplot's, so that a notebook or `plt.show()` displays it; elsewhere
     nobody holds it but the caller.
     """
+    need_matplotlib()
     from matplotlib.figure import Figure
 
     make: Any = Figure
@@ -98,13 +124,6 @@ def ends(x: Array) -> tuple[float, float]:
     known = x[np.isfinite(x)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
     return (low, high) if high > low else (low, low + 1)
-
-
-def beside(ax: Axes, count: int, **options: Any) -> None:
-    """A legend of `count` lines to the right of the picture, in columns where there are many."""
-    columns = -(-count // 12)
-    options |= {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
-    ax.legend(ncols=columns, **options)
 
 
 def ink_on(colour: Any) -> str:
