@@ -27,6 +27,7 @@ Sources: K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multip
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -133,60 +134,63 @@ def packed(a: Any, panels: Any, left: Any, c: Any) -> None:
                 right = panels[q, j // columns, :depth]
                 for i in range(i0, i1, rows):
                     block = left[(i - i0) // rows, :depth].T
-                    set_block(block, right, c[i:i1, j:], 0, 0, int(q > 0))
+                    set_block(block, right, c[i:i1, j:], int(q > 0))
 
 
 # -- small products: nothing is copied that can be read where it lies -----------------------------
 
 
 @inner
-def blocks(a: Any, b: Any, c: Any, columns: int, keep: int) -> None:
-    """c = a b, or c += a b, for as many rows as a block has."""
-    for j in range(0, c.shape[1], columns):
-        set_block(a, b, c, 0, j, keep)
+def blocks(a: Any, strips: Any, p: int, c: Any, first: int, last: int, columns: int) -> None:
+    """c = a b in columns first … last, for the rows of one block; with rows of b from p on, and
+    added to what is there where those are not the first.
+    """
+    wide = strips.shape[2]
+    for j in range(first, last, columns):
+        right = strips[j // wide, p : p + a.shape[1], j % wide :]
+        set_block(a, right, c[:, j:], int(p > 0))
 
 
 @inner
-def times(a: Any, b: Any, c: Any, left: Any, columns: int) -> None:
-    """c = a b; the rows of b and c have no gaps. Where b is larger than the second-level cache, a
-    piece of it after the other meets all rows of a.
+def times(a: Any, strips: Any, c: Any, left: Any, rows: int, columns: int) -> None:
+    """c = a b for a b that is cut into strips; their rows and those of c have no gaps. Where b is
+    larger than the second-level cache, a piece of it after the other meets all rows of a.
     """
-    (k, n), (packs, _, rows) = b.shape, left.shape
+    (m, n), k = c.shape, strips.shape[1]
     if k == 0:
         c[:] = 0
     far = k * n * c.itemsize > NEAR
     depth, width = (DEPTH, WIDTH) if far else (max(k, 1), n)
-    for j0 in range(0, n, width):
-        into = c[:, j0 : j0 + width]
+    for j in range(0, n, width):
+        last = min(j + width, n)
         for p in range(0, k, depth):
-            right = b[p : p + depth, j0 : j0 + width]
-            for i in range(0, into.shape[0], rows):
-                panel, strip = a[i : i + rows, p : p + depth], into[i : i + rows]
-                if packs:
-                    pack(panel, left)
-                    blocks(left[0, : right.shape[0]].T, right, strip, columns, int(p > 0))
+            for i in range(0, m, rows):
+                panel, into = a[i : i + rows, p : p + depth], c[i : i + rows]
+                if left.size == 0:
+                    blocks(panel, strips, p, into, j, last, columns)
                 else:
-                    blocks(panel, right, strip, columns, int(p > 0))
+                    pack(panel, left)
+                    blocks(left[0, : panel.shape[1]].T, strips, p, into, j, last, columns)
 
 
 @kernel("c", "left", "lines")
 def unpacked(
-    a: Any, b: Any, c: Any, which: Any, part: Any, left: Any, lines: Any, columns: int
+    a: Any, b: Any, c: Any, u: Any, v: Any, part: Any, left: Any, lines: Any, tile: Any
 ) -> None:
-    """c_t = a_u b_v where u = which[0, t] and v = which[1, t]: of each, rows part[0] … part[1] and
-    columns part[2] … part[3], in blocks of so many columns and as many rows as `left` is wide. That
-    is room for the rows of a block, if it is not empty; `lines` for the columns of a b whose rows
-    have gaps.
+    """c_t = a_u b_v where u = u[t] and v = v[t], for t, rows and columns in `part`, in blocks of
+    the size of a tile. `left` is room for the rows of a block, if they are to be packed; `lines`
+    for the columns, cut into strips, of a b whose rows have gaps.
     """
-    i0, i1, j0, j1 = part
-    for t in range(c.shape[0]):
-        above, right, into = a[which[0, t], i0:i1], b[which[1, t], :, j0:j1], c[t, i0:i1, j0:j1]
+    t0, t1, i0, i1, j0, j1 = part
+    for t in range(t0, t1):
+        above, into = a[u[t], i0:i1], c[t, i0:i1, j0:j1]
+        right = b[v[t] : v[t] + 1, :, j0:j1]  # one strip
         if lines.size == 0:
-            times(above, right, into, left, columns)
+            times(above, right, into, left, *tile)
         else:
-            if t == 0 or which[1, t] != which[1, t - 1]:
-                pack(right.T, lines)
-            times(above, lines[0], into, left, columns)
+            if t == t0 or v[t] != v[t - 1]:
+                pack(right[0].T, lines)
+            times(above, lines, into, left, *tile)
 
 
 # -- what follows a product ------------------------------------------------------------------------
@@ -288,7 +292,7 @@ def _multiply(a: Any, b: Any, c: Any, bias: Any, activation: int) -> None:
     flops, (k, n) = 2 * c.size * a.shape[-1], b.shape[-2:]
     threads = get_num_threads() if flops > SMALL else 1
     stack = c.shape[:-2]
-    which = np.stack([_numbers(x.shape[:-2], stack) for x in (a, b)])
+    which = _numbers(a.shape[:-2], stack), _numbers(b.shape[:-2], stack)
     a, b, c = (x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:]) for x in (a, b, c))
     if c.shape[1] > FEW and k * n * c.itemsize > NEAR:
         for u, v, into in zip(*which, c, strict=True):
@@ -298,41 +302,53 @@ def _multiply(a: Any, b: Any, c: Any, bias: Any, activation: int) -> None:
         _small(a, b, c, which, bias, activation, threads, pieces)
 
 
+@functools.lru_cache(maxsize=16)
 def _numbers(shape: tuple[int, ...], stack: tuple[int, ...]) -> Any:
     """Which matrix of a stack of this shape belongs to each of the result."""
     numbers = np.arange(math.prod(shape))
-    if shape == stack:
-        return numbers
     return np.broadcast_to(numbers.reshape(shape), stack).reshape(-1)
 
 
+def _cuts(whole: int, unit: int, pieces: int) -> list[int]:
+    """Where to cut so many rows or columns, between whole tiles, so that pieces are of one size."""
+    units = -(-whole // unit)
+    pieces = min(pieces, units)
+    return [min(units * i // pieces * unit, whole) for i in range(pieces + 1)]
+
+
 def _small(
-    a: Any, b: Any, c: Any, which: Any, bias: Any, activation: int, threads: int, pieces: int
+    a: Any,
+    b: Any,
+    c: Any,
+    which: tuple[Any, Any],
+    bias: Any,
+    activation: int,
+    threads: int,
+    pieces: int,
 ) -> None:
     """The stack is split among the threads; or, if it holds too few products, the rows of each, or
     its columns.
     """
-    (m, n), tile = c.shape[1:], tile_shape(c.dtype)
+    (count, m, n), k, tile = c.shape, b.shape[1], tile_shape(c.dtype)
     gaps = n > 1 and b.strides[2] != c.itemsize
     packs = n >= MANY and abs(a.strides[1]) >= PAGE
     # Each thread closes the gaps of its own columns, or packs its own rows.
     by_columns = n * (4 if gaps else 1) > m * (4 if packs else 1)
-    axis = 0 if len(c) >= threads else 2 if by_columns else 1
-    whole, unit = c.shape[axis], (1, *tile)[axis]
-    size = unit * -(-whole // (unit * pieces))
+    axis = 0 if count >= threads else 2 if by_columns else 1
+    cuts = _cuts(c.shape[axis], (1, *tile)[axis], pieces)
 
     def some(piece: int) -> None:
-        cut = slice(piece * size, min((piece + 1) * size, whole))
-        t, i, j = (cut if axis == x else slice(0, c.shape[x]) for x in range(3))
-        part = (i.start, i.stop, j.start, j.stop)
-        lines = room("lines", (int(gaps), k, j.stop - j.start), c.dtype)
-        left = room("left", (int(packs), k, tile[0]), c.dtype)
-        unpacked(a, b, c[t], which[:, t], part, left, lines, tile[1])
+        part = [0, count, 0, m, 0, n]
+        part[2 * axis : 2 * axis + 2] = cuts[piece : piece + 2]
+        t0, t1, i0, i1, j0, j1 = part
+        strips = -(-(j1 - j0) // tile[1])
+        lines = room("lines", (strips, k, tile[1]), c.dtype) if gaps else c[:0]
+        left = room("left", (1, k, tile[0]), c.dtype) if packs else c[:0]
+        unpacked(a, b, c, *which, tuple(part), left, lines, tile)
         if len(bias) or activation:
-            finish(c[t], *part, bias, activation)
+            finish(c[t0:t1], i0, i1, j0, j1, bias, activation)
 
-    k = b.shape[1]
-    share(-(-whole // size), some, threads)
+    share(len(cuts) - 1, some, threads)
 
 
 def _large(a: Any, b: Any, c: Any, bias: Any, activation: int, threads: int) -> None:
@@ -341,20 +357,20 @@ def _large(a: Any, b: Any, c: Any, bias: Any, activation: int, threads: int) -> 
     rows, columns = tile_shape(c.dtype)
     strips = -(-n // columns)
     panels = room("panels", (-(-k // DEPTH), strips, DEPTH, columns), c.dtype)
-    some = -(-strips // threads)  # that one thread packs at a time
+    ends = _cuts(strips, 1, threads)  # of what one thread packs at a time
 
     def strip(piece: int) -> None:
-        q, first = piece // threads, piece % threads * some
-        pack_right(b, panels, q, first, min(first + some, strips))
+        q, which = divmod(piece, len(ends) - 1)
+        pack_right(b, panels, q, *ends[which : which + 2])
 
-    share(len(panels) * threads, strip, threads)
-    high = rows * min(ROWS, -(-m // (rows * 4 * threads))) if threads > 1 else m
+    share(len(panels) * (len(ends) - 1), strip, threads)
+    cuts = _cuts(m, rows, 4 * threads if threads > 1 else 1)
 
     def stripe(piece: int) -> None:
-        part = slice(piece * high, (piece + 1) * high)
+        part = slice(*cuts[piece : piece + 2])
         left = room("left", (ROWS, DEPTH, rows), c.dtype)
         packed(a[part], panels, left, c[part])
         if len(bias) or activation:
             finish(c[None, part], 0, len(c[part]), 0, n, bias, activation)
 
-    share(-(-m // high), stripe, threads)
+    share(len(cuts) - 1, stripe, threads)
