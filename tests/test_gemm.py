@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tinynet.errors import ArgumentError, DTypeError, ShapeError
 from tinynet.kernels import gemm, get_num_threads, matmul, set_num_threads
 from tinynet.kernels.gemm import blocked, naive, reordered
+from tinynet.kernels.packing import panel_width
 from tinynet.kernels.tile import tile_shape
 
 rng = np.random.default_rng(0)
@@ -174,7 +175,7 @@ def test_only_the_part_that_is_asked_for(gaps: bool, packs: bool) -> None:
         i0, i1, j0, j1 = part
         strips = -(-(j1 - j0) // columns) if gaps else 0
         lines = np.full((strips, k, columns), np.nan, "f4")
-        left = np.full((int(packs), k, rows), np.nan, "f4")
+        left = np.full((int(packs), k, panel_width(rows, "f4")), np.nan, "f4")
         order = np.array([2, 0, 1])
         gemm.unpacked(a, b, c, order, order, (1, 3, *part), left, lines, (rows, columns))
         expected = np.full((3, m, n), 7, "f4")
@@ -247,6 +248,7 @@ def test_errors() -> None:
 _PROGRAM = """
 import numpy as np
 from tinynet.kernels import matmul
+from tinynet.kernels.packing import panel_width
 from tinynet.kernels.tile import tile_shape
 rng = np.random.default_rng(0)
 for dtype, m, k, n in (("f4", 20, 40, 35), ("i4", 9, 3, 20)):

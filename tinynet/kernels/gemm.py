@@ -36,12 +36,12 @@ import numpy as np
 from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
 from tinynet.kernels.elementary import erfc, sigmoid, tanh
 from tinynet.kernels.jit import inner, kernel
+from tinynet.kernels.packing import pack, panel_width
 from tinynet.kernels.threads import get_num_threads, room, share
 from tinynet.kernels.tile import set_block, tile_shape
 
 DEPTH = 512  # how much of the sum over p is done at a time
 ROWS = 32  # how many panels of A are held at a time
-LINES = 16  # of memory that packing reads side by side
 BLOCK = 256  # of rung 3
 NEAR = 2**21  # bytes of B that need not be packed to be read fast
 WIDTH = 256  # columns of it that are read again and again where it is larger
@@ -90,46 +90,23 @@ def blocked(a: Any, b: Any, c: Any) -> None:
 # -- packing ---------------------------------------------------------------------------------------
 
 
-@inner
-def pack(x: Any, panels: Any) -> None:
-    """panels[q, p, r] = x[q·R + r, p], for the rows that x has: R rows side by side."""
-    depth, width = x.shape[1], panels.shape[2]
-    if x.strides[0] < x.strides[1]:  # read along the shorter stride, a few lines at a time
-        for p0 in range(0, depth, LINES):
-            for q in range(panels.shape[0]):
-                part = x[q * width : (q + 1) * width, p0 : p0 + LINES]
-                panel = panels[q, p0 : p0 + LINES]
-                for p in range(part.shape[1]):
-                    for r in range(part.shape[0]):
-                        panel[p, r] = part[r, p]
-    else:
-        for q in range(panels.shape[0]):
-            for p0 in range(0, depth, LINES):
-                part = x[q * width : (q + 1) * width, p0 : p0 + LINES]
-                panel = panels[q, p0 : p0 + LINES]
-                for r in range(part.shape[0]):
-                    for p in range(part.shape[1]):
-                        panel[p, r] = part[r, p]
-
-
 @kernel("panels")
 def pack_right(b: Any, panels: Any, q: int, first: int, last: int) -> None:
     """panels[q], strips first … last: DEPTH rows of B from q·DEPTH, cut as wide as the tile."""
     width = panels.shape[3]
     part = b[q * DEPTH : (q + 1) * DEPTH, first * width : last * width]
-    pack(part.T, panels[q, first:last])
+    pack(part.T, panels[q, first:last], width)
 
 
 @kernel("panels", "left", "c")
-def packed(a: Any, panels: Any, left: Any, c: Any) -> None:
+def packed(a: Any, panels: Any, left: Any, c: Any, rows: int) -> None:
     """c = a b for the b that was packed into panels."""
-    m, k = a.shape
-    columns, rows = panels.shape[3], left.shape[2]
+    (m, k), columns = a.shape, panels.shape[3]
     for i0 in range(0, m, ROWS * rows):
         i1 = min(i0 + ROWS * rows, m)
         for q in range(panels.shape[0]):
             depth = min(DEPTH, k - q * DEPTH)
-            pack(a[i0:i1, q * DEPTH : q * DEPTH + depth], left)
+            pack(a[i0:i1, q * DEPTH : q * DEPTH + depth], left, rows)
             for j in range(0, c.shape[1], columns):
                 right = panels[q, j // columns, :depth]
                 for i in range(i0, i1, rows):
@@ -169,7 +146,7 @@ def times(a: Any, strips: Any, c: Any, left: Any, rows: int, columns: int) -> No
                 if left.size == 0:
                     blocks(panel, strips, p, into, j, last, columns)
                 else:
-                    pack(panel, left)
+                    pack(panel, left, rows)
                     blocks(left[0, : panel.shape[1]].T, strips, p, into, j, last, columns)
 
 
@@ -189,7 +166,7 @@ def unpacked(
             times(above, right, into, left, *tile)
         else:
             if t == t0 or v[t] != v[t - 1]:
-                pack(right[0].T, lines)
+                pack(right[0].T, lines, tile[1])
             times(above, lines, into, left, *tile)
 
 
@@ -293,7 +270,7 @@ def _multiply(a: Any, b: Any, c: Any, bias: Any, activation: int) -> None:
     threads = get_num_threads() if flops > SMALL else 1
     stack = c.shape[:-2]
     which = _numbers(a.shape[:-2], stack), _numbers(b.shape[:-2], stack)
-    a, b, c = (x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:]) for x in (a, b, c))
+    a, b, c = _stacked(a), _stacked(b), _stacked(c)
     if c.shape[1] > FEW and k * n * c.itemsize > NEAR:
         for u, v, into in zip(*which, c, strict=True):
             _large(a[u], b[v], into, bias, activation, threads)
@@ -302,18 +279,23 @@ def _multiply(a: Any, b: Any, c: Any, bias: Any, activation: int) -> None:
         _small(a, b, c, which, bias, activation, threads, pieces)
 
 
+def _stacked(x: Any) -> Any:
+    """All leading axes made one."""
+    return x[None] if x.ndim == 2 else x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:])
+
+
 @functools.lru_cache(maxsize=16)
 def _numbers(shape: tuple[int, ...], stack: tuple[int, ...]) -> Any:
     """Which matrix of a stack of this shape belongs to each of the result."""
     numbers = np.arange(math.prod(shape))
-    return np.broadcast_to(numbers.reshape(shape), stack).reshape(-1)
+    return np.broadcast_to(numbers.reshape(shape), stack).flatten()
 
 
 def _cuts(whole: int, unit: int, pieces: int) -> list[int]:
     """Where to cut so many rows or columns, between whole tiles, so that pieces are of one size."""
     units = -(-whole // unit)
     pieces = min(pieces, units)
-    return [min(units * i // pieces * unit, whole) for i in range(pieces + 1)]
+    return [units * i // pieces * unit for i in range(pieces)] + [whole]
 
 
 def _small(
@@ -336,15 +318,15 @@ def _small(
     by_columns = n * (4 if gaps else 1) > m * (4 if packs else 1)
     axis = 0 if count >= threads else 2 if by_columns else 1
     cuts = _cuts(c.shape[axis], (1, *tile)[axis], pieces)
+    whole = 0, count, 0, m, 0, n
 
     def some(piece: int) -> None:
-        part = [0, count, 0, m, 0, n]
-        part[2 * axis : 2 * axis + 2] = cuts[piece : piece + 2]
-        t0, t1, i0, i1, j0, j1 = part
+        ends = cuts[piece : piece + 2]
+        part = t0, t1, i0, i1, j0, j1 = *whole[: 2 * axis], *ends, *whole[2 * axis + 2 :]
         strips = -(-(j1 - j0) // tile[1])
         lines = room("lines", (strips, k, tile[1]), c.dtype) if gaps else c[:0]
-        left = room("left", (1, k, tile[0]), c.dtype) if packs else c[:0]
-        unpacked(a, b, c, *which, tuple(part), left, lines, tile)
+        left = room("left", (1, k, panel_width(tile[0], c.dtype)), c.dtype) if packs else c[:0]
+        unpacked(a, b, c, *which, part, left, lines, tile)
         if len(bias) or activation:
             finish(c[t0:t1], i0, i1, j0, j1, bias, activation)
 
@@ -368,8 +350,8 @@ def _large(a: Any, b: Any, c: Any, bias: Any, activation: int, threads: int) -> 
 
     def stripe(piece: int) -> None:
         part = slice(*cuts[piece : piece + 2])
-        left = room("left", (ROWS, DEPTH, rows), c.dtype)
-        packed(a[part], panels, left, c[part])
+        left = room("left", (ROWS, DEPTH, panel_width(rows, c.dtype)), c.dtype)
+        packed(a[part], panels, left, c[part], rows)
         if len(bias) or activation:
             finish(c[None, part], 0, len(c[part]), 0, n, bias, activation)
 

@@ -20,6 +20,7 @@ compiled, the same block is one line of NumPy.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from tinynet.kernels.jit import COMPILES, vector_bytes
 VECTORS = 2  # how many make a row of the block
 
 
+@functools.cache
 def tile_shape(dtype: Any) -> tuple[int, int]:
     """Rows and columns of the block for a dtype, on this computer."""
     width = vector_bytes()
