@@ -41,7 +41,7 @@ from tinynet.kernels.threads import get_num_threads, room, share
 from tinynet.kernels.tile import set_block, tile_shape
 
 DEPTH = 512  # how much of the sum over p is done at a time
-ROWS = 32  # how many panels of A are held at a time
+ROWS = 24  # how many panels of A are held at a time
 BLOCK = 256  # of rung 3
 NEAR = 2**21  # bytes of B that need not be packed to be read fast
 WIDTH = 256  # columns of it that are read again and again where it is larger
@@ -92,25 +92,25 @@ def blocked(a: Any, b: Any, c: Any) -> None:
 
 @kernel("panels")
 def pack_right(b: Any, panels: Any, q: int, first: int, last: int) -> None:
-    """panels[q], strips first … last: DEPTH rows of B from q·DEPTH, cut as wide as the tile."""
-    width = panels.shape[3]
-    part = b[q * DEPTH : (q + 1) * DEPTH, first * width : last * width]
+    """panels[q], strips first … last, from the rows of B that belong there."""
+    depth, width = panels.shape[2:]
+    part = b[q * depth : (q + 1) * depth, first * width : last * width]
     pack(part.T, panels[q, first:last], width)
 
 
 @kernel("panels", "left", "c")
 def packed(a: Any, panels: Any, left: Any, c: Any, rows: int) -> None:
     """c = a b for the b that was packed into panels."""
-    (m, k), columns = a.shape, panels.shape[3]
+    m, (depth, columns) = a.shape[0], panels.shape[2:]
     for i0 in range(0, m, ROWS * rows):
         i1 = min(i0 + ROWS * rows, m)
         for q in range(panels.shape[0]):
-            depth = min(DEPTH, k - q * DEPTH)
-            pack(a[i0:i1, q * DEPTH : q * DEPTH + depth], left, rows)
+            part = a[i0:i1, q * depth : (q + 1) * depth]
+            pack(part, left, rows)
             for j in range(0, c.shape[1], columns):
-                right = panels[q, j // columns, :depth]
+                right = panels[q, j // columns]
                 for i in range(i0, i1, rows):
-                    block = left[(i - i0) // rows, :depth].T
+                    block = left[(i - i0) // rows, : part.shape[1]].T
                     set_block(block, right, c[i:i1, j:], int(q > 0))
 
 
@@ -217,8 +217,8 @@ def matmul(a: Any, b: Any, *, bias: Any = None, activation: str = "identity") ->
     """
     a, b = np.asarray(a), np.asarray(b)
     shape = _shape(a, b, bias)
-    result, work = _dtypes(a, b, activation)
-    a, b = (x if x.dtype == work and x.flags.aligned else np.require(x, work, "A") for x in (a, b))
+    result, work = _dtypes(a.dtype, b.dtype, activation)
+    a, b = _required(a, work), _required(b, work)
     offset = np.zeros(0, work) if bias is None else np.asarray(bias, work)
     c = np.empty(shape, work)
     if c.size:
@@ -250,6 +250,12 @@ def _shape(a: Any, b: Any, bias: Any) -> tuple[int, ...]:
     return (*stack, a.shape[-2], b.shape[-1])
 
 
+def _required(x: Any, dtype: Any) -> Any:
+    """x with this dtype, aligned."""
+    return x if x.dtype == dtype and x.flags.aligned else np.require(x, dtype, "A")
+
+
+@functools.cache
 def _dtypes(a: Any, b: Any, activation: str) -> tuple[np.dtype[Any], np.dtype[Any]]:
     """The dtype of the result, and that of the sums."""
     result = np.result_type(a, b)
@@ -271,12 +277,15 @@ def _multiply(a: Any, b: Any, c: Any, bias: Any, activation: int) -> None:
     stack = c.shape[:-2]
     which = _numbers(a.shape[:-2], stack), _numbers(b.shape[:-2], stack)
     a, b, c = _stacked(a), _stacked(b), _stacked(c)
-    if c.shape[1] > FEW and k * n * c.itemsize > NEAR:
+    gaps = n > 1 and b.strides[2] != c.itemsize
+    crowds = n >= MANY and 0 in (a.strides[1] % PAGE, a.strides[2] % PAGE)
+    both = gaps and crowds and len(c) < max(threads, 2)
+    pieces = threads * min(max(int(flops / PIECE) // threads, 1), 4)
+    if c.shape[1] > FEW and (both or k * n * c.itemsize > NEAR):
         for u, v, into in zip(*which, c, strict=True):
-            _large(a[u], b[v], into, bias, activation, threads)
+            _large(a[u], b[v], into, bias, activation, threads, pieces)
     else:
-        pieces = threads * min(max(int(flops / PIECE) // threads, 1), 4)
-        _small(a, b, c, which, bias, activation, threads, pieces)
+        _small(a, b, c, which, bias, activation, gaps, crowds, threads, pieces)
 
 
 def _stacked(x: Any) -> Any:
@@ -305,6 +314,8 @@ def _small(
     which: tuple[Any, Any],
     bias: Any,
     activation: int,
+    gaps: bool,
+    crowds: bool,
     threads: int,
     pieces: int,
 ) -> None:
@@ -312,10 +323,8 @@ def _small(
     its columns.
     """
     (count, m, n), k, tile = c.shape, b.shape[1], tile_shape(c.dtype)
-    gaps = n > 1 and b.strides[2] != c.itemsize
-    packs = n >= MANY and abs(a.strides[1]) >= PAGE
     # Each thread closes the gaps of its own columns, or packs its own rows.
-    by_columns = n * (4 if gaps else 1) > m * (4 if packs else 1)
+    by_columns = n * (4 if gaps else 1) > m * (4 if crowds else 1)
     axis = 0 if count >= threads else 2 if by_columns else 1
     cuts = _cuts(c.shape[axis], (1, *tile)[axis], pieces)
     whole = 0, count, 0, m, 0, n
@@ -323,9 +332,11 @@ def _small(
     def some(piece: int) -> None:
         ends = cuts[piece : piece + 2]
         part = t0, t1, i0, i1, j0, j1 = *whole[: 2 * axis], *ends, *whole[2 * axis + 2 :]
-        strips = -(-(j1 - j0) // tile[1])
-        lines = room("lines", (strips, k, tile[1]), c.dtype) if gaps else c[:0]
-        left = room("left", (1, k, panel_width(tile[0], c.dtype)), c.dtype) if packs else c[:0]
+        lines, left = c[:0], c[:0]
+        if gaps:
+            lines = room("lines", (-(-(j1 - j0) // tile[1]), k, tile[1]), c.dtype)
+        if crowds:
+            left = room("left", (1, k, panel_width(tile[0], c.dtype)), c.dtype)
         unpacked(a, b, c, *which, part, left, lines, tile)
         if len(bias) or activation:
             finish(c[t0:t1], i0, i1, j0, j1, bias, activation)
@@ -333,24 +344,25 @@ def _small(
     share(len(cuts) - 1, some, threads)
 
 
-def _large(a: Any, b: Any, c: Any, bias: Any, activation: int, threads: int) -> None:
+def _large(a: Any, b: Any, c: Any, bias: Any, activation: int, threads: int, pieces: int) -> None:
     """One product: all threads pack B, then each takes rows of C."""
     (m, k), n = a.shape, b.shape[1]
     rows, columns = tile_shape(c.dtype)
-    strips = -(-n // columns)
-    panels = room("panels", (-(-k // DEPTH), strips, DEPTH, columns), c.dtype)
+    slabs, strips = -(-k // DEPTH), -(-n // columns)
+    depth = -(-k // slabs)
+    panels = room("panels", (slabs, strips, depth, columns), c.dtype)
     ends = _cuts(strips, 1, threads)  # of what one thread packs at a time
 
     def strip(piece: int) -> None:
         q, which = divmod(piece, len(ends) - 1)
         pack_right(b, panels, q, *ends[which : which + 2])
 
-    share(len(panels) * (len(ends) - 1), strip, threads)
-    cuts = _cuts(m, rows, 4 * threads if threads > 1 else 1)
+    share(slabs * (len(ends) - 1), strip, threads)
+    cuts = _cuts(m, rows, pieces)
 
     def stripe(piece: int) -> None:
         part = slice(*cuts[piece : piece + 2])
-        left = room("left", (ROWS, DEPTH, panel_width(rows, c.dtype)), c.dtype)
+        left = room("left", (ROWS, depth, panel_width(rows, c.dtype)), c.dtype)
         packed(a[part], panels, left, c[part], rows)
         if len(bias) or activation:
             finish(c[None, part], 0, len(c[part]), 0, n, bias, activation)

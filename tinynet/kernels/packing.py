@@ -21,11 +21,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinynet.kernels.jit import COMPILES, inner
-from tinynet.kernels.strips import lanes
+from tinynet.kernels.jit import COMPILES, inner, put
+from tinynet.kernels.strips import lanes, row
 from tinynet.kernels.vectors import lanes as lanes_of
 
-LINES = 16  # of memory that are read side by side
+LINES = 32  # of memory that are read side by side
 
 
 def panel_width(rows: int, dtype: Any) -> int:
@@ -99,7 +99,13 @@ def pack(x: Any, panels: Any, width: int) -> None:
             for r in range(0, part.shape[0], one):
                 for p in range(0, first, one):
                     turn(part[r:, p:], panels[q, p:, r:])
-    if abs(x.strides[0]) < abs(x.strides[1]):  # along the shorter stride, a few lines at a time
+    if x.strides[0] == x.itemsize:
+        for p0 in range(first, depth, LINES):
+            for q in range(panels.shape[0]):
+                part = x[q * width : q * width + panels.shape[2]].T
+                for p in range(p0, min(p0 + LINES, depth)):
+                    put(panels[q, p], row(part, p))
+    elif abs(x.strides[0]) < abs(x.strides[1]):  # along the shorter stride, a few lines at a time
         for p0 in range(first, depth, LINES):
             for q in range(panels.shape[0]):
                 part = x[q * width : (q + 1) * width, p0 : p0 + LINES]

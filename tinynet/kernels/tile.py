@@ -38,7 +38,8 @@ def tile_shape(dtype: Any) -> tuple[int, int]:
 
 
 def set_block(a: Any, b: Any, c: Any, keep: int) -> None:
-    """c[:R, :S] = a[:R] b[:, :S], plus what was there if `keep` is 1; cut at the border of c (m, n).
+    """c[:R, :S] = a[:R] b[:, :S], plus what was there if `keep` is 1; cut at the borders of c.
+
     a (m, k) may have any strides; the rows of b (k, n) and of c have no gaps.
     """
     rows, columns = tile_shape(c.dtype)
