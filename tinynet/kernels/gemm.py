@@ -19,8 +19,9 @@ times before it is thrown out, m·k·n products with m·k + k·n + m·n numbers.
 6. `matmul`     the same on all cores, for stacks of matrices, with bias and activation applied
                 while C is still near.
 
-Where the blocks stay: a panel of A (tile rows × DEPTH), used against every panel of B, stays in the
-first-level cache; ROWS × DEPTH numbers of A in the second; B's panels pass by from the third.
+Where the blocks stay: a strip of B, as deep as the sum goes at a time and as wide as the tile, and
+ROWS panels of A stay in the second-level cache; the next strip comes from the third. The sum goes
+deep, over DEPTH numbers: to bring a block of C and to start anew takes as long as 20 of them.
 
 Sources: K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
 """
@@ -40,12 +41,12 @@ from tinynet.kernels.packing import pack, panel_width
 from tinynet.kernels.threads import get_num_threads, room, share
 from tinynet.kernels.tile import set_block, tile_shape
 
-DEPTH = 512  # how much of the sum over p is done at a time
-ROWS = 24  # how many panels of A are held at a time
+DEPTH = 1536  # how much of the sum over p is done at a time
+ROWS = 3  # how many panels of A are held at a time
 BLOCK = 256  # of rung 3
 NEAR = 2**21  # bytes of B that need not be packed to be read fast
-WIDTH = 256  # columns of it that are read again and again where it is larger
-FEW = 40  # rows of A for which packing a large B does not pay
+WIDTH = 128  # columns of it that are read again and again where it is larger
+FEW = 150  # rows of A for which packing a large B does not pay
 MANY = 128  # columns of C for which packing rows of A pays that lie so far apart:
 PAGE = 4096  # bytes, and they all want the same few places of the first-level cache
 SQRT_HALF = math.sqrt(0.5)
@@ -331,15 +332,16 @@ def _small(
 
     def some(piece: int) -> None:
         ends = cuts[piece : piece + 2]
-        part = t0, t1, i0, i1, j0, j1 = *whole[: 2 * axis], *ends, *whole[2 * axis + 2 :]
+        part = (*whole[: 2 * axis], *ends, *whole[2 * axis + 2 :])
         lines, left = c[:0], c[:0]
         if gaps:
-            lines = room("lines", (-(-(j1 - j0) // tile[1]), k, tile[1]), c.dtype)
+            strips = -(-(part[5] - part[4]) // tile[1])
+            lines = room("lines", (strips, k, tile[1]), c.dtype)
         if crowds:
             left = room("left", (1, k, panel_width(tile[0], c.dtype)), c.dtype)
         unpacked(a, b, c, *which, part, left, lines, tile)
         if len(bias) or activation:
-            finish(c[t0:t1], i0, i1, j0, j1, bias, activation)
+            finish(c[part[0] : part[1]], *part[2:], bias, activation)
 
     share(len(cuts) - 1, some, threads)
 
