@@ -97,7 +97,7 @@ def test_stacks_broadcast(left: tuple[int, ...], right: tuple[int, ...]) -> None
 def test_more_than_one_block_of_everything(monkeypatch: Any) -> None:
     """Packed; deeper than DEPTH, higher than ROWS panels, on several threads."""
     monkeypatch.setattr(gemm, "NEAR", 0)
-    m, k, n = 14 * gemm.ROWS + 5, gemm.DEPTH + 7, 70
+    m, k, n = 14 * gemm.ROWS + 5, gemm.DEPTH // 4 + 7, 70
     check(drawn((m, k), "f4"), drawn((k, n), "f4", 1))
 
 
@@ -151,7 +151,7 @@ def test_rows_of_a_that_lie_pages_apart(some_threads: Any, kind: str) -> None:
 
 
 def test_few_rows_and_a_b_that_is_far() -> None:
-    k = gemm.DEPTH + 30
+    k = gemm.DEPTH // 4 + 30
     n = gemm.NEAR // (4 * k) + gemm.WIDTH
     check(drawn((9, k), "f4"), drawn((k, n), "f4", 1))
 

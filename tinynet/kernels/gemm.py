@@ -21,7 +21,7 @@ times before it is thrown out, m·k·n products with m·k + k·n + m·n numbers.
 
 Where the blocks stay: a strip of B, as deep as the sum goes at a time and as wide as the tile, and
 ROWS panels of A stay in the second-level cache; the next strip comes from the third. The sum goes
-deep, over DEPTH numbers: to bring a block of C and to start anew takes as long as 20 of them.
+deep, DEPTH bytes of a row of A: to bring a block of C and to start anew takes as long as 20 steps.
 
 Sources: K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
 """
@@ -41,8 +41,8 @@ from tinynet.kernels.packing import pack, panel_width
 from tinynet.kernels.threads import get_num_threads, room, share
 from tinynet.kernels.tile import set_block, tile_shape
 
-DEPTH = 1536  # how much of the sum over p is done at a time
-ROWS = 3  # how many panels of A are held at a time
+DEPTH = 6144  # bytes of a row of A that are summed over at a time
+ROWS = 4  # how many panels of A are held at a time
 BLOCK = 256  # of rung 3
 NEAR = 2**21  # bytes of B that need not be packed to be read fast
 WIDTH = 128  # columns of it that are read again and again where it is larger
@@ -138,7 +138,7 @@ def times(a: Any, strips: Any, c: Any, left: Any, rows: int, columns: int) -> No
     if k == 0:
         c[:] = 0
     far = k * n * c.itemsize > NEAR
-    depth, width = (DEPTH, WIDTH) if far else (max(k, 1), n)
+    depth, width = (DEPTH // c.itemsize, WIDTH) if far else (max(k, 1), n)
     for j in range(0, n, width):
         last = min(j + width, n)
         for p in range(0, k, depth):
@@ -350,7 +350,7 @@ def _large(a: Any, b: Any, c: Any, bias: Any, activation: int, threads: int, pie
     """One product: all threads pack B, then each takes rows of C."""
     (m, k), n = a.shape, b.shape[1]
     rows, columns = tile_shape(c.dtype)
-    slabs, strips = -(-k // DEPTH), -(-n // columns)
+    slabs, strips = -(-k * c.itemsize // DEPTH), -(-n // columns)
     depth = -(-k // slabs)
     panels = room("panels", (slabs, strips, depth, columns), c.dtype)
     ends = _cuts(strips, 1, threads)  # of what one thread packs at a time

@@ -25,7 +25,7 @@ from tinynet.kernels.jit import COMPILES, inner, put
 from tinynet.kernels.strips import lanes, row
 from tinynet.kernels.vectors import lanes as lanes_of
 
-LINES = 32  # of memory that are read side by side
+LINES = 16  # of memory that are read side by side
 
 
 def panel_width(rows: int, dtype: Any) -> int:
