@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -142,12 +143,45 @@ def test_pieces(some_threads: Any, monkeypatch: Any, layouts: Any, large: bool) 
 @pytest.mark.parametrize("kind", ["rows", "sliced"])
 def test_rows_of_a_that_lie_pages_apart(some_threads: Any, kind: str) -> None:
     """They are packed, where there are columns enough to pay for it."""
-    wide = drawn((2, 61, gemm.PAGE // 4 + 5), "f4")
-    for m, k, n in ((30, 21, gemm.MANY), (61, 20, gemm.MANY + 9)):
+    wide = drawn((2, 161, gemm.PAGE // 4), "f4")
+    for m, k, n in ((30, 21, gemm.MANY), (61, 20, gemm.MANY + 9), (161, 20, gemm.MANY)):
         a = wide[:, :m, : 2 * k : 2] if kind == "sliced" else wide[:, :m, :k]
         b = drawn((2, k, n), "f4", 1)
-        for left, right in ((a[0], b[0]), (a, b), (a[::-1, ::-1], layout(b, "columns"))):
+        c = layout(b, "columns")
+        for left, right in ((a[0], b[0]), (a[0], c[0]), (a, b), (a[::-1, ::-1], c)):
             check(left, right)
+        check(a[0].T, drawn((m, n), "f4", 1))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4"])
+@pytest.mark.parametrize("kind", ["rows", "columns", "sliced", "reversed"])
+def test_strips_hold_the_columns_of_b(kind: str, dtype: str) -> None:
+    """Each in its place, at all borders; what is beside them is not touched."""
+    width = tile_shape(dtype)[1]
+    for k, n in ((1, 1), (9, width), (16, width + 1), (33, 2 * width - 1), (70, 3 * width + 2)):
+        b = layout(drawn((k, n), dtype), kind)
+        slabs, strips = 2, -(-n // width)
+        depth = -(-k // slabs)
+        panels = np.full((slabs, strips, depth, width), 77, dtype)
+        for q in range(slabs):
+            gemm.pack_right(b, panels, q, 0, strips - 1)
+            assert (panels[q, -1] == 77).all()
+            gemm.pack_right(b, panels, q, strips - 1, strips)
+        found = panels.transpose(0, 2, 1, 3).reshape(slabs * depth, strips * width)
+        np.testing.assert_array_equal(found[:k, :n], b)
+
+
+@pytest.mark.parametrize(
+    ("whole", "unit", "pieces"), [(1024, 14, 8), (5, 14, 8), (70, 14, 5), (97, 1, 4)]
+)
+def test_pieces_are_of_one_size(whole: int, unit: int, pieces: int) -> None:
+    """They end where tiles do, and differ by one tile at most."""
+    cuts = gemm._cuts(whole, unit, pieces)
+    assert (cuts[0], cuts[-1]) == (0, whole)
+    assert all(cut % unit == 0 for cut in cuts[:-1])
+    tiles = [-(-(end - start) // unit) for start, end in itertools.pairwise(cuts)]
+    assert len(tiles) == min(pieces, -(-whole // unit))
+    assert max(tiles) - min(tiles) <= 1
 
 
 def test_few_rows_and_a_b_that_is_far() -> None:
@@ -247,14 +281,17 @@ def test_errors() -> None:
 
 _PROGRAM = """
 import numpy as np
-from tinynet.kernels import matmul
+from tinynet.kernels import gemm, matmul
 from tinynet.kernels.packing import panel_width
 from tinynet.kernels.tile import tile_shape
 rng = np.random.default_rng(0)
 for dtype, m, k, n in (("f4", 20, 40, 35), ("i4", 9, 3, 20)):
     a, b = (rng.standard_normal(s) * 9 for s in ((m, k), (k, n)))
     a, b = a.astype(dtype), b.astype(dtype)
-    np.testing.assert_allclose(matmul(a, b.copy("F")), a @ b, rtol=1e-4, atol=1e-3)
+    for near in (2**21, 0):
+        gemm.NEAR, gemm.FEW = near, 0
+        np.testing.assert_allclose(matmul(a, b.copy("F")), a @ b, rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose(matmul(a.copy("F"), b), a @ b, rtol=1e-4, atol=1e-3)
 print(tile_shape("f4"))
 """
 

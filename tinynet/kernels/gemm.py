@@ -15,7 +15,8 @@ times before it is thrown out, m·k·n products with m·k + k·n + m·n numbers.
 4. `unpacked`   the innermost block of C stays in registers (`tile.py`), and A and B are read where
                 they lie, unless they lie badly: all that a product needs whose B fits the
                 second-level cache.
-5. `packed`     large ones: blocks of A and B are copied into the order in which they are read.
+5. `packed`     large ones: blocks of A and B are copied into the order in which they are read
+                (`packing.py`).
 6. `matmul`     the same on all cores, for stacks of matrices, with bias and activation applied
                 while C is still near.
 
@@ -47,8 +48,8 @@ BLOCK = 256  # of rung 3
 NEAR = 2**21  # bytes of B that need not be packed to be read fast
 WIDTH = 128  # columns of it that are read again and again where it is larger
 FEW = 150  # rows of A for which packing a large B does not pay
-MANY = 128  # columns of C for which packing rows of A pays that lie so far apart:
-PAGE = 4096  # bytes, and they all want the same few places of the first-level cache
+MANY = 128  # columns of C for which packing A pays whose rows or columns lie so far apart:
+PAGE = 4096  # bytes, or a multiple; they all want the same few places of the first-level cache
 SQRT_HALF = math.sqrt(0.5)
 SMALL = 5e6  # flops that one thread has done before a second one is awake
 PIECE = 2e7  # flops that a thread takes at a time, where there are enough of them
@@ -280,7 +281,7 @@ def _multiply(a: Any, b: Any, c: Any, bias: Any, activation: int) -> None:
     a, b, c = _stacked(a), _stacked(b), _stacked(c)
     gaps = n > 1 and b.strides[2] != c.itemsize
     crowds = n >= MANY and 0 in (a.strides[1] % PAGE, a.strides[2] % PAGE)
-    both = gaps and crowds and len(c) < max(threads, 2)
+    both = gaps and crowds and len(c) < max(threads, 2)  # each thread would pack one of them whole
     pieces = threads * min(max(int(flops / PIECE) // threads, 1), 4)
     if c.shape[1] > FEW and (both or k * n * c.itemsize > NEAR):
         for u, v, into in zip(*which, c, strict=True):
