@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import subprocess
 import sys
@@ -98,6 +99,7 @@ def test_stacks_broadcast(left: tuple[int, ...], right: tuple[int, ...]) -> None
 def test_more_than_one_block_of_everything(monkeypatch: Any) -> None:
     """Packed; deeper than DEPTH, higher than ROWS panels, on several threads."""
     monkeypatch.setattr(gemm, "NEAR", 0)
+    monkeypatch.setattr(gemm, "FEW", 0)
     m, k, n = 14 * gemm.ROWS + 5, gemm.DEPTH // 4 + 7, 70
     check(drawn((m, k), "f4"), drawn((k, n), "f4", 1))
 
@@ -184,7 +186,9 @@ def test_pieces_are_of_one_size(whole: int, unit: int, pieces: int) -> None:
     assert max(tiles) - min(tiles) <= 1
 
 
-def test_few_rows_and_a_b_that_is_far() -> None:
+def test_few_rows_and_a_b_that_is_far(monkeypatch: Any) -> None:
+    """On one thread: the parts of several may be near."""
+    monkeypatch.setattr(gemm, "SMALL", math.inf)
     k = gemm.DEPTH // 4 + 30
     n = gemm.NEAR // (4 * k) + gemm.WIDTH
     check(drawn((9, k), "f4"), drawn((k, n), "f4", 1))
@@ -252,8 +256,6 @@ def test_bias_and_activation(name: str) -> None:
 
 
 def test_gelu() -> None:
-    import math
-
     z = drawn((4, 5), "f8")
     found = matmul(z, np.eye(5), activation="gelu")
     expected = [[v * math.erfc(-v / math.sqrt(2)) / 2 for v in row] for row in z.tolist()]
