@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from tinynet.errors import ArgumentError, DTypeError, ShapeError
 from tinynet.kernels import gemm, get_num_threads, matmul, set_num_threads
 from tinynet.kernels.gemm import blocked, naive, reordered
+from tinynet.kernels.packing import panel_width
 from tinynet.kernels.tile import tile_shape
 
 rng = np.random.default_rng(0)
@@ -96,7 +99,8 @@ def test_stacks_broadcast(left: tuple[int, ...], right: tuple[int, ...]) -> None
 def test_more_than_one_block_of_everything(monkeypatch: Any) -> None:
     """Packed; deeper than DEPTH, higher than ROWS panels, on several threads."""
     monkeypatch.setattr(gemm, "NEAR", 0)
-    m, k, n = 14 * gemm.ROWS + 5, gemm.DEPTH + 7, 70
+    monkeypatch.setattr(gemm, "FEW", 0)
+    m, k, n = 14 * gemm.ROWS + 5, gemm.DEPTH // 4 + 7, 70
     check(drawn((m, k), "f4"), drawn((k, n), "f4", 1))
 
 
@@ -141,16 +145,51 @@ def test_pieces(some_threads: Any, monkeypatch: Any, layouts: Any, large: bool) 
 @pytest.mark.parametrize("kind", ["rows", "sliced"])
 def test_rows_of_a_that_lie_pages_apart(some_threads: Any, kind: str) -> None:
     """They are packed, where there are columns enough to pay for it."""
-    wide = drawn((2, 61, gemm.PAGE // 4 + 5), "f4")
-    for m, k, n in ((30, 21, gemm.MANY), (61, 20, gemm.MANY + 9)):
+    wide = drawn((2, 161, gemm.PAGE // 4), "f4")
+    for m, k, n in ((30, 21, gemm.MANY), (61, 20, gemm.MANY + 9), (161, 20, gemm.MANY)):
         a = wide[:, :m, : 2 * k : 2] if kind == "sliced" else wide[:, :m, :k]
         b = drawn((2, k, n), "f4", 1)
-        for left, right in ((a[0], b[0]), (a, b), (a[::-1, ::-1], layout(b, "columns"))):
+        c = layout(b, "columns")
+        for left, right in ((a[0], b[0]), (a[0], c[0]), (a, b), (a[::-1, ::-1], c)):
             check(left, right)
+        check(a[0].T, drawn((m, n), "f4", 1))
 
 
-def test_few_rows_and_a_b_that_is_far() -> None:
-    k = gemm.DEPTH + 30
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4"])
+@pytest.mark.parametrize("kind", ["rows", "columns", "sliced", "reversed"])
+def test_strips_hold_the_columns_of_b(kind: str, dtype: str) -> None:
+    """Each in its place, at all borders; what is beside them is not touched."""
+    width = tile_shape(dtype)[1]
+    for k, n in ((1, 1), (9, width), (16, width + 1), (33, 2 * width - 1), (70, 3 * width + 2)):
+        b = layout(drawn((k, n), dtype), kind)
+        slabs, strips = 2, -(-n // width)
+        depth = -(-k // slabs)
+        panels = np.full((slabs, strips, depth, width), 77, dtype)
+        for q in range(slabs):
+            gemm.pack_right(b, panels, q, 0, strips - 1)
+            assert (panels[q, -1] == 77).all()
+            gemm.pack_right(b, panels, q, strips - 1, strips)
+        found = panels.transpose(0, 2, 1, 3).reshape(slabs * depth, strips * width)
+        np.testing.assert_array_equal(found[:k, :n], b)
+
+
+@pytest.mark.parametrize(
+    ("whole", "unit", "pieces"), [(1024, 14, 8), (5, 14, 8), (70, 14, 5), (97, 1, 4)]
+)
+def test_pieces_are_of_one_size(whole: int, unit: int, pieces: int) -> None:
+    """They end where tiles do, and differ by one tile at most."""
+    cuts = gemm._cuts(whole, unit, pieces)
+    assert (cuts[0], cuts[-1]) == (0, whole)
+    assert all(cut % unit == 0 for cut in cuts[:-1])
+    tiles = [-(-(end - start) // unit) for start, end in itertools.pairwise(cuts)]
+    assert len(tiles) == min(pieces, -(-whole // unit))
+    assert max(tiles) - min(tiles) <= 1
+
+
+def test_few_rows_and_a_b_that_is_far(monkeypatch: Any) -> None:
+    """On one thread: the parts of several may be near."""
+    monkeypatch.setattr(gemm, "SMALL", math.inf)
+    k = gemm.DEPTH // 4 + 30
     n = gemm.NEAR // (4 * k) + gemm.WIDTH
     check(drawn((9, k), "f4"), drawn((k, n), "f4", 1))
 
@@ -172,12 +211,13 @@ def test_only_the_part_that_is_asked_for(gaps: bool, packs: bool) -> None:
         room = np.full(3 * m * n + 200, 7, "f4")
         c = room[100:-100].reshape(3, m, n)
         i0, i1, j0, j1 = part
-        lines = np.full((int(gaps), k, j1 - j0), np.nan, "f4")
-        left = np.full((int(packs), k, rows), np.nan, "f4")
+        strips = -(-(j1 - j0) // columns) if gaps else 0
+        lines = np.full((strips, k, columns), np.nan, "f4")
+        left = np.full((int(packs), k, panel_width(rows, "f4")), np.nan, "f4")
         order = np.array([2, 0, 1])
-        gemm.unpacked(a, b, c, np.stack([order, order]), part, left, lines, columns)
+        gemm.unpacked(a, b, c, order, order, (1, 3, *part), left, lines, (rows, columns))
         expected = np.full((3, m, n), 7, "f4")
-        expected[:, i0:i1, j0:j1] = (a @ b)[order, i0:i1, j0:j1]
+        expected[1:, i0:i1, j0:j1] = (a @ b)[order[1:], i0:i1, j0:j1]
         np.testing.assert_allclose(c, expected, rtol=1e-4, atol=1e-4)
         assert (room[:100] == 7).all()
         assert (room[-100:] == 7).all()
@@ -216,8 +256,6 @@ def test_bias_and_activation(name: str) -> None:
 
 
 def test_gelu() -> None:
-    import math
-
     z = drawn((4, 5), "f8")
     found = matmul(z, np.eye(5), activation="gelu")
     expected = [[v * math.erfc(-v / math.sqrt(2)) / 2 for v in row] for row in z.tolist()]
@@ -245,13 +283,17 @@ def test_errors() -> None:
 
 _PROGRAM = """
 import numpy as np
-from tinynet.kernels import matmul
+from tinynet.kernels import gemm, matmul
+from tinynet.kernels.packing import panel_width
 from tinynet.kernels.tile import tile_shape
 rng = np.random.default_rng(0)
 for dtype, m, k, n in (("f4", 20, 40, 35), ("i4", 9, 3, 20)):
     a, b = (rng.standard_normal(s) * 9 for s in ((m, k), (k, n)))
     a, b = a.astype(dtype), b.astype(dtype)
-    np.testing.assert_allclose(matmul(a, b.copy("F")), a @ b, rtol=1e-4, atol=1e-3)
+    for near in (2**21, 0):
+        gemm.NEAR, gemm.FEW = near, 0
+        np.testing.assert_allclose(matmul(a, b.copy("F")), a @ b, rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose(matmul(a.copy("F"), b), a @ b, rtol=1e-4, atol=1e-3)
 print(tile_shape("f4"))
 """
 

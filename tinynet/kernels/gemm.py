@@ -15,18 +15,21 @@ times before it is thrown out, m·k·n products with m·k + k·n + m·n numbers.
 4. `unpacked`   the innermost block of C stays in registers (`tile.py`), and A and B are read where
                 they lie, unless they lie badly: all that a product needs whose B fits the
                 second-level cache.
-5. `packed`     large ones: blocks of A and B are copied into the order in which they are read.
+5. `packed`     large ones: blocks of A and B are copied into the order in which they are read
+                (`packing.py`).
 6. `matmul`     the same on all cores, for stacks of matrices, with bias and activation applied
                 while C is still near.
 
-Where the blocks stay: a panel of A (tile rows × DEPTH), used against every panel of B, stays in the
-first-level cache; ROWS × DEPTH numbers of A in the second; B's panels pass by from the third.
+Where the blocks stay: a strip of B, as deep as the sum goes at a time and as wide as the tile, and
+ROWS panels of A stay in the second-level cache; the next strip comes from the third. The sum goes
+deep, DEPTH bytes of a row of A: to bring a block of C and to start anew takes as long as 20 steps.
 
 Sources: K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -35,18 +38,18 @@ import numpy as np
 from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
 from tinynet.kernels.elementary import erfc, sigmoid, tanh
 from tinynet.kernels.jit import inner, kernel
+from tinynet.kernels.packing import pack, panel_width
 from tinynet.kernels.threads import get_num_threads, room, share
 from tinynet.kernels.tile import set_block, tile_shape
 
-DEPTH = 512  # how much of the sum over p is done at a time
-ROWS = 32  # how many panels of A are held at a time
-LINES = 16  # of memory that packing reads side by side
+DEPTH = 6144  # bytes of a row of A that are summed over at a time
+ROWS = 4  # how many panels of A are held at a time
 BLOCK = 256  # of rung 3
 NEAR = 2**21  # bytes of B that need not be packed to be read fast
-WIDTH = 256  # columns of it that are read again and again where it is larger
-FEW = 40  # rows of A for which packing a large B does not pay
-MANY = 128  # columns of C for which packing rows of A pays that lie so far apart:
-PAGE = 4096  # bytes, and they all want the same few places of the first-level cache
+WIDTH = 128  # columns of it that are read again and again where it is larger
+FEW = 150  # rows of A for which packing a large B does not pay
+MANY = 128  # columns of C for which packing A pays whose rows or columns lie so far apart:
+PAGE = 4096  # bytes, or a multiple; they all want the same few places of the first-level cache
 SQRT_HALF = math.sqrt(0.5)
 SMALL = 5e6  # flops that one thread has done before a second one is awake
 PIECE = 2e7  # flops that a thread takes at a time, where there are enough of them
@@ -89,104 +92,84 @@ def blocked(a: Any, b: Any, c: Any) -> None:
 # -- packing ---------------------------------------------------------------------------------------
 
 
-@inner
-def pack(x: Any, panels: Any) -> None:
-    """panels[q, p, r] = x[q·R + r, p], for the rows that x has: R rows side by side."""
-    depth, width = x.shape[1], panels.shape[2]
-    if x.strides[0] < x.strides[1]:  # read along the shorter stride, a few lines at a time
-        for p0 in range(0, depth, LINES):
-            for q in range(panels.shape[0]):
-                part = x[q * width : (q + 1) * width, p0 : p0 + LINES]
-                panel = panels[q, p0 : p0 + LINES]
-                for p in range(part.shape[1]):
-                    for r in range(part.shape[0]):
-                        panel[p, r] = part[r, p]
-    else:
-        for q in range(panels.shape[0]):
-            for p0 in range(0, depth, LINES):
-                part = x[q * width : (q + 1) * width, p0 : p0 + LINES]
-                panel = panels[q, p0 : p0 + LINES]
-                for r in range(part.shape[0]):
-                    for p in range(part.shape[1]):
-                        panel[p, r] = part[r, p]
-
-
 @kernel("panels")
 def pack_right(b: Any, panels: Any, q: int, first: int, last: int) -> None:
-    """panels[q], strips first … last: DEPTH rows of B from q·DEPTH, cut as wide as the tile."""
-    width = panels.shape[3]
-    part = b[q * DEPTH : (q + 1) * DEPTH, first * width : last * width]
-    pack(part.T, panels[q, first:last])
+    """panels[q], strips first … last, from the rows of B that belong there."""
+    depth, width = panels.shape[2:]
+    part = b[q * depth : (q + 1) * depth, first * width : last * width]
+    pack(part.T, panels[q, first:last], width)
 
 
 @kernel("panels", "left", "c")
-def packed(a: Any, panels: Any, left: Any, c: Any) -> None:
+def packed(a: Any, panels: Any, left: Any, c: Any, rows: int) -> None:
     """c = a b for the b that was packed into panels."""
-    m, k = a.shape
-    columns, rows = panels.shape[3], left.shape[2]
+    m, (depth, columns) = a.shape[0], panels.shape[2:]
     for i0 in range(0, m, ROWS * rows):
         i1 = min(i0 + ROWS * rows, m)
         for q in range(panels.shape[0]):
-            depth = min(DEPTH, k - q * DEPTH)
-            pack(a[i0:i1, q * DEPTH : q * DEPTH + depth], left)
+            part = a[i0:i1, q * depth : (q + 1) * depth]
+            pack(part, left, rows)
             for j in range(0, c.shape[1], columns):
-                right = panels[q, j // columns, :depth]
+                right = panels[q, j // columns]
                 for i in range(i0, i1, rows):
-                    block = left[(i - i0) // rows, :depth].T
-                    set_block(block, right, c[i:i1, j:], 0, 0, int(q > 0))
+                    block = left[(i - i0) // rows, : part.shape[1]].T
+                    set_block(block, right, c[i:i1, j:], int(q > 0))
 
 
 # -- small products: nothing is copied that can be read where it lies -----------------------------
 
 
 @inner
-def blocks(a: Any, b: Any, c: Any, columns: int, keep: int) -> None:
-    """c = a b, or c += a b, for as many rows as a block has."""
-    for j in range(0, c.shape[1], columns):
-        set_block(a, b, c, 0, j, keep)
+def blocks(a: Any, strips: Any, p: int, c: Any, first: int, last: int, columns: int) -> None:
+    """c = a b in columns first … last, for the rows of one block; with rows of b from p on, and
+    added to what is there where those are not the first.
+    """
+    wide = strips.shape[2]
+    for j in range(first, last, columns):
+        right = strips[j // wide, p : p + a.shape[1], j % wide :]
+        set_block(a, right, c[:, j:], int(p > 0))
 
 
 @inner
-def times(a: Any, b: Any, c: Any, left: Any, columns: int) -> None:
-    """c = a b; the rows of b and c have no gaps. Where b is larger than the second-level cache, a
-    piece of it after the other meets all rows of a.
+def times(a: Any, strips: Any, c: Any, left: Any, rows: int, columns: int) -> None:
+    """c = a b for a b that is cut into strips; their rows and those of c have no gaps. Where b is
+    larger than the second-level cache, a piece of it after the other meets all rows of a.
     """
-    (k, n), (packs, _, rows) = b.shape, left.shape
+    (m, n), k = c.shape, strips.shape[1]
     if k == 0:
         c[:] = 0
     far = k * n * c.itemsize > NEAR
-    depth, width = (DEPTH, WIDTH) if far else (max(k, 1), n)
-    for j0 in range(0, n, width):
-        into = c[:, j0 : j0 + width]
+    depth, width = (DEPTH // c.itemsize, WIDTH) if far else (max(k, 1), n)
+    for j in range(0, n, width):
+        last = min(j + width, n)
         for p in range(0, k, depth):
-            right = b[p : p + depth, j0 : j0 + width]
-            for i in range(0, into.shape[0], rows):
-                panel, strip = a[i : i + rows, p : p + depth], into[i : i + rows]
-                if packs:
-                    pack(panel, left)
-                    blocks(left[0, : right.shape[0]].T, right, strip, columns, int(p > 0))
+            for i in range(0, m, rows):
+                panel, into = a[i : i + rows, p : p + depth], c[i : i + rows]
+                if left.size == 0:
+                    blocks(panel, strips, p, into, j, last, columns)
                 else:
-                    blocks(panel, right, strip, columns, int(p > 0))
+                    pack(panel, left, rows)
+                    blocks(left[0, : panel.shape[1]].T, strips, p, into, j, last, columns)
 
 
 @kernel("c", "left", "lines")
 def unpacked(
-    a: Any, b: Any, c: Any, which: Any, part: Any, left: Any, lines: Any, columns: int
+    a: Any, b: Any, c: Any, u: Any, v: Any, part: Any, left: Any, lines: Any, tile: Any
 ) -> None:
-    """c_t = a_u b_v where u = which[0, t] and v = which[1, t]: of each, rows part[0] … part[1] and
-    columns part[2] … part[3], in blocks of so many columns and as many rows as `left` is wide. That
-    is room for the rows of a block, if it is not empty; `lines` for the columns of a b whose rows
-    have gaps.
+    """c_t = a_u b_v where u = u[t] and v = v[t], for t, rows and columns in `part`, in blocks of
+    the size of a tile. `left` is room for the rows of a block, if they are to be packed; `lines`
+    for the columns, cut into strips, of a b whose rows have gaps.
     """
-    i0, i1, j0, j1 = part
-    for t in range(c.shape[0]):
-        above, right, into = a[which[0, t], i0:i1], b[which[1, t], :, j0:j1], c[t, i0:i1, j0:j1]
+    t0, t1, i0, i1, j0, j1 = part
+    for t in range(t0, t1):
+        above, into = a[u[t], i0:i1], c[t, i0:i1, j0:j1]
+        right = b[v[t] : v[t] + 1, :, j0:j1]  # one strip
         if lines.size == 0:
-            times(above, right, into, left, columns)
+            times(above, right, into, left, *tile)
         else:
-            if t == 0 or which[1, t] != which[1, t - 1]:
-                pack(right.T, lines)
-            times(above, lines[0], into, left, columns)
+            if t == t0 or v[t] != v[t - 1]:
+                pack(right[0].T, lines, tile[1])
+            times(above, lines, into, left, *tile)
 
 
 # -- what follows a product ------------------------------------------------------------------------
@@ -236,8 +219,8 @@ def matmul(a: Any, b: Any, *, bias: Any = None, activation: str = "identity") ->
     """
     a, b = np.asarray(a), np.asarray(b)
     shape = _shape(a, b, bias)
-    result, work = _dtypes(a, b, activation)
-    a, b = (x if x.dtype == work and x.flags.aligned else np.require(x, work, "A") for x in (a, b))
+    result, work = _dtypes(a.dtype, b.dtype, activation)
+    a, b = _required(a, work), _required(b, work)
     offset = np.zeros(0, work) if bias is None else np.asarray(bias, work)
     c = np.empty(shape, work)
     if c.size:
@@ -269,6 +252,12 @@ def _shape(a: Any, b: Any, bias: Any) -> tuple[int, ...]:
     return (*stack, a.shape[-2], b.shape[-1])
 
 
+def _required(x: Any, dtype: Any) -> Any:
+    """x with this dtype, aligned."""
+    return x if x.dtype == dtype and x.flags.aligned else np.require(x, dtype, "A")
+
+
+@functools.cache
 def _dtypes(a: Any, b: Any, activation: str) -> tuple[np.dtype[Any], np.dtype[Any]]:
     """The dtype of the result, and that of the sums."""
     result = np.result_type(a, b)
@@ -288,73 +277,97 @@ def _multiply(a: Any, b: Any, c: Any, bias: Any, activation: int) -> None:
     flops, (k, n) = 2 * c.size * a.shape[-1], b.shape[-2:]
     threads = get_num_threads() if flops > SMALL else 1
     stack = c.shape[:-2]
-    which = np.stack([_numbers(x.shape[:-2], stack) for x in (a, b)])
-    a, b, c = (x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:]) for x in (a, b, c))
-    if c.shape[1] > FEW and k * n * c.itemsize > NEAR:
+    which = _numbers(a.shape[:-2], stack), _numbers(b.shape[:-2], stack)
+    a, b, c = _stacked(a), _stacked(b), _stacked(c)
+    gaps = n > 1 and b.strides[2] != c.itemsize
+    crowds = n >= MANY and 0 in (a.strides[1] % PAGE, a.strides[2] % PAGE)
+    both = gaps and crowds and len(c) < max(threads, 2)  # each thread would pack one of them whole
+    pieces = threads * min(max(int(flops / PIECE) // threads, 1), 4)
+    if c.shape[1] > FEW and (both or k * n * c.itemsize > NEAR):
         for u, v, into in zip(*which, c, strict=True):
-            _large(a[u], b[v], into, bias, activation, threads)
+            _large(a[u], b[v], into, bias, activation, threads, pieces)
     else:
-        pieces = threads * min(max(int(flops / PIECE) // threads, 1), 4)
-        _small(a, b, c, which, bias, activation, threads, pieces)
+        _small(a, b, c, which, bias, activation, gaps, crowds, threads, pieces)
 
 
+def _stacked(x: Any) -> Any:
+    """All leading axes made one."""
+    return x[None] if x.ndim == 2 else x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:])
+
+
+@functools.lru_cache(maxsize=16)
 def _numbers(shape: tuple[int, ...], stack: tuple[int, ...]) -> Any:
     """Which matrix of a stack of this shape belongs to each of the result."""
     numbers = np.arange(math.prod(shape))
-    if shape == stack:
-        return numbers
-    return np.broadcast_to(numbers.reshape(shape), stack).reshape(-1)
+    return np.broadcast_to(numbers.reshape(shape), stack).flatten()
+
+
+def _cuts(whole: int, unit: int, pieces: int) -> list[int]:
+    """Where to cut so many rows or columns, between whole tiles, so that pieces are of one size."""
+    units = -(-whole // unit)
+    pieces = min(pieces, units)
+    return [units * i // pieces * unit for i in range(pieces)] + [whole]
 
 
 def _small(
-    a: Any, b: Any, c: Any, which: Any, bias: Any, activation: int, threads: int, pieces: int
+    a: Any,
+    b: Any,
+    c: Any,
+    which: tuple[Any, Any],
+    bias: Any,
+    activation: int,
+    gaps: bool,
+    crowds: bool,
+    threads: int,
+    pieces: int,
 ) -> None:
     """The stack is split among the threads; or, if it holds too few products, the rows of each, or
     its columns.
     """
-    (m, n), tile = c.shape[1:], tile_shape(c.dtype)
-    gaps = n > 1 and b.strides[2] != c.itemsize
-    packs = n >= MANY and abs(a.strides[1]) >= PAGE
+    (count, m, n), k, tile = c.shape, b.shape[1], tile_shape(c.dtype)
     # Each thread closes the gaps of its own columns, or packs its own rows.
-    by_columns = n * (4 if gaps else 1) > m * (4 if packs else 1)
-    axis = 0 if len(c) >= threads else 2 if by_columns else 1
-    whole, unit = c.shape[axis], (1, *tile)[axis]
-    size = unit * -(-whole // (unit * pieces))
+    by_columns = n * (4 if gaps else 1) > m * (4 if crowds else 1)
+    axis = 0 if count >= threads else 2 if by_columns else 1
+    cuts = _cuts(c.shape[axis], (1, *tile)[axis], pieces)
+    whole = 0, count, 0, m, 0, n
 
     def some(piece: int) -> None:
-        cut = slice(piece * size, min((piece + 1) * size, whole))
-        t, i, j = (cut if axis == x else slice(0, c.shape[x]) for x in range(3))
-        part = (i.start, i.stop, j.start, j.stop)
-        lines = room("lines", (int(gaps), k, j.stop - j.start), c.dtype)
-        left = room("left", (int(packs), k, tile[0]), c.dtype)
-        unpacked(a, b, c[t], which[:, t], part, left, lines, tile[1])
+        ends = cuts[piece : piece + 2]
+        part = (*whole[: 2 * axis], *ends, *whole[2 * axis + 2 :])
+        lines, left = c[:0], c[:0]
+        if gaps:
+            strips = -(-(part[5] - part[4]) // tile[1])
+            lines = room("lines", (strips, k, tile[1]), c.dtype)
+        if crowds:
+            left = room("left", (1, k, panel_width(tile[0], c.dtype)), c.dtype)
+        unpacked(a, b, c, *which, part, left, lines, tile)
         if len(bias) or activation:
-            finish(c[t], *part, bias, activation)
+            finish(c[part[0] : part[1]], *part[2:], bias, activation)
 
-    k = b.shape[1]
-    share(-(-whole // size), some, threads)
+    share(len(cuts) - 1, some, threads)
 
 
-def _large(a: Any, b: Any, c: Any, bias: Any, activation: int, threads: int) -> None:
+def _large(a: Any, b: Any, c: Any, bias: Any, activation: int, threads: int, pieces: int) -> None:
     """One product: all threads pack B, then each takes rows of C."""
     (m, k), n = a.shape, b.shape[1]
     rows, columns = tile_shape(c.dtype)
-    strips = -(-n // columns)
-    panels = room("panels", (-(-k // DEPTH), strips, DEPTH, columns), c.dtype)
-    some = -(-strips // threads)  # that one thread packs at a time
+    slabs, strips = -(-k * c.itemsize // DEPTH), -(-n // columns)
+    depth = -(-k // slabs)
+    panels = room("panels", (slabs, strips, depth, columns), c.dtype)
+    ends = _cuts(strips, 1, threads)  # of what one thread packs at a time
 
     def strip(piece: int) -> None:
-        q, first = piece // threads, piece % threads * some
-        pack_right(b, panels, q, first, min(first + some, strips))
+        q, which = divmod(piece, len(ends) - 1)
+        pack_right(b, panels, q, *ends[which : which + 2])
 
-    share(len(panels) * threads, strip, threads)
-    high = rows * min(ROWS, -(-m // (rows * 4 * threads))) if threads > 1 else m
+    share(slabs * (len(ends) - 1), strip, threads)
+    cuts = _cuts(m, rows, pieces)
 
     def stripe(piece: int) -> None:
-        part = slice(piece * high, (piece + 1) * high)
-        left = room("left", (ROWS, DEPTH, rows), c.dtype)
-        packed(a[part], panels, left, c[part])
+        part = slice(*cuts[piece : piece + 2])
+        left = room("left", (ROWS, depth, panel_width(rows, c.dtype)), c.dtype)
+        packed(a[part], panels, left, c[part], rows)
         if len(bias) or activation:
             finish(c[None, part], 0, len(c[part]), 0, n, bias, activation)
 
-    share(-(-m // high), stripe, threads)
+    share(len(cuts) - 1, stripe, threads)

@@ -1,6 +1,6 @@
 """The innermost step of every product of matrices: a block of C that stays in registers.
 
-    C[i:i+R, j:j+S] += Σ_p a[p, r] b[p, s]        r < R rows, s < S columns
+    C[r, s] += Σ_p a[r, p] b[p, s]        r < R rows, s < S columns
 
 For each p the processor loads one row of b (S numbers, two vectors) and, one by one, R numbers of
 a; each of these is multiplied with the whole row and added to an accumulator. The R·S accumulators
@@ -20,6 +20,7 @@ compiled, the same block is one line of NumPy.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -29,19 +30,21 @@ from tinynet.kernels.jit import COMPILES, vector_bytes
 VECTORS = 2  # how many make a row of the block
 
 
+@functools.cache
 def tile_shape(dtype: Any) -> tuple[int, int]:
     """Rows and columns of the block for a dtype, on this computer."""
     width = vector_bytes()
     return 14 if width == 64 else 6, VECTORS * width // np.dtype(dtype).itemsize
 
 
-def set_block(a: Any, b: Any, c: Any, i: int, j: int, keep: int) -> None:
-    """c[i:i+R, j:j+S] = a[i:i+R] b[:, j:j+S], plus what was there if `keep` is 1; cut at the border
-    of c (m, n). a (m, k) may have any strides; the rows of b (k, n) and of c have no gaps.
+def set_block(a: Any, b: Any, c: Any, keep: int) -> None:
+    """c[:R, :S] = a[:R] b[:, :S], plus what was there if `keep` is 1; cut at the borders of c.
+
+    a (m, k) may have any strides; the rows of b (k, n) and of c have no gaps.
     """
     rows, columns = tile_shape(c.dtype)
-    into = c[i : i + rows, j : j + columns]
-    total = a[i : i + into.shape[0]] @ b[:, j : j + into.shape[1]]
+    into = c[:rows, :columns]
+    total = a[: into.shape[0]] @ b[:, : into.shape[1]]
     into[:] = total + into if keep else total
 
 
@@ -53,7 +56,7 @@ if COMPILES:
     from numba.np.numpy_support import as_dtype
 
     @intrinsic
-    def set_block(_context: Any, a: Any, b: Any, c: Any, i: Any, j: Any, keep: Any) -> Any:
+    def set_block(_context: Any, a: Any, b: Any, c: Any, keep: Any) -> Any:
         dtype = as_dtype(c.dtype)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -61,28 +64,18 @@ if COMPILES:
                 context.make_array(kind)(context, builder, value)
                 for kind, value in zip(signature.args[:3], arguments, strict=False)
             )
-            i, j, keep = arguments[3:]
             row_a, next_a = cgutils.unpack_tuple(builder, panel_a.strides)
             next_b, _ = cgutils.unpack_tuple(builder, panel_b.strides)
             row_c, _ = cgutils.unpack_tuple(builder, into.strides)
-            m, n = cgutils.unpack_tuple(builder, into.shape)
+            high, wide = cgutils.unpack_tuple(builder, into.shape)
             k = builder.extract_value(panel_a.shape, 1)
-            along = builder.mul(j, ir.Constant(_SIZE, dtype.itemsize))
-            at_a, at_b, at_c = (
-                builder.add(builder.ptrtoint(x.data, _SIZE), by)
-                for x, by in (
-                    (panel_a, builder.mul(i, row_a)),
-                    (panel_b, along),
-                    (into, builder.add(builder.mul(i, row_c), along)),
-                )
-            )
+            starts = [builder.ptrtoint(x.data, _SIZE) for x in (panel_a, panel_b, into)]
             block = _block(builder.module, dtype, context.get_value_type(c.dtype))
-            high, wide = builder.sub(m, i), builder.sub(n, j)
             strides = (next_a, row_a, next_b, row_c)
-            builder.call(block, [at_a, at_b, at_c, *strides, k, high, wide, keep])
+            builder.call(block, [*starts, *strides, k, high, wide, arguments[3]])
             return context.get_dummy_value()
 
-        return types.void(a, b, c, types.intp, types.intp, types.intp), generate
+        return types.void(a, b, c, types.intp), generate
 
     _SIZE = ir.IntType(64)
 
