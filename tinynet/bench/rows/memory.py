@@ -68,7 +68,7 @@ def _in_processes(function: str, *sizes: int, engines: tuple[str, ...]) -> Calls
 
 def attention_peak(engine: str, tokens: int, width: int) -> int:
     """Bytes for the output and the gradients of causal attention, and all that is between."""
-    _attend(engine, max(16, 2**14 // width), width)()  # what comes with the first call, kernels too
+    _attend(engine, max(16, 2**11 // width), width)()  # what comes with the first call, kernels too
     return _peak(_attend(engine, tokens, width))
 
 
