@@ -96,6 +96,30 @@ def test_stacks_broadcast(left: tuple[int, ...], right: tuple[int, ...]) -> None
     check(drawn((*left, 4, 6), "f8"), layout(drawn((*right, 6, 3), "f8", 1), "columns"))
 
 
+@st.composite
+def stacks(draw: Any, lead: tuple[int, ...], m: int, k: int) -> Any:
+    """Matrices in memory in any order of their axes, with steps, backwards, or repeated."""
+    axes = draw(st.permutations(range(len(lead) + 2)))
+    whole = (*lead, m, k)
+    steps = [draw(st.sampled_from((1, 2, -1))) for _ in whole]
+    once = [draw(st.booleans()) and i < len(lead) for i in range(len(whole))]
+    sizes = [1 if single else n * abs(s) for n, s, single in zip(whole, steps, once, strict=True)]
+    x = drawn(tuple(sizes[i] for i in axes), "f4", draw(st.integers(0, 99)))
+    x = x.transpose(np.argsort(axes))[tuple(slice(None, None, s) for s in steps)]
+    return np.broadcast_to(x, whole)
+
+
+@given(st.data())
+def test_any_stack_is_multiplied_where_it_lies(data: Any) -> None:
+    lead = data.draw(st.lists(st.integers(1, 3), max_size=3).map(tuple))
+    m, k, n = (data.draw(st.sampled_from((1, 2, 15, 33))) for _ in range(3))
+    a, b = data.draw(stacks(lead, m, k)), data.draw(stacks(lead, k, n))
+    check(a, b)
+    for x in (a, b):
+        row = gemm._in_a_row(x, gemm._numbers(*gemm._steps(x), lead))
+        assert np.may_share_memory(row, x)
+
+
 def test_more_than_one_block_of_everything(monkeypatch: Any) -> None:
     """Packed; deeper than DEPTH, higher than ROWS panels, on several threads."""
     monkeypatch.setattr(gemm, "NEAR", 0)

@@ -277,8 +277,9 @@ def _multiply(a: Any, b: Any, c: Any, bias: Any, activation: int) -> None:
     flops, (k, n) = 2 * c.size * a.shape[-1], b.shape[-2:]
     threads = get_num_threads() if flops > SMALL else 1
     stack = c.shape[:-2]
-    which = _numbers(a.shape[:-2], stack), _numbers(b.shape[:-2], stack)
-    a, b, c = _stacked(a), _stacked(b), _stacked(c)
+    which = _numbers(*_steps(a), stack), _numbers(*_steps(b), stack)
+    a, b = _in_a_row(a, which[0]), _in_a_row(b, which[1])
+    c = c.reshape(math.prod(stack), *c.shape[-2:])
     gaps = n > 1 and b.strides[2] != c.itemsize
     crowds = n >= MANY and 0 in (a.strides[1] % PAGE, a.strides[2] % PAGE)
     both = gaps and crowds and len(c) < max(threads, 2)  # each thread would pack one of them whole
@@ -290,16 +291,39 @@ def _multiply(a: Any, b: Any, c: Any, bias: Any, activation: int) -> None:
         _small(a, b, c, which, bias, activation, gaps, crowds, threads, pieces)
 
 
-def _stacked(x: Any) -> Any:
-    """All leading axes made one."""
-    return x[None] if x.ndim == 2 else x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:])
+def _steps(x: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The leading axes, and how many places of a row of matrices a step along each of them is: the
+    row has a place wherever one could begin.
+    """
+    lead, place = x.shape[:-2], _place(x)
+    return lead, tuple(s // place for s in x.strides[:-2])
+
+
+def _place(x: Any) -> int:
+    """Bytes from one place of the row to the next."""
+    return math.gcd(*x.strides[:-2]) or int(x.itemsize)
+
+
+def _in_a_row(x: Any, numbers: Any) -> Any:
+    """All leading axes made one, without a copy: a view with a matrix at each place, of which only
+    those with these numbers are there.
+    """
+    if x.ndim == 2:
+        return x[None]
+    if x.ndim == 3:
+        return x if x.strides[0] >= 0 else x[::-1]
+    first = x[tuple(-1 if s < 0 else 0 for s in x.strides[:-2])]
+    shape, strides = (int(numbers.max()) + 1, *x.shape[-2:]), (_place(x), *x.strides[-2:])
+    return np.lib.stride_tricks.as_strided(first, shape, strides)
 
 
 @functools.lru_cache(maxsize=16)
-def _numbers(shape: tuple[int, ...], stack: tuple[int, ...]) -> Any:
-    """Which matrix of a stack of this shape belongs to each of the result."""
-    numbers = np.arange(math.prod(shape))
-    return np.broadcast_to(numbers.reshape(shape), stack).flatten()
+def _numbers(lead: tuple[int, ...], steps: tuple[int, ...], stack: tuple[int, ...]) -> Any:
+    """Which matrix of the row belongs to each of the result."""
+    numbers = np.zeros((), np.int64)
+    for n, step in zip(lead, steps, strict=True):
+        numbers = numbers[..., None] + step * np.arange(n)
+    return np.broadcast_to(numbers - numbers.min(), stack).flatten()
 
 
 def _cuts(whole: int, unit: int, pieces: int) -> list[int]:
