@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -162,6 +163,33 @@ def test_a_forked_child_multiplies(two_threads: Any) -> None:
         right = all(map(np.allclose, found, expected)) and len(set(who_did_what().values())) == 2
         os._exit(0 if right else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_helper_takes_what_waits_before_it_watches(monkeypatch: Any) -> None:
+    """Else it would stay behind by one job as long as jobs follow each other fast."""
+    pool, done = threads._Pool(), []
+    for i in range(2):
+        pool.jobs.put(threads._Job(1, lambda _, i=i: done.append(i)))
+
+    class Watches(Exception):
+        pass
+
+    def watch(*_: Any) -> None:
+        raise Watches
+
+    monkeypatch.setattr(threads, "_watch", watch)
+    with pytest.raises(Watches):
+        threads._Helper(pool, "a helper").run()
+    assert done == [0, 1]
+
+
+def test_the_bell_rings_when_the_job_is_there(monkeypatch: Any) -> None:
+    pool, rung = threads._Pool(), []
+    queue = SimpleNamespace(put=lambda _: rung.append(int(pool.bell[0])))
+    monkeypatch.setattr(pool, "jobs", queue)
+    pool.helpers = [SimpleNamespace(avoids=threads._core()())]
+    pool.post(threads._Job(1, print), 1)
+    assert (rung, int(pool.bell[0])) == ([0], 1)
 
 
 def test_set_num_threads_refuses_none() -> None:

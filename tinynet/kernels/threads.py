@@ -109,10 +109,11 @@ class _Helper(threading.Thread):
         pool = self.pool
         while True:
             job = pool.jobs.get()
-            last = int(pool.bell[0])
             job.run()
             del job  # while it waits, it keeps no arrays alive
-            _watch(pool.bell, last, 200)  # its caller then has Python's lock for as long
+            last = int(pool.bell[0])  # before it looks: a job posted meanwhile rings after this
+            if pool.jobs.empty():
+                _watch(pool.bell, last, 200)  # its caller then has Python's lock for as long
 
     def avoid(self, core: int) -> None:
         """Run on any core but this one, which its caller is on. The system likes to wake a thread
@@ -145,9 +146,9 @@ class _Pool:
         for helper in self.helpers:
             if helper.avoids != core >= 0:
                 helper.avoid(core)
-        self.bell[0] += 1
         for _ in range(helpers):
             self.jobs.put(job)
+        self.bell[0] += 1
 
     def roam(self) -> None:
         """Let the helpers run on the core of a caller who now sleeps until they are done: on their
