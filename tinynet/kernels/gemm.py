@@ -277,44 +277,34 @@ def _multiply(a: Any, b: Any, c: Any, bias: Any, activation: int) -> None:
     flops, (k, n) = 2 * c.size * a.shape[-1], b.shape[-2:]
     threads = get_num_threads() if flops > SMALL else 1
     stack = c.shape[:-2]
-    which = _numbers(*_steps(a), stack), _numbers(*_steps(b), stack)
-    a, b = _in_a_row(a, which[0]), _in_a_row(b, which[1])
+    (a, u), (b, v) = _in_a_row(a, stack), _in_a_row(b, stack)
     c = c.reshape(math.prod(stack), *c.shape[-2:])
     gaps = n > 1 and b.strides[2] != c.itemsize
     crowds = n >= MANY and 0 in (a.strides[1] % PAGE, a.strides[2] % PAGE)
     both = gaps and crowds and len(c) < max(threads, 2)  # each thread would pack one of them whole
     pieces = threads * min(max(int(flops / PIECE) // threads, 1), 4)
     if c.shape[1] > FEW and (both or k * n * c.itemsize > NEAR):
-        for u, v, into in zip(*which, c, strict=True):
-            _large(a[u], b[v], into, bias, activation, threads, pieces)
+        for i, j, into in zip(u, v, c, strict=True):
+            _large(a[i], b[j], into, bias, activation, threads, pieces)
     else:
-        _small(a, b, c, which, bias, activation, gaps, crowds, threads, pieces)
+        _small(a, b, c, (u, v), bias, activation, gaps, crowds, threads, pieces)
 
 
-def _steps(x: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The leading axes, and how many places of a row of matrices a step along each of them is: the
-    row has a place wherever one could begin.
+def _in_a_row(x: Any, stack: tuple[int, ...]) -> tuple[Any, Any]:
+    """All leading axes made one, without a copy, and which matrix of that row belongs to each of
+    the result. The row has a place wherever a matrix could begin; at some there is none.
     """
-    lead, place = x.shape[:-2], _place(x)
-    return lead, tuple(s // place for s in x.strides[:-2])
-
-
-def _place(x: Any) -> int:
-    """Bytes from one place of the row to the next."""
-    return math.gcd(*x.strides[:-2]) or int(x.itemsize)
-
-
-def _in_a_row(x: Any, numbers: Any) -> Any:
-    """All leading axes made one, without a copy: a view with a matrix at each place, of which only
-    those with these numbers are there.
-    """
+    strides = x.strides[:-2]
+    place = math.gcd(*strides) or x.itemsize
+    numbers = _numbers(x.shape[:-2], tuple(s // place for s in strides), stack)
     if x.ndim == 2:
-        return x[None]
+        return x[None], numbers
     if x.ndim == 3:
-        return x if x.strides[0] >= 0 else x[::-1]
-    first = x[tuple(-1 if s < 0 else 0 for s in x.strides[:-2])]
-    shape, strides = (int(numbers.max()) + 1, *x.shape[-2:]), (_place(x), *x.strides[-2:])
-    return np.lib.stride_tricks.as_strided(first, shape, strides)
+        return x if x.strides[0] >= 0 else x[::-1], numbers
+    first = x[tuple(-1 if s < 0 else 0 for s in strides)]
+    shape = (int(numbers.max()) + 1, *x.shape[-2:])
+    row = np.lib.stride_tricks.as_strided(first, shape, (place, *x.strides[-2:]))
+    return row, numbers
 
 
 @functools.lru_cache(maxsize=16)
