@@ -16,8 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinynet as tn
+from tinynet.autograd import edge_of, reachable
 from tinynet.check.samples import Draw, sample
 from tinynet.check.sweep import differentiable
+from tinynet.dispatch import OpNode
 from tinynet.errors import ArgumentError, GraphError
 from tinynet.explanation.chain import bar
 from tinynet.explanation.graph import Value
@@ -283,6 +285,27 @@ def test_values_are_what_the_forward_pass_made() -> None:
     numbers = {v.name: v.array for v in why.graph.values}
     np.testing.assert_array_equal(numbers["a"], a.detach().numpy())
     np.testing.assert_array_equal(numbers["b"], b.detach().numpy())
+
+
+def test_gradients_are_those_of_the_rules_not_of_kernels(monkeypatch: Any) -> None:
+    pytest.importorskip("numba")
+    with tn.kernels.use("compiled"):
+        model, loss = gpt(1)
+    nodes = [node for node in reachable([edge_of(loss)], -1) if isinstance(node, OpNode)]
+    kernels = {node.by for node in nodes if node.by is not None}
+    assert len(kernels) > 5
+
+    def compiled(*_: Any, **__: Any) -> None:
+        raise AssertionError("a kernel ran")
+
+    with monkeypatch.context() as patch:
+        for kernel in kernels:
+            patch.setattr(kernel, "backward", compiled)
+        why = tn.explain(loss, model)
+    loss.backward()
+    found = {v.name: v.grad for v in why.graph.leaves}
+    for name, parameter in model.named_parameters():
+        np.testing.assert_allclose(found[name], parameter.grad.numpy(), rtol=1e-3, atol=1e-6)
 
 
 # -- pictures and pages ----------------------------------------------------------------------------

@@ -10,6 +10,7 @@ newest step first, and notes what each step hands to each of its inputs. Nothing
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import ref
@@ -22,7 +23,7 @@ from tinynet.dispatch import OpNode
 from tinynet.errors import ArgumentError, GraphError, describe
 from tinynet.explanation.names import latex_name
 from tinynet.function import FunctionNode
-from tinynet.op import Op, Spec
+from tinynet.op import Derivation, Op, Spec
 from tinynet.tensor import Tensor
 
 
@@ -300,7 +301,21 @@ class _Tracer:
 
 def hand_back(node: Node, g: Any) -> list[Any]:
     """What a node gives to each of its inputs when g arrives."""
-    return [_array(d) for d in node.gradients(_array(g), node.edges or (), False)]
+    rule = _without_kernel(node)
+    return [_array(d) for d in rule.gradients(_array(g), node.edges or (), False)]
+
+
+def _without_kernel(node: Node) -> Node:
+    """The node as NumPy alone would have recorded it: the rule that is shown is the rule that runs,
+    and a learner who asks why does not wait for a compiler.
+    """
+    if not isinstance(node, OpNode) or node.by is None:
+        return node
+    rule = copy(node)
+    rule.by = None
+    if isinstance(node.op, Derivation):
+        rule.saved = node.op.run(node.inputs, node.options)[1]
+    return rule
 
 
 def _array(x: Any) -> Any:
