@@ -6,6 +6,7 @@ import inspect
 import re
 import threading
 from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -246,9 +247,12 @@ def test_other_names_are_there(torch: Any) -> None:
     for theirs, ours in rows("The same thing under another name"):
         for text in (theirs, ours):
             for path in re.findall(r"(?<![\w.])(?:tn|torch)(?:\.\w+)+", text):
-                thing: Any = tn if path.startswith("tn") else torch
-                for part in path.split(".")[1:]:
-                    thing = getattr(thing, part)
+                parts = path.split(".")[1:]
+                side: Any = tn if path.startswith("tn") else torch
+                things = accumulate(
+                    parts, lambda thing, part: getattr(thing, part, None), initial=side
+                )
+                assert None not in list(things), path
 
 
 @pytest.mark.peers

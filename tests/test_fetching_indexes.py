@@ -98,7 +98,8 @@ def test_names_of_packages_are_written_in_many_ways(
 ) -> None:
     configured(monkeypatch, index_url=f"{server.url}/simple")
     server.files["/simple/little-data/"] = server.files.pop("/simple/little/")
-    fetch(pinned(WHEEL, *LITTLE.members, package=name))
+    folder = fetch(pinned(WHEEL, *LITTLE.members, package=name))
+    assert (folder / "note.txt").read_bytes() == NOTE
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_pages_of_links(server: DataServer, monkeypatch: pytest.MonkeyPatch, pag
     server.files["/simple/little/"] = text.encode()
     server.files[f"/files/{LITTLE.file}?token=a%2Fb"] = WHEEL
     server.files["/files/little-1.0-py3%2Dnone-any.whl"] = WHEEL
-    fetch(LITTLE)
+    assert (fetch(LITTLE) / "note.txt").read_bytes() == NOTE
 
 
 def test_folders(server: DataServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
