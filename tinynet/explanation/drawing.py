@@ -52,9 +52,9 @@ class Box:
 
     @property
     def width(self) -> float:
-        """As wide as its longest line; the first is bold."""
+        """As wide as its longest line, of which the first is bold, and as it is high."""
         bold, *rest = map(_length, self.lines)
-        return max(1.1 * bold, *rest) + 18
+        return max(1.1 * bold + 18, max(rest) + 18, self.height)
 
     @property
     def height(self) -> float:
@@ -82,9 +82,10 @@ def boxes(shown: View, graph: Graph) -> tuple[list[Box], list[tuple[int, int]]]:
             lines = (_title(unit.steps[0]), below)
             found.append(Box(id(unit), lines, y.kind, _hover(y), unit=number))
         else:
-            times = f" ×{unit.count}" if unit.count > 1 else ""
-            named = (f"{graph.modules[unit.path]}{times}", _short(unit.path), below)
-            hover = f"{len(unit.steps)} steps\n{_hover(y)}"
+            kind, times = graph.modules[unit.path], f" ×{unit.count}" if unit.count > 1 else ""
+            named = (f"{_short(kind)}{times}", _short(unit.path), below)
+            many = "1 step" if len(unit.steps) == 1 else f"{len(unit.steps)} steps"
+            hover = f"{kind} {unit.path}{times}: {many}\n{_hover(y)}"
             found.append(Box(id(unit), named, "module", hover, unit.path, number))
     return found, [(id(a), id(b)) for a, b in shown.edges]
 

@@ -118,6 +118,8 @@ class _Reader:
                 above += self.one() if mark == "^" else "<mo>′</mo>"
         if not below and not above:
             return base
+        if below and base.startswith("<msub"):  # v_1 at i is not v at 1i
+            below = f'<mrow><mspace width="0.25em"/>{below}</mrow>'
         kind = "msubsup" if below and above else "msup" if above else "msub"
         return f"<{kind}>{base}{below}{above}</{kind}>"
 

@@ -27,8 +27,8 @@ nav button { font: inherit; padding: 0.25em 0.9em; border: 1px solid #8a8a8a; bo
 nav button[aria-pressed=true] { background: #2b7bab; border-color: #2b7bab; color: white }
 section { display: none; margin-top: 0.8em } section.open { display: block }
 .line, .view, #picture { overflow-x: auto; background:  /* a shadow where more is to be seen */
-  linear-gradient(to right, Canvas 40%, transparent) 0 0 / 3em 100% no-repeat local,
-  linear-gradient(to left, Canvas 40%, transparent) 100% 0 / 3em 100% no-repeat local,
+  linear-gradient(to right, Canvas 40%, transparent) 0 0 / 3em calc(100% + 2px) no-repeat local,
+  linear-gradient(to left, Canvas 40%, transparent) 100% 0 / 3em calc(100% + 2px) no-repeat local,
   linear-gradient(to right, #8a8a8a, transparent) 0 0 / 1em 100% no-repeat scroll,
   linear-gradient(to left, #8a8a8a, transparent) 100% 0 / 1em 100% no-repeat scroll }
 .line { overflow-y: hidden; padding: 0.2em 0 0.4em 1.2em; text-indent: -1.2em;
@@ -38,7 +38,7 @@ math { font-family: math, "DejaVu Math TeX Gyre"; text-indent: 0; white-space: n
 .view { display: none } .view.open { display: block }
 #picture { overflow-y: auto; max-height: 34em }
 .opens { cursor: pointer } .opens:hover rect { stroke-width: 3 }
-.crumbs a { color: #2b7bab; cursor: pointer }
+.crumbs a { color: #2b7bab; color: light-dark(#2b7bab, #56b4e9); cursor: pointer }
 ol { padding-left: 2.2em } li { margin: 0.15em 0 } .note { opacity: 0.75; font-size: 92% }
 .shape { white-space: nowrap } summary { cursor: pointer }
 .where { display: inline-block; margin-left: 1.2em; text-indent: 0 }
