@@ -21,7 +21,9 @@ MOST = 6  # steps of a module whose formulas are shown without a click
 
 _STYLE = """
 :root { color-scheme: light dark }
-body { margin: 0.5em; font: 15px/1.45 system-ui, sans-serif; background: Canvas; color: CanvasText }
+body { display: flow-root; margin: 0.5em; font: 15px/1.45 system-ui, sans-serif;
+  overflow-wrap: anywhere; background: Canvas; color: CanvasText }
+nav { display: flex; flex-wrap: wrap; gap: 0.3em }
 nav button { font: inherit; padding: 0.25em 0.9em; border: 1px solid #8a8a8a; border-radius: 5px;
   background: transparent; color: inherit; cursor: pointer }
 nav button[aria-pressed=true] { background: #2b7bab; border-color: #2b7bab; color: white }
@@ -243,15 +245,19 @@ def _pieces(latex: str) -> str:
     """
     parts, start, braces, brackets = [], 0, 0, 0
     for match in _PLACES.finditer(latex):
-        token = match[0]
-        words = token.startswith(r"\text")
+        token, before = match[0], latex[start : match.start()]
         braces += (token in ("{", r"\left", r"\begin")) - (token in ("}", r"\right", r"\end"))
         brackets += (token in ("(", "[", r"\{")) - (token in (")", "]", r"\}"))
-        open_ = braces or (brackets and token != r" \; ")
-        if not open_ and (words or token[0] == " "):
-            parts += [_math(latex[start : match.start()])]
-            parts += [escape(plain(token[6:-1]))] if words else ["<wbr>"]
-            start = match.end() if words else match.start()
+        if braces or (brackets and token != r" \; "):
+            continue
+        if token.startswith(r"\text"):
+            mark = token[6] if token[6] in ",;:" and before else ""  # which begins no line
+            parts += [_math(before + rf"\text{{{mark}}}" * bool(mark))]
+            parts += [escape(plain(token[6 + len(mark) : -1]))]
+            start = match.end()
+        elif token[0] == " ":
+            parts += [_math(before), "<wbr>"]
+            start = match.start()
     return "".join([*parts, _math(latex[start:])])
 
 
