@@ -320,6 +320,16 @@ def test_a_brace_is_as_high_as_its_rows_in_any_font() -> None:
     assert high[1] == pytest.approx(1.5 * high[0])
 
 
+def test_brackets_grow_only_where_they_are_told_to() -> None:
+    assert mathml(r"(\frac{a}{b}) \{c\}").count('stretchy="false"') == 4
+    assert "stretchy" not in mathml(r"\left(a\right) \left\{b\right\}")
+
+
+def test_an_index_of_an_indexed_name_stands_apart() -> None:
+    assert "<mspace" in mathml("{v_{1}}_{n}")
+    assert "<mspace" not in mathml("v_{1n}")
+
+
 def test_tables_in_a_notebook_have_what_the_text_has() -> None:
     a = leaf("<a>", np.ones((8, 2)))
     loss = ((a * 2).exp() + a).sum()

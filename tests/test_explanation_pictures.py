@@ -266,3 +266,5 @@ def test_lines_may_end_between_terms_and_within_words() -> None:
     assert pieces == ["y", "=∑ixi", "+b", "=(1,", "−2)", "i", "·10"]
     assert "counts all" in text
     assert len(re.findall("<math", _line(r"y = f(a + b) - 10^{-3} \cdot 10^{-2}"))) == 3
+    text = _line(r"y = x_w, \; w = \{a\} \text{, those inside}")
+    assert "<mtext>,</mtext></mrow></math> those inside" in text  # no line begins with a comma
