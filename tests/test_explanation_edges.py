@@ -242,7 +242,7 @@ def test_the_page_draws_each_view_once_and_shows_shapes(tmp_path: Path) -> None:
 def test_a_bar_is_as_long_as_the_word_in_any_font() -> None:
     assert "<mover>" in mathml(barred("W1"))
     assert mathml(barred("loss")) == mathml(latex_name("loss")).replace(
-        "<mtext>", '<mtext style="text-decoration: overline">'
+        "<mi", '<mi style="text-decoration: overline"'
     )
 
 
@@ -290,52 +290,6 @@ def test_the_signal_goes_straight_down() -> None:
     assert max(places) - min(places) < 3
 
 
-def curves(svg: str) -> list[list[tuple[float, float]]]:
-    """Points on each line of a picture; its arrows are left out."""
-    found = []
-    for path in ElementTree.fromstring(svg).findall(f"{SVG}path"):
-        if " l" in path.get("d", ""):
-            continue
-        numbers = map(float, re.findall(r"-?[\d.]+", path.get("d", "")))
-        places = np.array(list(numbers)).reshape(-1, 2)
-        t = np.linspace(0, 1, 30)[:, None]
-        parts = [places[i : i + 4] for i in range(0, len(places) - 1, 3)]
-        of_bezier = ((1 - t) ** 3, 3 * (1 - t) ** 2 * t, 3 * (1 - t) * t**2, t**3)
-        curve = [sum(w * p for w, p in zip(of_bezier, part, strict=True)) for part in parts]
-        found.append([tuple(point) for point in np.concatenate(curve)])
-    return found
-
-
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("path", ["", None])
-def test_no_line_runs_through_a_box(seed: int, path: str | None) -> None:
-    rng = np.random.default_rng(seed)
-
-    class Tangled(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.parts = nn.ModuleList([nn.Linear(3, 3) for _ in range(12)])
-
-        def forward(self, x: Any) -> Any:
-            pool = [x]
-            for part in self.parts:
-                y = sum(pool[int(rng.integers(len(pool)))] for _ in range(rng.integers(1, 4)))
-                pool.append(part(y) if rng.uniform() < 0.7 else y.tanh())
-            return sum(pool)
-
-    model = Tangled()
-    svg = tn.explain(model(tn.ones(2, 3, requires_grad=True)).sum(), model).svg(path)
-    boxes = [
-        [float(box.get(k, "")) for k in ("x", "y", "width", "height")]
-        for box in ElementTree.fromstring(svg).iter(f"{SVG}rect")
-    ]
-    lines = curves(svg)
-    assert len(lines) >= len(boxes) - 1
-    for line in lines:
-        for x, y, w, h in boxes:
-            assert not any(x + 1 < a < x + w - 1 and y + 1 < b < y + h - 1 for a, b in line)
-
-
 def test_what_a_step_needs_stands_directly_above_it() -> None:
     """So that a network that is unrolled in time is as wide as one of its steps."""
     W, U, h = leaf("W", np.ones((3, 3))), leaf("U", np.ones((3, 2))), leaf("h", np.ones((3, 1)))
@@ -364,6 +318,16 @@ def test_a_brace_is_as_high_as_its_rows_in_any_font() -> None:
         for x in (two, three)
     ]
     assert high[1] == pytest.approx(1.5 * high[0])
+
+
+def test_brackets_grow_only_where_they_are_told_to() -> None:
+    assert mathml(r"(\frac{a}{b}) \{c\}").count('stretchy="false"') == 4
+    assert "stretchy" not in mathml(r"\left(a\right) \left\{b\right\}")
+
+
+def test_an_index_of_an_indexed_name_stands_apart() -> None:
+    assert "<mspace" in mathml("{v_{1}}_{n}")
+    assert "<mspace" not in mathml("v_{1n}")
 
 
 def test_tables_in_a_notebook_have_what_the_text_has() -> None:

@@ -21,10 +21,9 @@ from tinynet.explanation.folding import View, view
 from tinynet.explanation.graph import Graph, Step, Value, in_words, plain
 from tinynet.explanation.layout import Layout, arranged
 
-LETTER = 7.4  # the width of a letter
+LETTER, NARROW, WIDE = 8.4, 5.3, 13.0  # the widths of letters, in a font that is rather wide
 LINE = 16.0  # the height of a line of text
-LAYER = 78.0  # from one layer to the next
-PAST = 24.0  # half the height of a box, and a little more
+BETWEEN = 34.0  # from one layer of boxes to the next
 BESIDE = 12.0  # between the two lines of a value that a step uses twice
 
 # fill, border
@@ -53,9 +52,9 @@ class Box:
 
     @property
     def width(self) -> float:
-        """As wide as its longest line; the first is bold."""
-        bold, *rest = map(_letters, self.lines)
-        return LETTER * max(1.12 * bold, *rest) + 22
+        """As wide as its longest line, of which the first is bold, and as it is high."""
+        bold, *rest = map(_length, self.lines)
+        return max(1.1 * bold + 18, max(rest) + 18, self.height)
 
     @property
     def height(self) -> float:
@@ -63,9 +62,12 @@ class Box:
         return LINE * len(self.lines) + 12
 
 
-def _letters(line: str) -> float:
-    """How many letters of usual width a line is long; those of Chinese take more."""
-    return len(line) + 0.9 * sum(unicodedata.east_asian_width(c) in "WF" for c in line)
+def _length(line: str) -> float:
+    """How long a line of text is; it has 13 px, which is the width of a Chinese character."""
+    wide = sum(c in "mwMW@%" or unicodedata.east_asian_width(c) in "WF" for c in line)
+    narrow = sum(c in "fijlrtIJ ,.:;!|()[]/\\'-" for c in line)
+    usual = len(line) - wide - narrow + sum(c.isupper() for c in line) / 5
+    return WIDE * wide + NARROW * narrow + LETTER * usual
 
 
 def boxes(shown: View, graph: Graph) -> tuple[list[Box], list[tuple[int, int]]]:
@@ -80,9 +82,10 @@ def boxes(shown: View, graph: Graph) -> tuple[list[Box], list[tuple[int, int]]]:
             lines = (_title(unit.steps[0]), below)
             found.append(Box(id(unit), lines, y.kind, _hover(y), unit=number))
         else:
-            times = f" ×{unit.count}" if unit.count > 1 else ""
-            named = (f"{graph.modules[unit.path]}{times}", _short(unit.path), below)
-            hover = f"{len(unit.steps)} steps\n{_hover(y)}"
+            kind, times = graph.modules[unit.path], f" ×{unit.count}" if unit.count > 1 else ""
+            named = (f"{_short(kind)}{times}", _short(unit.path), below)
+            many = "1 step" if len(unit.steps) == 1 else f"{len(unit.steps)} steps"
+            hover = f"{kind} {unit.path}{times}: {many}\n{_hover(y)}"
             found.append(Box(id(unit), named, "module", hover, unit.path, number))
     return found, [(id(a), id(b)) for a, b in shown.edges]
 
@@ -154,18 +157,19 @@ def svg(graph: Graph, path: str | None = None) -> str:
     """The picture as a stand-alone SVG document."""
     found, edges = boxes(shown(graph, path), graph)
     layout = arranged({b.key: b.width for b in found}, edges)
-    height = LAYER * layout.layers
-    y = {b.key: LAYER * (layout.layer[b.key] + 0.5) for b in found}
+    layer = max(b.height for b in found) + BETWEEN
+    y = {b.key: layer * (layout.layer[b.key] + 0.5) for b in found}
+    width, height = layout.width + 16, layer * layout.layers
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-8 0 {layout.width + 16:.0f} '
-        f'{height:.0f}" width="{layout.width + 16:.0f}" style="max-width:100%;'
-        f'min-width:{0.75 * layout.width:.0f}px;height:auto" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-8 0 {width:.0f} {height:.0f}" '
+        f'width="{width:.0f}" '
+        f'style="max-width:100%;min-width:{0.75 * layout.width:.0f}px;height:auto" '
         'font-family="system-ui, sans-serif" font-size="13" role="img" '
         f'aria-label="The graph of {escape(graph.loss.name)}">'
     ]
     by_key = {b.key: b for b in found}
     for (a, b), count in Counter(edges).items():
-        parts += _edges(by_key[a], by_key[b], count, layout, y)
+        parts += _edges(by_key[a], by_key[b], count, layout, y, layer)
     parts += [_drawn(box, layout.x[box.key], y[box.key]) for box in found]
     return "\n".join([*parts, "</svg>"])
 
@@ -189,16 +193,23 @@ def _drawn(box: Box, x: float, y: float) -> str:
     )
 
 
-def _edges(a: Box, b: Box, count: int, layout: Layout, y: dict[int, float]) -> list[str]:
+def _edges(
+    a: Box, b: Box, count: int, layout: Layout, y: dict[int, float], layer: float
+) -> list[str]:
     """Curves from the lower side of a, through the points in between, to the upper side of b: one
-    for each use of a.
+    for each use of a, side by side at their ends.
     """
-    points = [(layout.x[a.key], y[a.key] + a.height / 2)]
-    for x, layer in layout.paths[a.key, b.key]:  # straight past the boxes of the layer
-        points += [(x, LAYER * (layer + 0.5) + side) for side in (-PAST, PAST)]
-    points += [(layout.x[b.key], y[b.key] - b.height / 2 - 7)]
-    shifts = [BESIDE * (i - (count - 1) / 2) for i in range(count)]
-    return [_curve([(x + shift, high) for x, high in points]) for shift in shifts]
+    between, past = [], (layer - BETWEEN) / 2 + 2
+    for x, number in layout.paths[a.key, b.key]:  # straight past the boxes of the layer
+        middle = layer * (number + 0.5)
+        between += [(x, middle - past), (x, middle + past)]
+    curves = []
+    for i in range(count):
+        shift = BESIDE * (i - (count - 1) / 2)
+        start = layout.x[a.key] + shift, y[a.key] + a.height / 2
+        end = layout.x[b.key] + shift, y[b.key] - b.height / 2 - 7
+        curves.append(_curve([start, *between, end]))
+    return curves
 
 
 def _curve(points: list[tuple[float, float]]) -> str:
@@ -215,7 +226,27 @@ def _curve(points: list[tuple[float, float]]) -> str:
     )
 
 
-_MARKS = re.compile("[\"'`&<>#]")  # what Mermaid takes for its own, it reads as a number
+_MARKS = re.compile("[\"'&<>#]")  # what Mermaid takes for its own, it reads as a number
+
+
+def _label(line: str) -> str:
+    """A line of text as Mermaid shows it. Mermaid 11 takes it for Markdown, marks that are written
+    as numbers too: letters that look like them are none, and a space without width parts the rest.
+    """
+    line = re.sub(r"(?<![^\W_])_|_(?![^\W_])", "\N{MODIFIER LETTER LOW MACRON}", line)
+    line = line.translate(_ALIKE)
+    line = _MARKS.sub(lambda m: f"#{ord(m[0])};", line)
+    return line.replace(" ", "\N{NO-BREAK SPACE}")  # "+ 1" would be a list
+
+
+_ALIKE = str.maketrans(
+    {
+        "*": "\N{ASTERISK OPERATOR}",
+        "`": "\N{MODIFIER LETTER GRAVE ACCENT}",
+        "~": "\N{TILDE OPERATOR}",
+        **{mark: mark + "\N{ZERO WIDTH SPACE}" for mark in "$:[]!"},
+    }
+)
 
 
 def mermaid(graph: Graph, path: str | None = None) -> str:
@@ -224,8 +255,7 @@ def mermaid(graph: Graph, path: str | None = None) -> str:
     names = {box.key: f"n{i}" for i, box in enumerate(found)}
     lines = ["flowchart TD"]
     for box in found:
-        text = "<br/>".join(_MARKS.sub(lambda m: f"#{ord(m[0])};", line) for line in box.lines)
-        text = text.replace(" ", "\N{NO-BREAK SPACE}")  # "+ 1" would be a list of Markdown
+        text = "<br/>".join(map(_label, box.lines))
         left, right = ("[", "]") if box.kind in ("value", "loss", "module") else ("([", "])")
         lines.append(f'    {names[box.key]}{left}"{text}"{right}')
     lines += [f"    {names[a]} --> {names[b]}" for a, b in edges]

@@ -4,8 +4,10 @@ The method of Sugiyama, Tagawa and Toda ("Methods for Visual Understanding of Hi
 Structures", 1981):
 
 1. Layers. A box stands below all boxes that point to it, and directly above its first use, unless
-   that makes more lines longer than it makes shorter.
-2. Long edges get a point in every layer that they pass, so that each stretch joins neighbours.
+   that makes more lines longer than it makes shorter. What nothing points to, such as the
+   parameters of one step, goes a few layers higher where there is more of it than fits beside it.
+2. Long edges get a point in every layer that they pass, so that each stretch joins neighbours. All
+   edges from one box share these points: one line goes down, from which others branch off.
 3. Order. Sweeping down and up, each layer is sorted by the mean place of its neighbours; the order
    with the fewest crossings is kept.
 4. Places. Each box wants to stand at the mean of its neighbours, Σ w_i (x_i − d_i)² least, but at a
@@ -16,12 +18,16 @@ Structures", 1981):
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 SWEEPS = 40
 GAP = 28.0  # between boxes of a layer
+LANE = 14.0  # beside a line that passes a layer
+WIDEST = 440.0  # the sources of a layer, if some of them can go higher
+HIGHER = 3  # layers, at most
 LIGHT = 0.001  # the weight of a box to which nothing points; of the others, 1
 
 
@@ -47,10 +53,10 @@ def arranged(
 ) -> Layout:
     """Lay out boxes of these widths; an edge leads from an earlier key to a later one."""
     edges = list(dict.fromkeys(edges))
-    layer = _layers(list(widths), edges)
+    layer = _layers(widths, edges)
     wide = dict(widths)
     chains = {edge: _through(edge, layer, wide) for edge in edges}
-    short = [pair for chain in chains.values() for pair in pairwise(chain)]
+    short = list(dict.fromkeys(pair for chain in chains.values() for pair in pairwise(chain)))
     rows: list[list[Hashable]] = [[] for _ in range(1 + max(layer.values(), default=0))]
     for key, number in layer.items():
         rows[number].append(key)
@@ -64,7 +70,10 @@ def arranged(
     return Layout({key: x[key] for key in widths}, boxes, paths, right - left, len(rows))
 
 
-def _layers(keys: list[Hashable], edges: list[tuple[Hashable, Hashable]]) -> dict[Hashable, int]:
+def _layers(
+    widths: Mapping[Hashable, float], edges: list[tuple[Hashable, Hashable]]
+) -> dict[Hashable, int]:
+    keys = list(widths)
     above: dict[Hashable, list[Hashable]] = {key: [] for key in keys}
     below: dict[Hashable, list[Hashable]] = {key: [] for key in keys}
     for a, b in edges:
@@ -78,18 +87,36 @@ def _layers(keys: list[Hashable], edges: list[tuple[Hashable, Hashable]]) -> dic
             stay = sum(len(below[a]) > 1 for a in above[key])  # the others come along
             if stay <= len(below[key]):
                 layer[key] = min(layer[b] for b in below[key]) - 1
+    _stack([key for key in keys if not above[key]], layer, widths)
     lowest = min(layer.values(), default=0)
     return {key: number - lowest for key, number in layer.items()}
+
+
+def _stack(
+    sources: list[Hashable], layer: dict[Hashable, int], widths: Mapping[Hashable, float]
+) -> None:
+    """Move sources out of layers where they are too many, into layers above that have room."""
+    full: dict[int, float] = defaultdict(float)
+    for key in sources:
+        full[layer[key]] += widths[key] + GAP
+    sources.sort(key=layer.__getitem__)
+    for key in reversed(sources):  # those of the lowest layer first
+        here, wide = layer[key], widths[key] + GAP
+        room = (here - k for k in range(1, HIGHER + 1) if full[here - k] + wide <= WIDEST)
+        if full[here] > WIDEST and (there := next(room, None)) is not None:
+            full[here] -= wide
+            full[there] += wide
+            layer[key] = there
 
 
 def _through(
     edge: tuple[Hashable, Hashable], layer: dict[Hashable, int], wide: dict[Hashable, float]
 ) -> list[Hashable]:
-    """The edge with a point in each layer that it passes."""
+    """The edge with a point in each layer that it passes, which all edges from its start share."""
     start, end = edge
     chain: list[Hashable] = [start]
     for number in range(layer[start] + 1, layer[end]):
-        point = (edge, number)
+        point = (start, number)
         layer[point], wide[point] = number, 0.0
         chain.append(point)
     return [*chain, end]
@@ -176,7 +203,8 @@ def _spread(
     offset, offsets = 0.0, []  # of each box from the first one, when all touch
     for i, key in enumerate(row):
         if i:
-            offset += (wide[row[i - 1]] + wide[key]) / 2 + GAP
+            before = wide[row[i - 1]]
+            offset += (before + wide[key]) / 2 + (GAP if before and wide[key] else LANE)
         offsets.append(offset)
     blocks: list[tuple[float, float, int]] = []  # sum of w (wish - offset), of w, how many
     for key, wish, away in zip(row, wishes, offsets, strict=True):

@@ -34,6 +34,8 @@ _WORDS |= {"sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "arccos", "arc
 _SPACES = {",": 0.17, ";": 0.28, "!": -0.1, " ": 0.25, "quad": 1.0}
 _ACCENTS = {"bar": "‾", "hat": "^", "tilde": "~"}
 _ESCAPE = re.compile(r"\\(backslash |sim |wedge |.)")
+_RIGID = ' stretchy="false"'
+NBSP = "\N{NO-BREAK SPACE}"
 _BIG = ("bigl", "bigr", "Bigl", "Bigr")
 
 
@@ -50,9 +52,15 @@ def mathml(latex: str) -> str:
     return f'<math displaystyle="true">{body}</math>'
 
 
-def _plain(escaped: re.Match[str]) -> str:
-    """The character for which an escape of `names` stands."""
-    return {"backslash ": "\\", "sim ": "~", "wedge ": "^"}.get(escaped[1], escaped[1])
+def plain(words: str) -> str:
+    """Words with the characters for which the escapes of `names` stand."""
+    special = {"backslash ": "\\", "sim ": "~", "wedge ": "^"}
+    return _ESCAPE.sub(lambda match: special.get(match[1], match[1]), words)
+
+
+def _sign(text: str) -> str:
+    """A sign. Brackets are as high as what stands between them only after \\left and \\right."""
+    return f"<mo{_RIGID if text in '()[]{}|‖⌊⌋⌈⌉' else ''}>{escape(text)}</mo>"
 
 
 def _brace(rows: list[str]) -> str:
@@ -110,6 +118,8 @@ class _Reader:
                 above += self.one() if mark == "^" else "<mo>′</mo>"
         if not below and not above:
             return base
+        if below and base.startswith("<msub"):  # v_1 at i is not v at 1i
+            below = f'<mrow><mspace width="0.25em"/>{below}</mrow>'
         kind = "msubsup" if below and above else "msup" if above else "msub"
         return f"<{kind}>{base}{below}{above}</{kind}>"
 
@@ -119,9 +129,10 @@ class _Reader:
         if token == "{":
             return self.row("}")
         if token[0] == "\\" and token[-1] == "}" and len(token) > 2:
-            words = token[token.index("{") + 1 : -1]
-            text = escape(_ESCAPE.sub(_plain, words).replace(" ", "\N{NO-BREAK SPACE}"))
-            return f"<mtext>{text}</mtext>"
+            words = escape(plain(token[token.index("{") + 1 : -1]).replace(" ", NBSP))
+            if token.startswith(r"\text"):
+                return f"<mtext>{words}</mtext>"
+            return f'<mi mathvariant="normal">{words}</mi>'
         if token.startswith("\\"):
             return self.command(token[1:])
         if token[0].isdigit():
@@ -131,14 +142,14 @@ class _Reader:
         if token == "-":
             first = self.at == 1 or self.tokens[self.at - 2] in ("=", "(", r"\,", "{")
             return '<mo form="prefix">−</mo>' if first else "<mo>−</mo>"
-        return f"<mo>{escape(token)}</mo>"
+        return _sign(token)
 
     def command(self, name: str) -> str:
         """A command, its name without the backslash."""
         if name in _SIGNS:
             return f"<mi>{_SIGNS[name]}</mi>"
         if name in _OPERATORS:
-            return f"<mo>{escape(_OPERATORS[name])}</mo>"
+            return _sign(_OPERATORS[name])
         if name in _LARGE:
             return f'<mo largeop="true">{_LARGE[name]}</mo>'
         if name in _WORDS:
@@ -152,8 +163,8 @@ class _Reader:
             return f"<msqrt>{self.one()}</msqrt>"
         if name in _ACCENTS:
             below = self.one()
-            if name == "bar" and below.startswith("<mtext>"):  # as long as the word, in any font
-                return below.replace("<mtext>", '<mtext style="text-decoration: overline">')
+            if name == "bar" and below.startswith("<mi m"):  # as long as the word, in any font
+                return below.replace("<mi", '<mi style="text-decoration: overline"')
             return f"<mover>{below}<mo>{_ACCENTS[name]}</mo></mover>"
         if name in ("mathbin", "mathord", "mathbf"):
             return self.one()
@@ -172,7 +183,8 @@ class _Reader:
         while self.peek() != r"\right":
             parts.append(self.scripted())
         self.take()
-        return f"<mrow>{left}{''.join(parts)}{self.one()}</mrow>"
+        ends = (end.replace(_RIGID, "") for end in (left, self.one()))
+        return f"<mrow>{next(ends)}{''.join(parts)}{next(ends)}</mrow>"
 
     def table(self) -> str:
         r"""\begin{cases} … \end{cases}, a row for each; or aligned, rows that begin at &."""

@@ -26,19 +26,20 @@ def as_text(lines: Lines, words: int = 1) -> str:
 
 
 def as_html(lines: Lines, words: int = 1, after: Sequence[str] = ()) -> str:
-    """The same as a table, and sentences after it."""
-    rows = [
-        "<tr>"
-        + "".join(
-            f'<{kind} style="padding:0.1em 0.7em 0.1em 0;white-space:nowrap;text-align:'
-            f'{"left" if i < words else "right"}">{escape(cell)}</{kind}>'
-            for i, cell in enumerate(line)
-        )
-        + "</tr>"
-        for kind, line in zip(["th"] + ["td"] * len(lines), lines, strict=False)
-    ]
+    """The same as a table, and sentences after it. Long names in the first column are broken."""
+    rows = []
+    for kind, line in zip(["th"] + ["td"] * len(lines), lines, strict=False):
+        cells = []
+        for i, cell in enumerate(line):
+            style = f"padding:0.1em 0.5em 0.1em 0;text-align:{'left' if i < words else 'right'};"
+            style += "white-space:nowrap" if i and kind == "td" else _BROKEN
+            cells.append(f'<{kind} style="{style}">{escape(cell)}</{kind}>')
+        rows.append(f"<tr>{''.join(cells)}</tr>")
     told = "".join(f"<li>{escape(text)}</li>" for text in after)
     return (
         '<div style="overflow-x:auto"><table style="font-variant-numeric:tabular-nums">'
         f"{''.join(rows)}</table></div>" + (f"<ul>{told}</ul>" if told else "")
     )
+
+
+_BROKEN = "max-width:13em;overflow-wrap:break-word"
