@@ -151,6 +151,24 @@ def _table(
     return np.stack(columns, 1), math.prod(n for n, s in zip(lead, shared, strict=True) if s)
 
 
+# What is written lies as (samples, rows, heads, columns): a layer goes on with the heads of a token
+# side by side, and its queries, keys and values were cut from such rows. So nothing is copied.
+
+
+def memory(make: Any, parts: int, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Memory (parts, samples, rows, heads, columns) for so many arrays (…, rows, columns)."""
+    *lead, rows, columns = shape
+    return make((parts, lead[0] if lead else 1, rows, math.prod(lead[1:]), columns), dtype)
+
+
+def as_heads(x: Any, shape: tuple[int, ...]) -> Any:
+    """Such memory, of one part, as the array of this shape."""
+    if len(shape) < 4:
+        return x.reshape(shape)
+    x = x.reshape(*x.shape[:2], *shape[1:-2], shape[-1])
+    return x.transpose(0, *range(2, x.ndim - 1), 1, x.ndim - 1)
+
+
 def kept_values(v: Any, kept: Any, p: float) -> Any:
     """v / (1 − p): what keeping all weights comes to, where they might have been dropped."""
     return v if kept is True or p == 0 else v * v.dtype.type(1 / (1 - p) if p < 1 else 0)
@@ -164,6 +182,12 @@ def at(x: Any, number: int) -> tuple[int, int, int]:
     """Where the matrix of this number is in x (a, b, c, rows, columns)."""
     _, b, c, _, _ = x.shape
     return number // (b * c), number // c % b, number % c
+
+
+@inner
+def within(x: Any, number: int) -> tuple[int, slice, int]:
+    """Where the matrix of this number is in x (samples, rows, heads, columns)."""
+    return number // x.shape[2], slice(None), number % x.shape[2]
 
 
 @inner
