@@ -358,4 +358,4 @@ def serves(
     return every and 0 <= p <= 1 and (mask is True or mask.dtype in (bool, q.dtype))
 
 
-KERNELS = {"attention": Kernel(forward, backward, serves=serves)}
+KERNELS = {"attention": Kernel(forward, backward, serves=serves, least=256)}
