@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 import subprocess
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinynet as tn
+from tinynet.dispatch import watched
 from tinynet.errors import GraphError, RuleError, ShapeError
 from tinynet.op import elementwise, registry
 from tinynet.recompute import checkpoint
@@ -239,6 +241,21 @@ def test_the_gradients_of_all_steps_cost_as_much_as_the_sequence(monkeypatch: An
     assert len(made) == 1
     np.testing.assert_array_equal(x.grad, np.repeat(np.arange(1.0, 51)[:, None], 2, 1))
     np.testing.assert_array_equal(seen[0], x.grad)
+
+
+def test_who_watches_sees_the_gradient_of_each_part() -> None:
+    x, seen = leaf(1.0, 2.0, 3.0), []
+
+    def backward(node: Any, g: Any, gradients: Any) -> None:
+        if node.op.name == "getitem":
+            seen.append(gradients[0].tolist())
+
+    for _ in range(2):  # the second time nobody does
+        y = (x[0] + 5 * x[1] + x[1:].sum()) * 1
+        with watched(lambda *_: None, backward) if not seen else contextlib.nullcontext():
+            y.backward()
+    assert sorted(seen) == [[0, 1, 1], [0, 5, 0], [1, 0, 0]]
+    np.testing.assert_array_equal(x.grad, [2, 12, 2])
 
 
 def test_a_part_is_not_added_to_what_others_hold() -> None:

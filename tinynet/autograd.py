@@ -162,7 +162,7 @@ def propagate(
             gradients: Sequence[Any] = ()
             if useful is None or any(e is not None for e in edges):
                 if type(g) is np.ndarray:
-                    only = edges[0] if node.adds and not create_graph else None
+                    only = edges[0] if node.adds else None
                     own = only is not None and only in sums and only not in borrowed
                     if not own or not node.add_to(sums[only], g):  # type: ignore[index]
                         gradients = node.gradients(g, edges, create_graph)
