@@ -138,6 +138,7 @@ def test_what_no_kernel_serves() -> None:
         if name not in ("linear", "matmul"):  # which have no BLAS there, and serve float16
             assert kernels.find(name, [x.astype(np.float16)], {}) is None
         assert kernels.find(name, [x.astype(">f8")], {}) is None
+        assert kernels.find(name, [x.astype(np.complex64)], {}) is None
         assert kernels.find(name, [x[:1, :1]], {}) is None
         assert kernels.find(name, [x, x.astype(np.float32)], {}) is None
 
