@@ -4,6 +4,7 @@ blocks, with all masks, groups and layouts; memory, threads, and what is refused
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -159,19 +160,19 @@ def test_new_memory_is_written_before_it_is_read(lead: Any, shared: Any, keys: i
             x.fill(np.nan)
         return x
 
-    q, k = drawn((*lead, 37, 5), "f4", 0), drawn((*shared, keys, 5), "f4", 1)
-    v, g = drawn((*shared, keys, 6), "f4", 2), drawn((*lead, 37, 6), "f4", 3)
-    g = np.broadcast_to(g, (*np.broadcast_shapes(lead, shared), 37, 6))
     with (
         mock.patch.object(kernel, "memory", poisoned),
         mock.patch.object(attention_backward, "memory", poisoned),
     ):
-        for causal in (False, True):
+        for causal, layout in itertools.product((False, True), ("rows", "heads last")):
+            q, k = (drawn((*a, n, 5), "f4", n, layout) for a, n in ((lead, 37), (shared, keys)))
+            v, g = drawn((*shared, keys, 6), "f4", 2, layout), drawn((*lead, 37, 6), "f4", 3)
+            g = np.broadcast_to(g, (*np.broadcast_shapes(lead, shared), 37, 6))
             check(q, k, v, None, causal, None, g, "f4")
 
 
 def test_the_heads_of_a_token_lie_side_by_side() -> None:
-    """As the layers around attention want them: no copy in either direction."""
+    """Where they did in what came: the layers around attention copy in neither direction."""
     rows = tn.randn(2, 40, 3 * 4 * 8, requires_grad=True)
     q, k, v = (x.unflatten(2, (4, 8)).transpose(1, 2) for x in rows.chunk(3, 2))
     with kernels.use("compiled"):

@@ -305,7 +305,7 @@ def flash_attention(
 def attend(heads: Heads, rung: Any = None) -> tuple[Any, Any]:
     """y and ℓ (heads, L): by a rung of the ladder, or by the one that is fastest."""
     shape = (*heads.lead, heads.L, heads.Ev)
-    (y,) = memory(np.empty if heads.S else np.zeros, 1, shape, heads.dtype)
+    (y,) = memory(np.empty if heads.S else np.zeros, 1, shape, heads.arrays[0])
     log_total = np.zeros((heads.count, heads.L), heads.dtype)
     packs = rung is tiled if rung else heads.L > FEW
     strip = 2 * lanes(y) if packs else heads.L

@@ -261,7 +261,7 @@ def backward(
         parts = 1  # all queries add to the same row
     make = np.empty if packs and y.size and S else np.zeros
     dq, dk, dv = (
-        memory(make, count, x.shape if need else NOTHING, x.dtype)
+        memory(make, count, x.shape if need else NOTHING, x)
         for count, x, need in zip((1, parts, parts), (q, k, v), needs, strict=False)
     )
     dmask = np.zeros(_matrices(mask.shape) if to_mask else (0, 1, 1), q.dtype)

@@ -151,19 +151,23 @@ def _table(
     return np.stack(columns, 1), math.prod(n for n, s in zip(lead, shared, strict=True) if s)
 
 
-# What is written lies as (samples, rows, heads, columns): a layer goes on with the heads of a token
-# side by side, and its queries, keys and values were cut from such rows. So nothing is copied.
+# A layer cuts queries, keys and values from rows in which the heads of a token stand side by side,
+# and wants outputs and gradients in such rows again. So what is written lies as what was read.
 
 
-def memory(make: Any, parts: int, shape: tuple[int, ...], dtype: Any) -> Any:
-    """Memory (parts, samples, rows, heads, columns) for so many arrays (…, rows, columns)."""
+def memory(make: Any, parts: int, shape: tuple[int, ...], like: Any) -> Any:
+    """Memory (parts, samples, rows, heads, columns) for so many arrays (…, rows, columns) that lie
+    as `like` does; where each head of it lies by itself, it counts as a sample with one head.
+    """
     *lead, rows, columns = shape
-    return make((parts, lead[0] if lead else 1, rows, math.prod(lead[1:]), columns), dtype)
+    together = min(len(lead), like.ndim - 2) > 1 and like.strides[-3] < like.strides[-2]
+    samples, heads = (lead[:1], lead[1:]) if together else (lead, [])
+    return make((parts, math.prod(samples), rows, math.prod(heads), columns), like.dtype)
 
 
 def as_heads(x: Any, shape: tuple[int, ...]) -> Any:
     """Such memory, of one part, as the array of this shape."""
-    if len(shape) < 4:
+    if x.shape[2] == 1:
         return x.reshape(shape)
     x = x.reshape(*x.shape[:2], *shape[1:-2], shape[-1])
     return x.transpose(0, *range(2, x.ndim - 1), 1, x.ndim - 1)
