@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 import subprocess
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinynet as tn
+from tinynet.dispatch import watched
 from tinynet.errors import GraphError, RuleError, ShapeError
 from tinynet.op import elementwise, registry
 from tinynet.recompute import checkpoint
@@ -195,6 +197,76 @@ def test_gradients_add_up_over_passes_in_the_same_memory() -> None:
     (3 * x).backward(tn.ones(1, dtype=tn.float64))
     assert held is x.grad
     assert x.grad.item() == 5.0
+
+
+INDICES = (0, -1, slice(1, 3), slice(None, None, -2), (..., 1), ([0, 2, 0],), None, ...)
+
+
+@given(st.lists(st.sampled_from(INDICES), min_size=2, max_size=5), st.booleans(), st.booleans())
+def test_the_gradients_of_parts_add_up(indices: list[Any], computed: bool, whole: bool) -> None:
+    """However many parts are taken, of a leaf or of what was computed, and the whole beside them;
+    recorded or not; and whoever holds one of the gradients keeps what it was.
+    """
+    rng = np.random.default_rng(len(indices))
+    x = tn.tensor(rng.standard_normal((4, 3)), requires_grad=True)
+    u = x * 1 if computed else x
+    parts = [u[i] for i in indices] + ([u + 0] if whole else [])
+    given = [rng.standard_normal(p.shape) for p in parts]
+    expected = np.zeros((4, 3))
+    for i, g in zip([*indices, ...], given, strict=False):
+        np.add.at(expected, i, g)
+    for order in (1, -1):
+        for create_graph in (False, True):
+            cotangents = [tn.tensor(g) for g in given[::order]]
+            found = tn.autograd.grad(
+                parts[::order], [u, x], cotangents, retain_graph=True, create_graph=create_graph
+            )
+            for d in found:
+                np.testing.assert_allclose(d.detach(), expected, atol=1e-12)
+            for c, g in zip(cotangents, given[::order], strict=True):
+                np.testing.assert_array_equal(c, g)
+
+
+def test_the_gradients_of_all_steps_cost_as_much_as_the_sequence(monkeypatch: Any) -> None:
+    scatter, made = registry["scatter"], []
+    forward = scatter.forward
+    monkeypatch.setattr(
+        scatter, "forward", lambda *x, **options: made.append(1) or forward(*x, **options)
+    )
+    x = tn.ones(50, 2, dtype=tn.float64, requires_grad=True)
+    y = x * 1
+    seen: list[Any] = []
+    y.register_hook(seen.append)
+    sum((t + 1) * y[t] for t in range(50)).sum().backward()
+    assert len(made) == 1
+    np.testing.assert_array_equal(x.grad, np.repeat(np.arange(1.0, 51)[:, None], 2, 1))
+    np.testing.assert_array_equal(seen[0], x.grad)
+
+
+def test_who_watches_sees_the_gradient_of_each_part() -> None:
+    x, seen = leaf(1.0, 2.0, 3.0), []
+
+    def backward(node: Any, g: Any, gradients: Any) -> None:
+        if node.op.name == "getitem":
+            seen.append(gradients[0].tolist())
+
+    for _ in range(2):  # the second time nobody does
+        y = (x[0] + 5 * x[1] + x[1:].sum()) * 1
+        with watched(lambda *_: None, backward) if not seen else contextlib.nullcontext():
+            y.backward()
+    assert sorted(seen) == [[0, 1, 1], [0, 5, 0], [1, 0, 0]]
+    np.testing.assert_array_equal(x.grad, [2, 12, 2])
+
+
+def test_a_part_is_not_added_to_what_others_hold() -> None:
+    x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    u = x * 1
+    g, both = tn.tensor([1.0, 1.0], dtype=tn.float64), u + w  # whose gradient u and w receive
+    first, second = u[0], both * 1
+    dx, dw = tn.autograd.grad([second, first], [x, w], [g, tn.tensor(5.0, dtype=tn.float64)])
+    np.testing.assert_array_equal(g, [1.0, 1.0])
+    np.testing.assert_array_equal(dw, [1.0, 1.0])
+    np.testing.assert_array_equal(dx, [6.0, 1.0])
 
 
 def test_accumulation_after_create_graph_does_not_change_the_recorded_gradient() -> None:

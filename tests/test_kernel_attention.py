@@ -4,6 +4,7 @@ blocks, with all masks, groups and layouts; memory, threads, and what is refused
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from tinynet.derivations import attention as derived
 from tinynet.errors import DTypeError, ShapeError
 from tinynet.kernels import attention as kernel
 from tinynet.kernels import attention_backward, flash_attention, get_num_threads, set_num_threads
-from tinynet.kernels.attention_heads import BLOCK, Heads
+from tinynet.kernels.attention_heads import BLOCK, Heads, memory
 from tinynet.nn.functional import scaled_dot_product_attention
 
 QUERIES = st.sampled_from((1, 2, 4, 5, 15, 16, 17, 31, 32, 33, 65, 0))
@@ -146,6 +147,40 @@ def test_one_head_cut_into_parts(causal: bool) -> None:
     check(q, k, v, None, causal, None, g, "f4")
     check(q, k, v, drawn((700, 700), "f4", 5), causal, None, g, "f4")
     check(q, k, v, drawn((1, 700), "f4", 5), causal, None, g, "f4")
+
+
+@pytest.mark.parametrize("keys", [37, 0])
+@pytest.mark.parametrize(("lead", "shared"), LEADS)
+def test_new_memory_is_written_before_it_is_read(lead: Any, shared: Any, keys: int) -> None:
+    """Whatever it held, NaN for instance."""
+
+    def poisoned(make: Any, *how: Any) -> Any:
+        x = memory(make, *how)
+        if make is np.empty:
+            x.fill(np.nan)
+        return x
+
+    with (
+        mock.patch.object(kernel, "memory", poisoned),
+        mock.patch.object(attention_backward, "memory", poisoned),
+    ):
+        for causal, layout in itertools.product((False, True), ("rows", "heads last")):
+            q, k = (drawn((*a, n, 5), "f4", n, layout) for a, n in ((lead, 37), (shared, keys)))
+            v, g = drawn((*shared, keys, 6), "f4", 2, layout), drawn((*lead, 37, 6), "f4", 3)
+            g = np.broadcast_to(g, (*np.broadcast_shapes(lead, shared), 37, 6))
+            check(q, k, v, None, causal, None, g, "f4")
+
+
+def test_the_heads_of_a_token_lie_side_by_side() -> None:
+    """Where they did in what came: the layers around attention copy in neither direction."""
+    rows = tn.randn(2, 40, 3 * 4 * 8, requires_grad=True)
+    q, k, v = (x.unflatten(2, (4, 8)).transpose(1, 2) for x in rows.chunk(3, 2))
+    with kernels.use("compiled"):
+        y = scaled_dot_product_attention(q, k, v)
+    assert np.shares_memory(y.transpose(1, 2).flatten(2).array, y.array)
+    gradients = tn.autograd.grad(y, [q, k, v], tn.randn(2, 4, 40, 8))
+    for d in gradients:
+        assert d.transpose(1, 2).array.flags.c_contiguous
 
 
 @pytest.mark.parametrize("wanted", range(16))

@@ -138,8 +138,20 @@ def test_what_no_kernel_serves() -> None:
         if name not in ("linear", "matmul"):  # which have no BLAS there, and serve float16
             assert kernels.find(name, [x.astype(np.float16)], {}) is None
         assert kernels.find(name, [x.astype(">f8")], {}) is None
+        assert kernels.find(name, [x.astype(np.complex64)], {}) is None
         assert kernels.find(name, [x[:1, :1]], {}) is None
         assert kernels.find(name, [x, x.astype(np.float32)], {}) is None
+
+
+def test_one_row_and_one_query_are_worth_a_call() -> None:
+    """As a language model has them that writes token by token."""
+    x, p = np.zeros((1, 1, 128), np.float32), np.zeros(128, np.float32)
+    q = np.zeros((1, 4, 1, 32), np.float32)
+    found = kernels.find("layer_norm", [x, p, p], {"dims": 1, "eps": 1e-5})
+    assert (found is not None) == choice.has_compiler()
+    found = kernels.find("attention", [q, q, q, True, True], {})
+    assert (found is not None) == choice.has_compiler()
+    assert not kernels.find("layer_norm", [x[..., :8], p[:8], p[:8]], {"dims": 1, "eps": 1e-5})
 
 
 # -- without SciPy, without a compiler, from disk --------------------------------------------------

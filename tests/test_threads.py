@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -14,8 +15,9 @@ import numpy as np
 import pytest
 
 import tinynet as tn
+from tinynet.derivations import linear
 from tinynet.errors import ArgumentError
-from tinynet.kernels import get_num_threads, matmul, products, set_num_threads, threads
+from tinynet.kernels import get_num_threads, matmul, matrices, products, set_num_threads, threads
 from tinynet.kernels.products import product
 
 rng = np.random.default_rng(0)
@@ -134,6 +136,13 @@ def test_sharing_inside_a_piece(two_threads: Any) -> None:
     assert sorted(done) == [(n, True) for n in range(12)]
 
 
+def test_in_a_piece_one_thread_is_left(two_threads: Any) -> None:
+    counts: list[int] = []
+    threads.share(4, lambda _: counts.append(get_num_threads()))
+    assert counts == [1] * 4
+    assert get_num_threads() == 2
+
+
 def test_two_python_threads_multiply_at_once(two_threads: Any) -> None:
     a, b = numbers(300, 200), numbers(200, 250)
     stack = numbers(64, 40, 50)
@@ -239,6 +248,32 @@ def test_product_is_matmul(
         assert out is None or found is out
         np.testing.assert_allclose(found, expected, atol=1e-4)
         np.testing.assert_allclose(product(a, b, bias=bias), expected + bias, atol=1e-4)
+
+
+@pytest.mark.parametrize("needs", [*itertools.product((False, True), repeat=3)])
+def test_the_gradients_of_a_layer_side_by_side(
+    two_threads: Any, monkeypatch: Any, needs: tuple[bool, ...]
+) -> None:
+    """Each on a thread of its own where both are wanted; and the same with one thread."""
+    x, W, b, g = numbers(2, 90, 150), numbers(120, 150), numbers(120), numbers(2, 90, 120)
+    meant = linear.backward(g.astype("f8"), (x.astype("f8"), W, b), needs=needs)
+    known, shared = matrices.share, []
+    monkeypatch.setattr(matrices, "share", lambda *x: (shared.append(1), known(*x)))
+    for count in (2, 1, 3):
+        set_num_threads(count)
+        found = matrices.linear_backward(g, (x, W, b), needs=needs)
+        assert len(shared) == (needs[0] and needs[1])
+        for d, expected in zip(found, meant, strict=True):
+            assert (d is None) == (expected is None)
+            if d is not None:
+                np.testing.assert_allclose(d, expected, atol=1e-3)
+    u, v, h = numbers(3, 60, 150), numbers(3, 150, 120), numbers(3, 60, 120)
+    set_num_threads(2)
+    shared.clear()
+    du, dv = matrices.times_backward(h, (u, v), needs=(True, True))
+    assert shared
+    np.testing.assert_allclose(du, h @ v.swapaxes(1, 2), atol=1e-3)
+    np.testing.assert_allclose(dv, u.swapaxes(1, 2) @ h, atol=1e-3)
 
 
 def test_blas_has_one_thread_inside_and_its_own_outside(two_threads: Any) -> None:

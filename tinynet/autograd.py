@@ -45,6 +45,7 @@ class Node:
     """
 
     __slots__ = ("__weakref__", "edges", "hooks", "order")
+    adds = False  # whether it has `add_to`
 
     def __init__(self, edges: Sequence[Edge | None]) -> None:
         self.order = next(clock)
@@ -68,6 +69,10 @@ class Node:
         Each is g itself, a view, or an array that nobody else holds.
         """
         return [g]
+
+    def add_to(self, total: Array, g: Any) -> bool:
+        """Add dL/dinput of the one input to `total`, in place. False where that cannot be."""
+        return False
 
     def release(self) -> None:
         """Free what was kept. A second backward pass then says that the graph is gone."""
@@ -157,7 +162,10 @@ def propagate(
             gradients: Sequence[Any] = ()
             if useful is None or any(e is not None for e in edges):
                 if type(g) is np.ndarray:
-                    gradients = node.gradients(g, edges, create_graph)
+                    only = edges[0] if node.adds else None
+                    own = only is not None and only in sums and only not in borrowed
+                    if not own or not node.add_to(sums[only], g):  # type: ignore[index]
+                        gradients = node.gradients(g, edges, create_graph)
                 else:
                     with arrays.home(raw(g)):
                         gradients = node.gradients(g, edges, create_graph)

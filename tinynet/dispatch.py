@@ -67,7 +67,8 @@ def apply(op: Op, *inputs: Any, **options: Any) -> Any:
         return output
     if output.array.dtype.kind in "fc":
         output._requires_grad = True
-        output._node = OpNode(op, edges, inputs, options, output, saved, by)
+        kind = OpNode if op.adds is None else PartNode
+        output._node = kind(op, edges, inputs, options, output, saved, by)
     return output
 
 
@@ -232,6 +233,22 @@ class OpNode(Node):
         )
 
 
+class PartNode(OpNode):
+    """A recorded op that takes a part of its input. Of T steps cut from one sequence each has a
+    gradient of its own; as whole arrays, zeros but for one step, they would cost T².
+    """
+
+    __slots__ = ()
+    adds = True
+
+    def add_to(self, total: Array, g: Any) -> bool:
+        """Add the gradient where the part was taken."""
+        if type(total) is not np.ndarray or total.dtype != g.dtype:
+            return False
+        self.op.adds(total, g, **self.options)  # type: ignore[misc]
+        return True
+
+
 def _shows(x: Any, y: Array) -> bool:
     """Whether what was saved is memory of the output."""
     return x is y or (arrays.is_array(x) and bool(np.may_share_memory(x, y)))
@@ -285,11 +302,13 @@ def watched(
 
     setattr(Op, "__call__", call)  # noqa: B010
     setattr(OpNode, "gradients", gradients)  # noqa: B010
+    adds, PartNode.adds = PartNode.adds, False  # each gradient as an array, to be seen
     try:
         yield
     finally:
         setattr(Op, "__call__", apply)  # noqa: B010
         setattr(OpNode, "gradients", walk)  # noqa: B010
+        PartNode.adds = adds
 
 
 # -- dtypes and devices ----------------------------------------------------------------------------

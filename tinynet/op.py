@@ -67,6 +67,8 @@ class Op:
     masks       this many leading inputs are conditions and take no part in the promotion
     broadcasts  inputs are broadcast, so dispatch sums each gradient back to its input's shape
     view        the output may share its input's memory
+    adds        where the output is a part of the one input: (total, g, **options), which adds the
+                gradient to an array in place
     room        the file that holds it
     """
 
@@ -89,12 +91,13 @@ class Op:
         broadcasts: bool = False,
         view: bool = False,
         variadic: bool = False,
+        adds: Callable[..., None] | None = None,
         doc: str = "",
         room: str = "",
     ) -> None:
         self.name, self.forward, self.rules = name, forward, rules
         self.formula, self.domain, self.promote, self.masks = formula, domain, promote, masks
-        self.broadcasts, self.view = broadcasts, view
+        self.broadcasts, self.view, self.adds = broadcasts, view, adds
         self.__doc__ = doc or (forward.__doc__ if hasattr(forward, "__code__") else "")
         self.room = room
         self.variadic = variadic

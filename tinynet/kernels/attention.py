@@ -45,17 +45,20 @@ from tinynet.kernels.attention_heads import (
     WAIT,
     Heads,
     add,
+    as_heads,
     at,
     dot,
     exponentials,
     hide,
     kept_values,
     largest,
+    memory,
     pack,
     spread,
     times,
     transpose,
     visible,
+    within,
 )
 from tinynet.kernels.choice import Kernel
 from tinynet.kernels.elementary import exp
@@ -102,6 +105,7 @@ def naive(
     for t in range(table.shape[0]):
         Q, K, V = q[at(q, table[t, 0])], k[at(k, table[t, 1])], v[at(v, table[t, 2])]
         F, B, place = flags[at(flags, table[t, 3])], added[at(added, table[t, 3])], table[t, 4]
+        Y = y[within(y, place)]
         for i in range(Q.shape[0]):
             s = scores[: min(i + 1, K.shape[0])] if causal else scores
             for j in range(s.shape[0]):
@@ -119,7 +123,7 @@ def naive(
             total = one if total == 0 else total
             for j in range(s.shape[0]):
                 s[j] /= total
-            mix(s, V, y[place, i])
+            mix(s, V, row(Y, i))
             log_total[place, i] = top + math.log(total)
 
 
@@ -143,8 +147,9 @@ def online(
     for t in range(table.shape[0]):
         Q, K, V = q[at(q, table[t, 0])], k[at(k, table[t, 1])], v[at(v, table[t, 2])]
         F, B, place = flags[at(flags, table[t, 3])], added[at(added, table[t, 3])], table[t, 4]
+        Y = y[within(y, place)]
         for i in range(Q.shape[0]):
-            top, total, out = scale.dtype.type(-math.inf), zero, y[place, i]
+            top, total, out = scale.dtype.type(-math.inf), zero, row(Y, i)
             out[:] = 0
             for j in range(min(i + 1, K.shape[0]) if causal else K.shape[0]):
                 s[0, 0] = dot(row(Q, i), row(K, j)) * scale[0]
@@ -251,7 +256,7 @@ def tiled(
                 total[r] = 1 / z
             spread(total, more[: REPEATS * width])
             times(o.reshape(-1), more[: REPEATS * width])
-            transpose(o[:Ev, :count], y[place, i0 : i0 + count])
+            transpose(o[:Ev, :count], y[within(y, place)][i0 : i0 + count])
             put(log_total[place, i0 : i0 + count], top[:count])
 
 
@@ -299,7 +304,8 @@ def flash_attention(
 
 def attend(heads: Heads, rung: Any = None) -> tuple[Any, Any]:
     """y and ℓ (heads, L): by a rung of the ladder, or by the one that is fastest."""
-    y = np.zeros((heads.count, heads.L, heads.Ev), heads.dtype)
+    shape = (*heads.lead, heads.L, heads.Ev)
+    (y,) = memory(np.empty if heads.S else np.zeros, 1, shape, heads.arrays[0])
     log_total = np.zeros((heads.count, heads.L), heads.dtype)
     packs = rung is tiled if rung else heads.L > FEW
     strip = 2 * lanes(y) if packs else heads.L
@@ -316,7 +322,7 @@ def attend(heads: Heads, rung: Any = None) -> tuple[Any, Any]:
 
     if y.size and heads.S:
         share(len(groups) * parts, piece)
-    return y.reshape(*heads.lead, heads.L, heads.Ev), log_total
+    return as_heads(y, shape), log_total
 
 
 def forward(
@@ -352,4 +358,4 @@ def serves(
     return every and 0 <= p <= 1 and (mask is True or mask.dtype in (bool, q.dtype))
 
 
-KERNELS = {"attention": Kernel(forward, backward, serves=serves)}
+KERNELS = {"attention": Kernel(forward, backward, serves=serves, least=256)}

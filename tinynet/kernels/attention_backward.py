@@ -32,27 +32,31 @@ from tinynet.kernels.attention_heads import (
     WAIT,
     Heads,
     add,
+    as_heads,
     at,
     dot,
     exponentials,
     five,
     hide,
     kept_values,
+    memory,
     pack,
     side_by_side,
     spread,
     transpose,
     visible,
+    within,
 )
 from tinynet.kernels.elementary import exp
 from tinynet.kernels.jit import inner, kernel
 from tinynet.kernels.strips import ROWS, lanes, product, row
 from tinynet.kernels.threads import share
 
+NOTHING = (0, 1, 1, 1)  # the shape of a gradient that nobody wants
 SUMS = 8  # of K̄ and V̄ at the same time, for a single head
 
 
-@kernel("table", "y", "log_total", "dq", "dk", "dv", "dmask", allocates=True)
+@kernel("table", "log_total", "dq", "dk", "dv", "dmask", allocates=True)
 def naive_backward(
     q: Any,
     k: Any,
@@ -71,30 +75,31 @@ def naive_backward(
     dv: Any,
     dmask: Any,
 ) -> None:
-    """Adds to dq, dk, dv and dmask (heads, rows, columns) what comes from the heads of the table,
-    one query after the other. Where no gradient is wanted they have no heads.
+    """Adds to dq, dk, dv (samples, rows, heads, columns) and dmask (heads, rows, columns) what
+    comes from the heads of the table, one query after the other. Where no gradient is wanted they
+    have no samples.
     """
     weights = np.empty(k.shape[3], y.dtype)
     for t in range(table.shape[0]):
         a, b, c, m, place = table[t, 0], table[t, 1], table[t, 2], table[t, 3], table[t, 4]
         Q, K, V, G = q[at(q, a)], k[at(k, b)], v[at(v, c)], g[at(g, place)]
-        F, B = flags[at(flags, m)], added[at(added, m)]
+        F, B, Y = flags[at(flags, m)], added[at(added, m)], y[at(y, place)]
         for i in range(Q.shape[0]):
             p = weights[: min(i + 1, K.shape[0])] if causal else weights
             for j in range(p.shape[0]):
                 p[j] = dot(row(Q, i), row(K, j)) * scale[0]
             hide(p.reshape(p.shape[0], 1), i, 0, causal, kind, F, B)
-            D, ell = dot(row(G, i), y[place, i]), log_total[place, i]
+            D, ell = dot(row(G, i), row(Y, i)), log_total[place, i]
             for j in range(p.shape[0]):
                 p[j] = exp(p[j] - ell)
             for j in range(p.shape[0]):
                 d = p[j] * (dot(row(G, i), row(V, j)) - D)
                 if dv.shape[0]:
-                    add(dv[c, j], p[j], row(G, i))
+                    add(row(dv[within(dv, c)], j), p[j], row(G, i))
                 if dq.shape[0]:
-                    add(dq[a, i], d * scale[0], row(K, j))
+                    add(row(dq[within(dq, a)], i), d * scale[0], row(K, j))
                 if dk.shape[0]:
-                    add(dk[b, j], d * scale[0], row(Q, i))
+                    add(row(dk[within(dk, b)], j), d * scale[0], row(Q, i))
                 if dmask.shape[0]:
                     line = dmask[m, i if dmask.shape[1] > 1 else 0]
                     line[j if line.shape[0] > 1 else 0] += d
@@ -114,7 +119,7 @@ def jacobian(p: Any, d: Any, D: Any) -> None:
 def add_rows(x: Any, into: Any) -> None:
     """into += x, of whose rows and columns there may be more."""
     for j in range(into.shape[0]):
-        line, out = x[j], into[j]
+        line, out = x[j], row(into, j)
         for e in range(out.shape[0]):
             out[e] += line[e]
 
@@ -129,7 +134,7 @@ def add_scores(d: Any, i0: int, j0: int, dmask: Any) -> None:
             line[j0 + j if line.shape[0] > 1 else 0] += d[j, i]
 
 
-@kernel("table", "y", "log_total", "dq", "dk", "dv", "dmask", "K", "V", "dK", "dV", allocates=True)
+@kernel("table", "log_total", "dq", "dk", "dv", "dmask", "K", "V", "dK", "dV", allocates=True)
 def tiled_backward(
     q: Any,
     k: Any,
@@ -154,12 +159,13 @@ def tiled_backward(
     part: int,
     parts: int,
 ) -> None:
-    """Adds to dq (heads, L, E), dk and dv (parts, heads, S, ·) and dmask (heads, L, S) what comes
-    from the heads of the table. Where no gradient is wanted they have no heads.
+    """What comes from the heads of the table: writes dq (samples, L, heads, E), this part's sums
+    dk and dv (samples, S, heads, ·); adds to dmask (heads, L, S). Where no gradient is wanted they
+    have no samples.
     """
     L, E, S, Ev = q.shape[3], q.shape[4], v.shape[3], v.shape[4]
     strip = 2 * lanes(log_total)
-    to_q, to_k, to_v, to_mask = dq.shape[0], dk.shape[1], dv.shape[1], dmask.shape[0]
+    to_q, to_k, to_v, to_mask = dq.shape[0], dk.shape[0], dv.shape[0], dmask.shape[0]
     high = (E + ROWS - 1) // ROWS * ROWS
     weights, scores = np.zeros(BLOCK * strip, dq.dtype), np.zeros(BLOCK * strip, dq.dtype)
     Q, Qt = np.zeros((strip, K.shape[1]), dq.dtype), np.zeros((E, strip), dq.dtype)
@@ -167,6 +173,13 @@ def tiled_backward(
     Ds, ells = np.zeros(REPEATS * strip, dq.dtype), np.zeros(REPEATS * strip, dq.dtype)
     unused = np.zeros(REPEATS * strip, dq.dtype)
     dQt = np.zeros((high, strip), dq.dtype)
+    for t in range(table.shape[0]):  # cleared here, they are near when they are added to
+        for i0 in range(part * strip, L if to_q else 0, parts * strip):
+            dq[within(dq, table[t, 0])][i0 : i0 + strip] = 0
+        if to_k:
+            dk[within(dk, table[t, 1])][:] = 0
+        if to_v:
+            dv[within(dv, table[t, 2])][:] = 0
     for t in range(table.shape[0]):
         a, b, c, m, place = table[t, 0], table[t, 1], table[t, 2], table[t, 3], table[t, 4]
         if t == 0 or b != table[t - 1, 1]:
@@ -176,7 +189,7 @@ def tiled_backward(
             pack(v[at(v, c)], V, scale.dtype.type(1))
             dV[:] = 0
         queries, arrived = q[at(q, a)], g[at(g, place)]
-        F, B = flags[at(flags, m)], added[at(added, m)]
+        F, B, Y = flags[at(flags, m)], added[at(added, m)], y[at(y, place)]
         for i0 in range(part * strip, L, parts * strip):
             count = min(strip, L - i0)
             width = strip if count > lanes(log_total) else lanes(log_total)
@@ -186,7 +199,7 @@ def tiled_backward(
             transpose(G[:count, :Ev], Gt)
             D, ell = Ds[: REPEATS * width], ells[: REPEATS * width]
             for r in range(count):
-                D[r] = dot(G[r, :Ev], y[place, i0 + r])
+                D[r] = dot(G[r, :Ev], row(Y, i0 + r))
                 ell[r] = log_total[place, i0 + r]
             spread(D[:width], D)
             spread(ell[:width], ell)
@@ -214,14 +227,14 @@ def tiled_backward(
                     add_scores(dS[:keys, :count], i0, j0, dmask[m])
             if to_q:
                 for r in range(count):
-                    out = dq[a, i0 + r]
+                    out = row(dq[within(dq, a)], i0 + r)
                     for e in range(E):
                         out[e] += dQt[e, r] * scale[0]
         last = t + 1 == table.shape[0]
         if to_k and (last or b != table[t + 1, 1]):
-            add_rows(dK, dk[part, b])
+            add_rows(dK, dk[within(dk, b)])
         if to_v and (last or c != table[t + 1, 2]):
-            add_rows(dV, dv[part, c])
+            add_rows(dV, dv[within(dv, c)])
 
 
 def backward(
@@ -246,37 +259,37 @@ def backward(
         groups, parts = heads.pieces(L, WAIT * flops, heads.together)
     if to_mask and mask.shape[-2:-1] != (L,):
         parts = 1  # all queries add to the same row
-    dq, dk = _sums(1, q, needs[0]), _sums(parts, k, needs[1])
-    dv, dmask = _sums(parts, v, needs[2]), _sums(1, _matrix(mask if to_mask else q), to_mask)
-    arrived = five(side_by_side(g))
+    make = np.empty if packs and y.size and S else np.zeros
+    dq, dk, dv = (
+        memory(make, count, x.shape if need else NOTHING, x)
+        for count, x, need in zip((1, parts, parts), (q, k, v), needs, strict=False)
+    )
+    dmask = np.zeros(_matrices(mask.shape) if to_mask else (0, 1, 1), q.dtype)
+    arrived, outputs = five(side_by_side(g)), five(y)
 
     def piece(number: int) -> Any:
         table = heads.table[groups[number // parts]]
-        arguments = (*heads.arrays, table, y.reshape(-1, L, Ev), log_total, *heads.options, arrived)
+        arguments = (*heads.arrays, table, outputs, log_total, *heads.options, arrived)
         if not packs:
-            return naive_backward(*arguments, dq[0], dk[0], dv[0], dmask[0])
-        rooms = (*heads.rooms("K", "V"), *heads.rooms("dK", "dV"))
-        return tiled_backward(*arguments, dq[0], dk, dv, dmask[0], *rooms, number % parts, parts)
+            return naive_backward(*arguments, dq[0], dk[0], dv[0], dmask)
+        part, rooms = number % parts, (*heads.rooms("K", "V"), *heads.rooms("dK", "dV"))
+        return tiled_backward(*arguments, dq[0], dk[part], dv[part], dmask, *rooms, part, parts)
 
     if y.size and S:
         share(len(groups) * parts, piece)
     return (
-        dq[0].reshape(q.shape) if needs[0] else None,
-        _sum(dk).reshape(k.shape) if needs[1] else None,
-        kept_values(_sum(dv).reshape(v.shape), kept, p) if needs[2] else None,
-        dmask[0].reshape(mask.shape) if to_mask else None,
+        as_heads(dq[0], q.shape) if needs[0] else None,
+        as_heads(_sum(dk), k.shape) if needs[1] else None,
+        kept_values(as_heads(_sum(dv), v.shape), kept, p) if needs[2] else None,
+        dmask.reshape(mask.shape) if to_mask else None,
         None,
     )
 
 
-def _matrix(x: Any) -> Any:
-    """x with at least two axes."""
-    return x.reshape((1,) * (2 - x.ndim) + x.shape)
-
-
-def _sums(parts: int, x: Any, wanted: bool) -> Any:
-    """Zeros (parts, heads, rows, columns) for the gradient of x; no heads if it is not wanted."""
-    return np.zeros((parts, math.prod(x.shape[:-2]) if wanted else 0, *x.shape[-2:]), x.dtype)
+def _matrices(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape with one leading axis."""
+    shape = (1,) * (2 - len(shape)) + shape
+    return (math.prod(shape[:-2]), *shape[-2:])
 
 
 def _sum(parts: Any) -> Any:

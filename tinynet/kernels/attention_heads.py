@@ -151,6 +151,28 @@ def _table(
     return np.stack(columns, 1), math.prod(n for n, s in zip(lead, shared, strict=True) if s)
 
 
+# A layer cuts queries, keys and values from rows in which the heads of a token stand side by side,
+# and wants outputs and gradients in such rows again. So what is written lies as what was read.
+
+
+def memory(make: Any, parts: int, shape: tuple[int, ...], like: Any) -> Any:
+    """Memory (parts, samples, rows, heads, columns) for so many arrays (…, rows, columns) that lie
+    as `like` does; where each head of it lies by itself, it counts as a sample with one head.
+    """
+    *lead, rows, columns = shape
+    together = min(len(lead), like.ndim - 2) > 1 and like.strides[-3] < like.strides[-2]
+    samples, heads = (lead[:1], lead[1:]) if together else (lead, [])
+    return make((parts, math.prod(samples), rows, math.prod(heads), columns), like.dtype)
+
+
+def as_heads(x: Any, shape: tuple[int, ...]) -> Any:
+    """Such memory, of one part, as the array of this shape."""
+    if x.shape[2] == 1:
+        return x.reshape(shape)
+    x = x.reshape(*x.shape[:2], *shape[1:-2], shape[-1])
+    return x.transpose(0, *range(2, x.ndim - 1), 1, x.ndim - 1)
+
+
 def kept_values(v: Any, kept: Any, p: float) -> Any:
     """v / (1 − p): what keeping all weights comes to, where they might have been dropped."""
     return v if kept is True or p == 0 else v * v.dtype.type(1 / (1 - p) if p < 1 else 0)
@@ -164,6 +186,12 @@ def at(x: Any, number: int) -> tuple[int, int, int]:
     """Where the matrix of this number is in x (a, b, c, rows, columns)."""
     _, b, c, _, _ = x.shape
     return number // (b * c), number // c % b, number % c
+
+
+@inner
+def within(x: Any, number: int) -> tuple[int, slice, int]:
+    """Where the matrix of this number is in x (samples, rows, heads, columns)."""
+    return number // x.shape[2], slice(None), number % x.shape[2]
 
 
 @inner

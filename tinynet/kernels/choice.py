@@ -141,12 +141,14 @@ def find(name: str, values: Sequence[Any], options: dict[str, Any]) -> Kernel | 
     if wanted == "reference" or isinstance(values[0], Duck):  # a batch of examples of `vmap`
         return None
     on_cpu = type(values[0]) is np.ndarray
-    arrays = [x for x in values if x is not True]  # True in the place of a mask: there is none
-    dtype = _dtype(arrays) if name in (CPU if on_cpu else GPU) else None
+    dtype = _dtype(values) if name in (CPU if on_cpu else GPU) else None
     if dtype is None or (wanted == "auto" and on_cpu and not has_compiler()):
         return None
     # Small arrays are turned down before Numba is imported, which takes half a second.
-    size = sum(x.size for x in arrays)
+    size = 0
+    for x in values:
+        if x is not True:
+            size += x.size
     if wanted == "auto" and size < _LEAST_OF_ALL:
         return None
     kernel = _load(on_cpu, name)
@@ -157,7 +159,7 @@ def find(name: str, values: Sequence[Any], options: dict[str, Any]) -> Kernel | 
     return kernel if kernel.serves is None or kernel.serves(*values, **options) else None
 
 
-_LEAST_OF_ALL = 512
+_LEAST_OF_ALL = 256
 
 
 def find_step(name: str, g: Any, own: Sequence[Any], count: int) -> Callable[..., None] | None:
@@ -192,16 +194,22 @@ def _steps(file: str) -> Any:
 
 def _dtype(values: Sequence[Any]) -> np.dtype[Any] | None:
     """The dtype of the arrays that are floats, or of all where none is; None where there are two,
-    where it is no number of at most 8 bytes, or where the arrays are of different kinds.
+    where it is no number of at most 8 bytes, or where the arrays are of different kinds. True in
+    the place of a mask says that there is none.
     """
-    kind = type(values[0])
-    if not all(type(x) is kind and hasattr(x, "dtype") for x in values):
+    kind, dtypes = type(values[0]), set()
+    if not hasattr(values[0], "dtype"):
         return None
-    dtypes = {x.dtype for x in values}
-    floats = {dtype for dtype in dtypes if dtype.kind == "f"}
-    if any(dtype.kind not in "fiub" for dtype in dtypes) or len(floats or dtypes) != 1:
+    for x in values:
+        if x is not True:
+            if type(x) is not kind or x.dtype.kind not in "fiub":
+                return None
+            dtypes.add(x.dtype)
+    if len(dtypes) > 1:
+        dtypes = {dtype for dtype in dtypes if dtype.kind == "f"} or dtypes
+    if len(dtypes) > 1:
         return None
-    (dtype,) = floats or dtypes
+    (dtype,) = dtypes
     return dtype if dtype.itemsize <= 8 and dtype.isnative else None
 
 

@@ -10,13 +10,39 @@ not know at all (stacks with gaps in both directions, float16, integers), goes t
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinynet.kernels.choice import Kernel
 from tinynet.kernels.gemm import matmul
-from tinynet.kernels.products import product
+from tinynet.kernels.products import LARGE, product
+from tinynet.kernels.threads import get_num_threads, share
+
+Factors = tuple[Any, Any]
+
+
+def _both(
+    first: Factors, second: Factors, times: Callable[[Any, Any], Any], needs: Sequence[bool]
+) -> tuple[Any, Any]:
+    """Two products of as many flops, each where it is needed. Two threads take one each: nothing
+    is copied twice, and they wait for each other once.
+    """
+
+    def one(number: int) -> None:
+        found[number] = times(*(first, second)[number])
+
+    found: list[Any] = [None, None]
+    wanted = [number for number in (0, 1) if needs[number]]
+    threads = get_num_threads()
+    if len(wanted) == threads == 2 and 4 * first[0].size * first[1].shape[-1] > LARGE:
+        share(2, one)
+    else:
+        for number in wanted:
+            one(number)
+    return found[0], found[1]
+
 
 # -- linear ----------------------------------------------------------------------------------------
 
@@ -31,8 +57,8 @@ def linear_backward(g: Any, saved: Any, *, needs: tuple[bool, ...]) -> tuple[Any
     """X̄ = G W, W̄ = Gᵀ X, b̄_o = Σ_b g_bo; each only where it is needed."""
     x, W, *b = saved
     rows = _rows(g)
-    dx = product(rows, W).reshape(x.shape) if needs[0] else None
-    dW = product(rows.T, _rows(x)) if needs[1] else None
+    dx, dW = _both((rows, W), (rows.T, _rows(x)), product, needs)
+    dx = dx.reshape(x.shape) if needs[0] else None
     return (dx, dW, *(np.add.reduce(rows, axis=0) if needs[2] else None for _ in b))
 
 
@@ -72,10 +98,7 @@ def times(u: Any, v: Any) -> tuple[Any, tuple[Any, Any]]:
 def times_backward(g: Any, saved: Any, *, needs: tuple[bool, ...]) -> tuple[Any, ...]:
     """ū = g vᵀ, v̄ = uᵀ g."""
     u, v = saved
-    return (
-        _times(g, np.swapaxes(v, -1, -2)) if needs[0] else None,
-        _times(np.swapaxes(u, -1, -2), g) if needs[1] else None,
-    )
+    return _both((g, np.swapaxes(v, -1, -2)), (np.swapaxes(u, -1, -2), g), _times, needs)
 
 
 def _are_matrices(u: Any, v: Any) -> bool:

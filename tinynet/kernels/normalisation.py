@@ -334,8 +334,8 @@ def group_norm_backward(g: Any, saved: Any, *, needs: Any, groups: int, eps: flo
 
 
 KERNELS = {
-    "layer_norm": Kernel(layer_norm, layer_norm_backward, serves=_serves_rows, least=512),
-    "rms_norm": Kernel(rms_norm, rms_norm_backward, serves=_serves_rows, least=512),
+    "layer_norm": Kernel(layer_norm, layer_norm_backward, serves=_serves_rows, least=256),
+    "rms_norm": Kernel(rms_norm, rms_norm_backward, serves=_serves_rows, least=256),
     "batch_norm": Kernel(batch_norm, batch_norm_backward, serves=_serves_channels, least=512),
     "group_norm": Kernel(group_norm, group_norm_backward, serves=_serves_channels, least=512),
 }

@@ -32,8 +32,10 @@ _count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else o
 
 
 def get_num_threads() -> int:
-    """How many threads kernels use: at first one for each core that the process may use."""
-    return _count
+    """How many threads kernels use: at first one for each core that the process may use; in a piece
+    of work that is shared already, 1.
+    """
+    return 1 if getattr(_here, "inside", False) else _count
 
 
 def set_num_threads(count: int) -> None:

@@ -45,11 +45,20 @@ from tinynet.tensor import Tensor, raw
 # -- the table -------------------------------------------------------------------------------------
 
 
+def _add_at(y: Array, u: Array, *, index: Any) -> None:
+    """y += scatter(u), in place."""
+    if repeats(index):
+        scatter_in_place(y, index, u)
+    else:
+        y[index] += u
+
+
 @primitive(
     name="getitem",
     formula=r"y_k = u_{i(k)}",
     promote="none",
     view=True,
+    adds=_add_at,
     rules=(lambda g, _y, _u, *, index: scatter(g, index=index, shape=_u.shape),),  # type: ignore[has-type]
 )
 def getitem(u: Array, *, index: Any) -> Array:
