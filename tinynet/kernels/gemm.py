@@ -39,6 +39,7 @@ from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
 from tinynet.kernels.elementary import erfc, sigmoid, tanh
 from tinynet.kernels.jit import inner, kernel
 from tinynet.kernels.packing import pack, panel_width
+from tinynet.kernels.passes import dense
 from tinynet.kernels.threads import get_num_threads, room, share
 from tinynet.kernels.tile import set_block, tile_shape
 
@@ -177,18 +178,17 @@ def unpacked(
 ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh", "gelu")
 
 
-@kernel("c")
+@kernel("c", "bias")  # without gaps, or the loop over it is no vector code
 def finish(
     c: Any, first_row: int, last_row: int, first: int, last: int, bias: Any, activation: int
 ) -> None:
     """c = activation(c + bias) in these rows and columns of each product, while they are near."""
-    half = c.dtype.type(0.5)
+    half, offset = c.dtype.type(0.5), bias[first:last]
     for t in range(c.shape[0]):
         for i in range(first_row, last_row):
             row = c[t, i, first:last]
-            if bias.shape[0] > 0:
-                for j in range(row.shape[0]):
-                    row[j] += bias[first + j]
+            for j in range(offset.shape[0]):
+                row[j] += offset[j]
             if activation == 1:
                 for j in range(row.shape[0]):
                     row[j] = max(row[j], 0)
@@ -221,7 +221,7 @@ def matmul(a: Any, b: Any, *, bias: Any = None, activation: str = "identity") ->
     shape = _shape(a, b, bias)
     result, work = _dtypes(a.dtype, b.dtype, activation)
     a, b = _required(a, work), _required(b, work)
-    offset = np.zeros(0, work) if bias is None else np.asarray(bias, work)
+    offset = np.zeros(0, work) if bias is None else dense(np.asarray(bias, work))
     c = np.empty(shape, work)
     if c.size:
         _multiply(a, b, c, offset, ACTIVATIONS.index(activation))
