@@ -194,15 +194,16 @@ def _dtype(values: Sequence[Any]) -> np.dtype[Any] | None:
     """The dtype of the arrays that are floats, or of all where none is; None where there are two,
     where it is no number of at most 8 bytes, or where the arrays are of different kinds.
     """
-    kind = type(values[0])
-    if not all(type(x) is kind and hasattr(x, "dtype") for x in values):
+    if len(set(map(type, values))) > 1 or not hasattr(values[0], "dtype"):
         return None
     dtypes = {x.dtype for x in values}
-    floats = {dtype for dtype in dtypes if dtype.kind == "f"}
-    if any(dtype.kind not in "fiub" for dtype in dtypes) or len(floats or dtypes) != 1:
+    if len(dtypes) > 1 and all(dtype.kind in "fiub" for dtype in dtypes):
+        dtypes = {dtype for dtype in dtypes if dtype.kind == "f"}
+    if len(dtypes) != 1:
         return None
-    (dtype,) = floats or dtypes
-    return dtype if dtype.itemsize <= 8 and dtype.isnative else None
+    (dtype,) = dtypes
+    known = dtype.kind in "fiub" and dtype.itemsize <= 8 and dtype.isnative
+    return dtype if known else None
 
 
 def _floats(dtype: np.dtype[Any], on_cpu: bool) -> bool:

@@ -55,12 +55,14 @@ def backward_rows(
     x: Any, t: Any, top: Any, per_total: Any, weight: Any, dx: Any, ignore_index: int
 ) -> None:
     """x̄_c = w (p_c − δ_ct)."""
+    zero = x.dtype.type(0)
     for b in range(x.shape[0]):
-        row, out, m, factor = x[b], dx[b], top[b], per_total[b] * weight[b]
+        w = zero if t[b] == ignore_index else weight[b]
+        row, out, m, factor = x[b], dx[b], top[b], per_total[b] * w
         for c in range(row.shape[0]):
             out[c] = exp(row[c] - m) * factor
         if t[b] != ignore_index:
-            out[t[b]] -= weight[b]
+            out[t[b]] -= w
 
 
 def forward(x: Any, t: Any, *, reduction: str, ignore_index: int) -> tuple[Any, Any]:
@@ -78,7 +80,7 @@ def forward(x: Any, t: Any, *, reduction: str, ignore_index: int) -> tuple[Any, 
     split(classes.size, 0.4 * x.shape[1], some)
     n = int(np.count_nonzero(classes != ignore_index))
     factor = 1.0 if reduction != "mean" else 1 / n if n else math.nan
-    y = losses.reshape(shape) if reduction == "none" else np.sum(losses) * factor
+    y = losses.reshape(shape) if reduction == "none" else np.add.reduce(losses) * factor
     return y, (x, classes, top, per_total, factor, axis, moved.shape)
 
 
@@ -87,7 +89,6 @@ def backward(g: Any, saved: Any, *, needs: Any, reduction: str, ignore_index: in
     x, classes, top, per_total, factor, axis, shape = saved
     weight = np.empty(classes.shape, x.dtype)
     weight[:] = g.reshape(-1) * factor
-    weight[classes == ignore_index] = 0
     dx = np.empty(shape, x.dtype)
     arrays = (x, classes, top, per_total, weight, dx.reshape(x.shape))
 

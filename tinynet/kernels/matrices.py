@@ -56,7 +56,7 @@ def _near(u: Any, v: Any) -> bool:
 def linear(x: Any, W: Any, *b: Any) -> tuple[Any, tuple[Any, ...]]:
     """y = x Wᵀ + b for x (…, in), W (out, in), b (out,)."""
     y = _times(_rows(x), W.T, b[0] if b else None)
-    return y.reshape(*x.shape[:-1], len(W)), (x, W, *b)
+    return y if x.ndim == 2 else y.reshape(*x.shape[:-1], len(W)), (x, W, *b)
 
 
 def linear_backward(g: Any, saved: Any, *, needs: tuple[bool, ...]) -> tuple[Any, ...]:
