@@ -36,11 +36,13 @@ def forward_rows(
     top_bits: Any,
     per_total: Any,
     losses: Any,
+    first: int,
+    last: int,
     ignore_index: int,
-) -> None:
-    """ℓ, m and 1/Σ of each row of x."""
-    one = x.dtype.type(1)
-    for b in range(x.shape[0]):
+) -> int:
+    """ℓ, m and 1/Σ of these rows of x; returns how many of them count."""
+    one, counted = x.dtype.type(1), 0
+    for b in range(first, last):
         top_bits[b] = largest(bits[b])
         total = total_exp(x[b], top[b])
         per_total[b] = one / total
@@ -48,15 +50,25 @@ def forward_rows(
             losses[b] = 0
         else:
             losses[b] = math.log(total) + (top[b] - x[b, t[b]])
+            counted += 1
+    return counted
 
 
 @kernel("x", "t", "top", "per_total", "weight", "dx")
 def backward_rows(
-    x: Any, t: Any, top: Any, per_total: Any, weight: Any, dx: Any, ignore_index: int
+    x: Any,
+    t: Any,
+    top: Any,
+    per_total: Any,
+    weight: Any,
+    dx: Any,
+    first: int,
+    last: int,
+    ignore_index: int,
 ) -> None:
-    """x̄_c = w (p_c − δ_ct)."""
+    """x̄_c = w (p_c − δ_ct) for these rows of x."""
     zero = x.dtype.type(0)
-    for b in range(x.shape[0]):
+    for b in range(first, last):
         w = zero if t[b] == ignore_index else weight[b]
         row, out, m, factor = x[b], dx[b], top[b], per_total[b] * w
         for c in range(row.shape[0]):
@@ -73,12 +85,13 @@ def forward(x: Any, t: Any, *, reduction: str, ignore_index: int) -> tuple[Any, 
     x = moved.reshape(-1, moved.shape[-1])
     top, per_total, losses = np.empty((3, classes.size), x.dtype)
     arrays = (x, integers(x), classes, top, integers(top), per_total, losses)
+    counted: list[int] = []
 
     def some(first: int, last: int) -> None:
-        forward_rows(*(each[first:last] for each in arrays), ignore_index)
+        counted.append(forward_rows(*arrays, first, last, ignore_index))
 
     split(classes.size, 0.4 * x.shape[1], some)
-    n = int(np.count_nonzero(classes != ignore_index))
+    n = sum(counted)
     factor = 1.0 if reduction != "mean" else 1 / n if n else math.nan
     y = losses.reshape(shape) if reduction == "none" else np.add.reduce(losses) * factor
     return y, (x, classes, top, per_total, factor, axis, moved.shape)
@@ -93,7 +106,7 @@ def backward(g: Any, saved: Any, *, needs: Any, reduction: str, ignore_index: in
     arrays = (x, classes, top, per_total, weight, dx.reshape(x.shape))
 
     def some(first: int, last: int) -> None:
-        backward_rows(*(each[first:last] for each in arrays), ignore_index)
+        backward_rows(*arrays, first, last, ignore_index)
 
     split(len(x), 0.4 * x.shape[1], some)
     return dx if axis == dx.ndim - 1 else np.moveaxis(dx, -1, axis), None

@@ -294,11 +294,11 @@ def _in_a_row(x: Any, stack: tuple[int, ...]) -> tuple[Any, Any]:
     """All leading axes made one, without a copy, and which matrix of that row belongs to each of
     the result. The row has a place wherever a matrix could begin; at some there is none.
     """
+    if x.ndim == 2:
+        return x[None], _numbers((), (), stack)
     strides = x.strides[:-2]
     place = math.gcd(*strides) or x.itemsize
     numbers = _numbers(x.shape[:-2], tuple(s // place for s in strides), stack)
-    if x.ndim == 2:
-        return x[None], numbers
     if x.ndim == 3:
         return x if x.strides[0] >= 0 else x[::-1], numbers
     first = x[tuple(-1 if s < 0 else 0 for s in strides)]
