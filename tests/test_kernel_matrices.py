@@ -1,4 +1,4 @@
-"""The products of layers: BLAS or our own matmul, whoever is faster, and that it does not matter."""
+"""The products of layers: BLAS or our own matmul, whoever is faster; and that it is no matter."""
 
 from __future__ import annotations
 
