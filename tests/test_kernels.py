@@ -140,6 +140,9 @@ def test_what_no_kernel_serves() -> None:
         assert kernels.find(name, [x.astype(">f8")], {}) is None
         assert kernels.find(name, [x[:1, :1]], {}) is None
         assert kernels.find(name, [x, x.astype(np.float32)], {}) is None
+        assert kernels.find(name, [x.astype(np.complex64)] * 3, {}) is None
+        assert kernels.find(name, [x, x.astype(np.complex64)], {}) is None
+        assert kernels.find(name, [x, 2.0], {}) is None
 
 
 # -- without SciPy, without a compiler, from disk --------------------------------------------------
