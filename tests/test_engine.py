@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import tinynet as tn
 from tinynet.dispatch import watched
 from tinynet.errors import GraphError, RuleError, ShapeError
-from tinynet.op import elementwise, registry
+from tinynet.op import Derivation, elementwise, registry
 from tinynet.recompute import checkpoint
 
 
@@ -188,6 +188,29 @@ def test_a_gradient_is_not_the_callers_array_and_can_be_changed_in_place() -> No
     y.sum().backward()
     y.grad.clamp_(max=0.25)
     np.testing.assert_array_equal(y.grad, [0.25] * 3)
+
+
+def test_a_derived_backward_may_give_one_array_twice_or_one_that_it_saved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tinynet.op.registry", {})
+
+    def backward(g: Any, saved: Any) -> Any:
+        d = g * saved[0]
+        return d, d, saved[0]
+
+    op = Derivation(
+        "u + v + w", lambda u, v, w: u + v + w, backward, lambda u, v, w: (u + v + w, (w - w + 1,))
+    )
+    u, v, w = leaf(1.0), leaf(2.0), leaf(3.0)
+    y = op(u, v, w)
+    y.backward(tn.ones(1, dtype=tn.float64), retain_graph=True)
+    u.grad.zero_()
+    assert v.grad.item() == 1.0
+    w.grad.zero_()
+    w.grad = None
+    y.backward(tn.ones(1, dtype=tn.float64))
+    assert w.grad.item() == 1.0
 
 
 def test_gradients_add_up_over_passes_in_the_same_memory() -> None:

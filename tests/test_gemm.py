@@ -279,6 +279,21 @@ def test_bias_and_activation(name: str) -> None:
     np.testing.assert_allclose(found, ACTIVATIONS[name](a @ b), rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize("kind", ["sliced", "reversed", "repeated", "read only", "swapped bytes"])
+def test_a_bias_may_lie_in_any_way(kind: str) -> None:
+    a, b, bias = drawn((20, 9), "f4"), drawn((9, 35), "f4", 1), drawn((35,), "f4", 2)
+    given = layout(bias[None], kind)[0]
+    if kind == "repeated":
+        given = bias = np.broadcast_to(bias[:1], (35,))
+    elif kind == "read only":
+        given.flags.writeable = False
+    elif kind == "swapped bytes":
+        given = bias.astype(">f4")
+    before = given.copy()
+    np.testing.assert_allclose(matmul(a, b, bias=given), a @ b + bias, rtol=1e-5, atol=1e-4)
+    np.testing.assert_array_equal(given, before)
+
+
 def test_gelu() -> None:
     z = drawn((4, 5), "f8")
     found = matmul(z, np.eye(5), activation="gelu")

@@ -171,6 +171,19 @@ def test_a_saved_value_that_is_changed_through_a_view_is_noticed() -> None:
         y.backward()
 
 
+@pytest.mark.parametrize("mode", ["reference", "compiled"])
+def test_an_output_that_was_saved_under_another_shape_is_noticed(mode: str) -> None:
+    x = tn.ones(2, 3, 4, requires_grad=True)
+    with tn.kernels.use(mode):
+        y = tn.softmax(x, -1)  # keeps y, its kernel as rows
+        y.mul_(2)
+        with pytest.raises(InPlaceError, match="softmax saved for its gradient was changed"):
+            y.sum().backward()
+        y = tn.nn.Linear(4, 5)(x)  # keeps x and W
+        y.mul_(2)
+        y.sum().backward()
+
+
 def test_long_chains_of_views_stay_cheap() -> None:
     x = leaf(1.0, 2.0)
     h = x * 1

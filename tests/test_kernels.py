@@ -141,6 +141,9 @@ def test_what_no_kernel_serves() -> None:
         assert kernels.find(name, [x.astype(np.complex64)], {}) is None
         assert kernels.find(name, [x[:1, :1]], {}) is None
         assert kernels.find(name, [x, x.astype(np.float32)], {}) is None
+        assert kernels.find(name, [x.astype(np.complex64)] * 3, {}) is None
+        assert kernels.find(name, [x, x.astype(np.complex64)], {}) is None
+        assert kernels.find(name, [x, 2.0], {}) is None
 
 
 def test_one_row_and_one_query_are_worth_a_call() -> None:

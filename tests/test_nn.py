@@ -251,6 +251,8 @@ def test_hooks() -> None:
     second.remove()  # once more does no harm
     layer(tn.ones(1, 2))
     assert seen == ["before", "after"]
+    layer.register_forward_pre_hook(before)  # alone
+    np.testing.assert_array_equal(layer(tn.ones(1, 2)).detach()[0], layer.bias.detach())
 
 
 # -- layers ------------------------------------------------------------------------------------

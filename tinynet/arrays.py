@@ -76,7 +76,10 @@ _INSTALL = (
 
 def on_cpu(x: Any) -> bool:
     """Whether the array lives in the computer's own memory."""
-    return isinstance(x, np.ndarray | np.generic)
+    return isinstance(x, _NUMPYS)
+
+
+_NUMPYS = (np.ndarray, np.generic)
 
 
 def is_array(x: Any) -> bool:
@@ -295,7 +298,7 @@ def call(array: Array, name: str) -> None:
 
 def name_of(array: Array) -> str | None:
     """The name that `call` gave it, maybe under another shape."""
-    return _names.get(id(reshaped(array)))
+    return _names.get(id(reshaped(array))) if _names else None
 
 
 def reshaped(array: Array) -> Array:

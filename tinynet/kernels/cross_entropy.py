@@ -36,11 +36,13 @@ def forward_rows(
     top_bits: Any,
     per_total: Any,
     losses: Any,
+    first: int,
+    last: int,
     ignore_index: int,
-) -> None:
-    """ℓ, m and 1/Σ of each row of x."""
-    one = x.dtype.type(1)
-    for b in range(x.shape[0]):
+) -> int:
+    """ℓ, m and 1/Σ of these rows of x; returns how many of them count."""
+    one, counted = x.dtype.type(1), 0
+    for b in range(first, last):
         top_bits[b] = largest(bits[b])
         total = total_exp(x[b], top[b])
         per_total[b] = one / total
@@ -48,19 +50,31 @@ def forward_rows(
             losses[b] = 0
         else:
             losses[b] = math.log(total) + (top[b] - x[b, t[b]])
+            counted += 1
+    return counted
 
 
 @kernel("x", "t", "top", "per_total", "weight", "dx")
 def backward_rows(
-    x: Any, t: Any, top: Any, per_total: Any, weight: Any, dx: Any, ignore_index: int
+    x: Any,
+    t: Any,
+    top: Any,
+    per_total: Any,
+    weight: Any,
+    dx: Any,
+    first: int,
+    last: int,
+    ignore_index: int,
 ) -> None:
-    """x̄_c = w (p_c − δ_ct)."""
-    for b in range(x.shape[0]):
-        row, out, m, factor = x[b], dx[b], top[b], per_total[b] * weight[b]
+    """x̄_c = w (p_c − δ_ct) for these rows of x."""
+    zero = x.dtype.type(0)
+    for b in range(first, last):
+        w = zero if t[b] == ignore_index else weight[b]
+        row, out, m, factor = x[b], dx[b], top[b], per_total[b] * w
         for c in range(row.shape[0]):
             out[c] = exp(row[c] - m) * factor
         if t[b] != ignore_index:
-            out[t[b]] -= weight[b]
+            out[t[b]] -= w
 
 
 def forward(x: Any, t: Any, *, reduction: str, ignore_index: int) -> tuple[Any, Any]:
@@ -71,14 +85,15 @@ def forward(x: Any, t: Any, *, reduction: str, ignore_index: int) -> tuple[Any, 
     x = moved.reshape(-1, moved.shape[-1])
     top, per_total, losses = np.empty((3, classes.size), x.dtype)
     arrays = (x, integers(x), classes, top, integers(top), per_total, losses)
+    counted: list[int] = []
 
     def some(first: int, last: int) -> None:
-        forward_rows(*(each[first:last] for each in arrays), ignore_index)
+        counted.append(forward_rows(*arrays, first, last, ignore_index))
 
     split(classes.size, 0.4 * x.shape[1], some)
-    n = int(np.count_nonzero(classes != ignore_index))
+    n = sum(counted)
     factor = 1.0 if reduction != "mean" else 1 / n if n else math.nan
-    y = losses.reshape(shape) if reduction == "none" else np.sum(losses) * factor
+    y = losses.reshape(shape) if reduction == "none" else np.add.reduce(losses) * factor
     return y, (x, classes, top, per_total, factor, axis, moved.shape)
 
 
@@ -87,12 +102,11 @@ def backward(g: Any, saved: Any, *, needs: Any, reduction: str, ignore_index: in
     x, classes, top, per_total, factor, axis, shape = saved
     weight = np.empty(classes.shape, x.dtype)
     weight[:] = g.reshape(-1) * factor
-    weight[classes == ignore_index] = 0
     dx = np.empty(shape, x.dtype)
     arrays = (x, classes, top, per_total, weight, dx.reshape(x.shape))
 
     def some(first: int, last: int) -> None:
-        backward_rows(*(each[first:last] for each in arrays), ignore_index)
+        backward_rows(*arrays, first, last, ignore_index)
 
     split(len(x), 0.4 * x.shape[1], some)
     return dx if axis == dx.ndim - 1 else np.moveaxis(dx, -1, axis), None

@@ -39,6 +39,7 @@ from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
 from tinynet.kernels.elementary import erfc, sigmoid, tanh
 from tinynet.kernels.jit import inner, kernel
 from tinynet.kernels.packing import pack, panel_width
+from tinynet.kernels.passes import dense
 from tinynet.kernels.threads import get_num_threads, room, share
 from tinynet.kernels.tile import set_block, tile_shape
 
@@ -177,18 +178,17 @@ def unpacked(
 ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh", "gelu")
 
 
-@kernel("c")
+@kernel("c", "bias")  # without gaps, or the loop over it is no vector code
 def finish(
     c: Any, first_row: int, last_row: int, first: int, last: int, bias: Any, activation: int
 ) -> None:
     """c = activation(c + bias) in these rows and columns of each product, while they are near."""
-    half = c.dtype.type(0.5)
+    half, offset = c.dtype.type(0.5), bias[first:last]
     for t in range(c.shape[0]):
         for i in range(first_row, last_row):
             row = c[t, i, first:last]
-            if bias.shape[0] > 0:
-                for j in range(row.shape[0]):
-                    row[j] += bias[first + j]
+            for j in range(offset.shape[0]):
+                row[j] += offset[j]
             if activation == 1:
                 for j in range(row.shape[0]):
                     row[j] = max(row[j], 0)
@@ -221,7 +221,7 @@ def matmul(a: Any, b: Any, *, bias: Any = None, activation: str = "identity") ->
     shape = _shape(a, b, bias)
     result, work = _dtypes(a.dtype, b.dtype, activation)
     a, b = _required(a, work), _required(b, work)
-    offset = np.zeros(0, work) if bias is None else np.asarray(bias, work)
+    offset = np.zeros(0, work) if bias is None else dense(np.asarray(bias, work))
     c = np.empty(shape, work)
     if c.size:
         _multiply(a, b, c, offset, ACTIVATIONS.index(activation))
@@ -294,11 +294,11 @@ def _in_a_row(x: Any, stack: tuple[int, ...]) -> tuple[Any, Any]:
     """All leading axes made one, without a copy, and which matrix of that row belongs to each of
     the result. The row has a place wherever a matrix could begin; at some there is none.
     """
+    if x.ndim == 2:
+        return x[None], _numbers((), (), stack)
     strides = x.strides[:-2]
     place = math.gcd(*strides) or x.itemsize
     numbers = _numbers(x.shape[:-2], tuple(s // place for s in strides), stack)
-    if x.ndim == 2:
-        return x[None], numbers
     if x.ndim == 3:
         return x if x.strides[0] >= 0 else x[::-1], numbers
     first = x[tuple(-1 if s < 0 else 0 for s in strides)]

@@ -41,7 +41,7 @@ def product(a: Any, b: Any, out: Any = None, *, bias: Any = None) -> Any:
     array([[11.5]])
     """
     if a.ndim < 2 or b.ndim < 2 or _flops(a, b) <= SMALL:
-        return _whole(a, b, out, bias)
+        return _plain(a, b, out, bias)
     with blas_alone as told:
         threads = get_num_threads()
         if not told or threads == 1 or _flops(a, b) <= LARGE:
@@ -49,10 +49,14 @@ def product(a: Any, b: Any, out: Any = None, *, bias: Any = None) -> Any:
         return _in_pieces(a, b, out, bias, threads)
 
 
+def _plain(a: Any, b: Any, out: Any, bias: Any) -> Any:
+    y = np.matmul(a, b, out=out)
+    return y if bias is None else np.add(y, bias, out=y)
+
+
 def _whole(a: Any, b: Any, out: Any, bias: Any) -> Any:
     if not _turns(a, b):
-        y = np.matmul(a, b, out=out)
-        return y if bias is None else np.add(y, bias, out=y)
+        return _plain(a, b, out, bias)
     turned = np.matmul(b.T, a.T).T
     y = np.empty(turned.shape, turned.dtype) if out is None else out
     if bias is None:
@@ -64,9 +68,8 @@ def _whole(a: Any, b: Any, out: Any, bias: Any) -> Any:
 
 def _turns(a: Any, b: Any) -> bool:
     """Whether Yᵀ is computed: the columns of b lie in a row, and are more than a has rows."""
-    small = a.ndim != 2 or b.ndim != 2 or _flops(a, b) <= SMALL
-    few = len(a) < ROWS and 2 * len(a) <= b.shape[1]
-    return few and not small and b.strides[0] < b.strides[1]
+    few = a.ndim == b.ndim == 2 and len(a) < ROWS and 2 * len(a) <= b.shape[1]
+    return bool(few and b.strides[0] < b.strides[1])
 
 
 def _flops(a: Any, b: Any) -> float:

@@ -73,7 +73,8 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         start = next(clock)
-        result = self._with_hooks(args, kwargs)
+        hooked = self._forward_hooks or self._forward_pre_hooks
+        result = self._with_hooks(args, kwargs) if hooked else self.forward(*args, **kwargs)
         own = self.__dict__
         if "last_calls" not in own:
             own["last_calls"] = deque(maxlen=CALLS)
@@ -82,8 +83,6 @@ class Module:
         return result
 
     def _with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if not self._forward_hooks and not self._forward_pre_hooks:
-            return self.forward(*args, **kwargs)
         for hook in list(self._forward_pre_hooks.values()):
             new = hook(self, args)
             if new is not None:

@@ -71,7 +71,7 @@ class Adam(Optimizer):
             m,
             v,
             state["step"],
-            self._room(p.array),
+            None if fast else self._room(p.array),
             lr=group["lr"],
             betas=group["betas"],
             eps=group["eps"],

@@ -66,7 +66,7 @@ class SGD(Optimizer):
             p.array,
             g,
             kept,
-            self._room(p.array),
+            None if fast else self._room(p.array),
             lr=group["lr"],
             momentum=group["momentum"],
             dampening=group["dampening"],
