@@ -110,13 +110,16 @@ foreseen = (TinynetError, ValueError, TypeError, IndexError)  # what at_op turns
 
 
 def user_line() -> str | None:
-    """The innermost line that runs and is not part of tinynet, as `file:line  code`."""
+    """The innermost line that runs and is not part of tinynet, as `file:line   code`."""
     frame: Any = sys._getframe(1)
     while frame is not None:
         path = frame.f_code.co_filename
         if not os.path.abspath(path).startswith(_PACKAGE) and "numpy" + os.sep not in path:
             code = linecache.getline(path, frame.f_lineno).strip()
-            return f"{os.path.basename(path)}:{frame.f_lineno}" + (f"   {code}" if code else "")
+            name = os.path.basename(path)
+            cell = name.removesuffix(".py").isdecimal()  # what a notebook calls its cells
+            place = f"cell, line {frame.f_lineno}" if cell else f"{name}:{frame.f_lineno}"
+            return place + (f"   {code}" if code else "")
         frame = frame.f_back
     return None
 

@@ -16,6 +16,7 @@ from tinynet.check.problem import Candidate
 
 Array = np.ndarray[Any, Any]
 _ROWS, _COLUMNS = 24, 48  # more cells than this nobody can tell apart
+NEAR = 0.15  # of the cost: another explanation is then worth a thought
 _BLUE, _VERMILLION = (0, 114, 178), (213, 94, 0)  # Okabe and Ito's
 
 
@@ -75,10 +76,14 @@ class GradientReport:
                 cells = [row[0].ljust(widths[0])]
                 cells += [c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)]
                 lines.append("  " + "  ".join(cells))
-        if len(self.candidates) > 1:
-            lines += [f"  or: {c.message}" for c in self.candidates[1:3]]
+        lines += [f"  or: {c.message}" for c in self._others()]
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
+
+    def _others(self) -> list[Candidate]:
+        """At most two other explanations, where they are nearly as simple as the first."""
+        near = [c for c in self.candidates if c.cost <= self.candidates[0].cost + NEAR]
+        return near[1:3]
 
     def _repr_html_(self) -> str:
         colour = "#009E73" if self.ok else "#D55E00"
