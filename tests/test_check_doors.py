@@ -496,3 +496,18 @@ def test_the_diagnosis_gets_two_points_to_look_at() -> None:
         right = layer_backward(p.g, *p.args)
         assert all(p.residual(k, d) <= 1 for k, d in enumerate(right))
         np.testing.assert_allclose(p.true[1], p.found[1] / 2, rtol=1e-6)
+
+
+def test_other_causes_are_named_where_they_are_nearly_as_simple() -> None:
+    """The factor 2 may stand in several places; what uses g in place of d has one cause."""
+    twice = check_backward(np.sin, lambda g, x: 2 * g * np.cos(x), X)
+    assert "  or: " in str(twice)
+
+    def careless(g: Array, X: Array, W: Array, b: Array) -> tuple[Array, Array, Array]:
+        d = g * (1 - np.tanh(X @ W + b) ** 2)
+        return d @ W.T, X.T @ d, g.sum(0)
+
+    plain = check_backward(layer, careless, *LAYER)
+    assert "uses `g` instead of `d`" in plain.diagnosis
+    assert len(plain.candidates) > 1
+    assert "  or: " not in str(plain)
