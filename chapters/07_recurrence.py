@@ -16,7 +16,7 @@
 # 1. unroll a recurrent network by hand, forward and backward;
 # 2. derive backpropagation through time with its indices, write it, and check it;
 # 3. say from the weights whether a gradient fades or explodes, and what to do about either;
-# 4. derive the LSTM's backward pass, and say why its cell remembers;
+# 4. derive the backward passes of LSTM and GRU, and say why their state remembers;
 # 5. count the parameters of such a layer, and batch texts of unlike lengths without reading the filling.
 #
 # **You need** the chain rule and the tape (chapters 01 and 02), cross-entropy (04), layers (05).
