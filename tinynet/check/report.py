@@ -16,7 +16,6 @@ from tinynet.check.problem import Candidate
 
 Array = np.ndarray[Any, Any]
 _ROWS, _COLUMNS = 24, 48  # more cells than this nobody can tell apart
-NEAR = 0.15  # of the cost: another explanation is then worth a thought
 _BLUE, _VERMILLION = (0, 114, 178), (213, 94, 0)  # Okabe and Ito's
 
 
@@ -81,9 +80,14 @@ class GradientReport:
         return "\n".join(lines)
 
     def _others(self) -> list[Candidate]:
-        """At most two other explanations, where they are nearly as simple as the first."""
-        near = [c for c in self.candidates if c.cost <= self.candidates[0].cost + NEAR]
-        return near[1:3]
+        """At most two other explanations, each of another kind; where the first names a line, a
+        factor that the numbers alone suggest says less.
+        """
+        kinds: dict[str, Candidate] = {}
+        for c in self.candidates:
+            if c.kind != "factor" or c.line is not None or self.candidates[0].line is None:
+                kinds.setdefault(c.kind, c)
+        return list(kinds.values())[1:3]
 
     def _repr_html_(self) -> str:
         colour = "#009E73" if self.ok else "#D55E00"
