@@ -67,7 +67,7 @@
 # | $\log$; $\mathbb E$ | the natural logarithm; the mean over many draws |
 # | $\eta$, in code `rate` or `lr` | the step size of a training, its *learning rate* |
 #
-# Letters are few. $h$ is a small step in chapter 01, a width in 05 and a state in 07. The first cell of a chapter says it.
+# Letters are few. $h$ is a small step in chapter 01, a width in 03 and 05, and a state in 07. The first cell of a chapter says it.
 
 # %%
 import inspect
@@ -235,9 +235,17 @@ assert A.sum(axis=0, keepdims=True).shape == (1, 4)
 # > missing. The 1 (or nothing) is stretched to the other.
 #
 # ```text
-# X W^T   (n, o)         X   (n, 1, d)        y_hat   (n, 1)
-# b          (o)         M      (k, d)        y          (n)
-# sum     (n, o)         X-M (n, k, d)        difference (n, n)   <- oops
+# X W^T          (n, o)
+# b                 (o)
+# sum            (n, o)
+#
+# X           (n, 1, d)
+# M              (k, d)
+# X - M       (n, k, d)
+#
+# y_hat          (n, 1)
+# y                 (n)
+# difference     (n, n)   <- oops
 # ```
 #
 # The second example makes all differences between $n$ points and $k$ others, without a loop. The third is a mistake that

@@ -146,7 +146,7 @@ plt.show()
 # %% [markdown]
 # A trick makes the bias a weight like all others: give every sample one more input that is always 1. With
 #
-# $$ \tilde x = (x, 1)\ \ (d{+}1,), \qquad \tilde w = (w, b)\ \ (d{+}1,), \qquad
+# $$ \tilde x = (x, 1)\ \ (d{+}1), \qquad \tilde w = (w, b)\ \ (d{+}1), \qquad
 #    z = w \cdot x + b = \tilde w \cdot \tilde x . $$
 #
 # In the larger space the plane does go through the origin. That is harmless there: every $\tilde x$ lies at height 1, and at
@@ -269,8 +269,8 @@ print(inspect.getsource(derivations.perceptron.fit).split('"""')[-1])
 # %% [markdown]
 # ## 3. Why it stops
 #
-# **Theorem** (Novikoff 1962). Let $\tilde x_i = (x_i, 1)$, shape $(d{+}1,)$, for all samples $i = 1 \dots n$. Suppose that
-# some plane separates the samples: there is a vector $u\ (d{+}1,)$ of length 1 with
+# **Theorem** (Novikoff 1962). Let $\tilde x_i = (x_i, 1)$, shape $(d{+}1)$, for all samples $i = 1 \dots n$. Suppose that
+# some plane separates the samples: there is a vector $u\ (d{+}1)$ of length 1 with
 #
 # $$ y_i\, u \cdot \tilde x_i \ge \gamma > 0 \quad\text{for all } i . $$
 #
@@ -826,7 +826,7 @@ plt.show()
 #
 # ### Equal units stay equal
 #
-# The smallest network: $h$ hidden units with tanh, then a weighted sum. Shapes: $U\ (h, d)$, $b$ and $v$ $(h,)$, $c$ a
+# The smallest network: $h$ hidden units with tanh, then a weighted sum. Shapes: $U\ (h, d)$, $b\ (h)$ and $v\ (h)$, $c$ a
 # number.
 #
 # $$ z_{ij} = \sum_k x_{ik} U_{jk} + b_j, \qquad a_{ij} = \tanh z_{ij}, \qquad \hat y_i = \sum_j a_{ij} v_j + c . $$
@@ -1038,7 +1038,7 @@ tn.exercise("03.silu_backward").check(my_silu_backward)
 
 # %% [markdown]
 # **4. Backward.** A whole layer of tanh neurons over a batch: $A = \tanh(X W^\top + b)$, with $X\ (n, d)$, $W\ (o, d)$,
-# $b\ (o,)$, $g\ (n, o)$.
+# $b\ (o)$, $g\ (n, o)$.
 
 
 # %% tags=["exercise"]

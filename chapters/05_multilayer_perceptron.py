@@ -539,7 +539,7 @@ hidden = nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU()
 model = nn.Sequential(*hidden, nn.Linear(128, 10))
 out = model(tn.randn(32, 64))
 cost = tn.explain.cost((out * tn.randn(32, 10)).sum(), model)
-print(cost)
+cost
 
 # %% tags=["check"]
 ahead, back = product_flops(32, (64, 128, 128, 10))

@@ -16,7 +16,7 @@
 # 1. unroll a recurrent network by hand, forward and backward;
 # 2. derive backpropagation through time with its indices, write it, and check it;
 # 3. say from the weights whether a gradient fades or explodes, and what to do about either;
-# 4. derive the LSTM's backward pass, and say why its cell remembers;
+# 4. derive the backward passes of LSTM and GRU, and say why their state remembers;
 # 5. count the parameters of such a layer, and batch texts of unlike lengths without reading the filling.
 #
 # **You need** the chain rule and the tape (chapters 01 and 02), cross-entropy (04), layers (05).
@@ -549,8 +549,7 @@ print(inspect.getsource(derivations.lstm.backward))
 # $$ u = \tanh\big(W^u_x x + b^u_x + r \odot (W^u_h h + b^u_h)\big), \qquad h' = (1 - q) \odot u + q \odot h . $$
 #
 # (Elsewhere $q$ is called $z$ and $u$ is called $n$.) Where $q$ is near 1 the state passes unchanged, the same idea as in the
-# LSTM. The two biases of $u$ are not the same thing, since $r$ multiplies one of them. Exercise 5 takes the last line backward;
-# `derivations/gru.py` derives the rest in the same way as above.
+# LSTM. The two biases of $u$ are not the same thing, since $r$ multiplies one of them.
 
 
 # %%
@@ -569,6 +568,57 @@ package = derivations.gru.definition(x[None], h, W_x, W_h, b_x, b_h)[0]
 assert np.allclose(gru_step(x, h, W_x, W_h, b_x, b_h), package)
 b_keep = np.array([0, 0, 50.0, 50.0, 0, 0])
 assert np.allclose(gru_step(x, h, W_x, W_h, b_keep, b_h), h)
+
+# %% [markdown]
+# ### Its backward pass
+#
+# $\bar h'$ arrives. Let $z^r, z^q, z^u$ be what the activations are applied to, and $m = W^u_h h + b^u_h$ what $r$ multiplies, so
+# that $z^u = W^u_x x + b^u_x + r \odot m$. *Who sees it?*
+#
+# - $u$ and $q$ are seen by $h'$: $\ \bar u = \bar h' \odot (1 - q)$, $\ \bar q = \bar h' \odot (h - u)$.
+# - $r$ and $m$ are seen by $z^u$, each with the other as its slope: $\ \bar r = \bar z^u \odot m$, $\ \bar m = \bar z^u \odot r$.
+# - Through the activations:
+#
+# $$ \bar z^u = \bar u \odot (1 - u^2), \quad \bar z^q = \bar q \odot q(1 - q), \quad \bar z^r = \bar r \odot r(1 - r) . $$
+#
+# - $h$ is seen four times: by $h'$ itself, with the slope $q$, and by three products:
+#
+# $$ \bar h = q \odot \bar h' + (W^r_h)^\top \bar z^r + (W^q_h)^\top \bar z^q + (W^u_h)^\top \bar m . $$
+#
+# The first term passes no matrix: that is the path of the LSTM's cell. And here the two biases of $u$ part. What is added to
+# $W_x x$ gets $\bar z^u$, what is added to $W_h h$ gets $\bar m$. In a sequence $\bar h'$ is $g_t$ plus the $\bar h$ of the step
+# after, and the weights collect as in section 4.
+#
+# **By hand.** Single numbers: $h = 1$, $r = q = \frac12$, $m = 1$ and $u = 0.6$, so $h' = 0.8$. Let $\bar h' = 1$. Then
+# $\bar u = 0.5$, $\bar z^u = 0.5 \cdot 0.64 = 0.32$ and $\bar m = 0.16$. What are $\bar z^q$ and $\bar z^r$?
+
+
+# %%
+def gru_step_backward(g, x, h, W_x, W_h, b_x, b_h):
+    xr, xq, xu = np.split(x @ W_x.T + b_x, 3, axis=-1)
+    hr, hq, hu = np.split(h @ W_h.T + b_h, 3, axis=-1)
+    r, q = sigmoid(xr + hr), sigmoid(xq + hq)
+    u = np.tanh(xu + r * hu)
+    dz_u = g * (1 - q) * (1 - u**2)
+    dz_q = g * (h - u) * q * (1 - q)
+    dz_r = dz_u * hu * r * (1 - r)  # hu is m
+    dx_side = np.concatenate([dz_r, dz_q, dz_u], axis=-1)
+    dh_side = np.concatenate([dz_r, dz_q, dz_u * r], axis=-1)
+    dx, dh = dx_side @ W_x, g * q + dh_side @ W_h
+    dW_x, dW_h = dx_side.T @ x, dh_side.T @ h
+    return dx, dh, dW_x, dW_h, dx_side.sum(axis=0), dh_side.sum(axis=0)
+
+
+# %% tags=["check"]
+assert check_backward(gru_step, gru_step_backward, x, h, W_x, W_h, b_x, b_h)
+one, none = np.ones((1, 1)), np.zeros((3, 1))
+b_u = np.arctanh(0.6) - 0.5, 1.0  # with x and all weights 0
+paper = 0 * one, one, none, none, np.array([0, 0, b_u[0]]), np.array([0, 0, b_u[1]])
+assert np.isclose(gru_step(*paper), 0.8)
+_, dh, *_, db_x, db_h = gru_step_backward(one, *paper)
+assert np.isclose(dh, 0.5)
+assert np.allclose(db_x, [0.08, 0.1, 0.32])
+assert np.allclose(db_h, [0.08, 0.1, 0.16])
 
 # %% [markdown]
 # **How many parameters?** A block has $kd$ weights for the input, $k^2$ for the state, and $k$ biases; with $m$ blocks and
@@ -1085,8 +1135,9 @@ def my_first_input(h, W_x, W_h): ...
 tn.exercise("07.first_input").check(my_first_input)
 
 # %% [markdown]
-# **5. Backward through a gate.** A cell that forgets as much as it writes: $c = f \odot c_0 + (1 - f) \odot u$ with
-# $f = \sigma(p)$ and $u = \tanh(q)$, all $(n, k)$. `g` arrives at $c$. Return `dp`, `dq`, `dc0`.
+# **5. Backward through a gate.** An LSTM whose cell forgets as much as it writes, and shows everything: $h = \tanh(c)$,
+# $c = f \odot c_0 + (1 - f) \odot u$ with $f = \sigma(p)$ and $u = \tanh(q)$, all $(n, k)$. `g` arrives at $h$. Return `dp`,
+# `dq`, `dc0`.
 
 
 # %% tags=["exercise"]

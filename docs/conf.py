@@ -21,6 +21,7 @@ version = release = installed_version("tinynet")
 extensions = [
     "myst_nb",
     "api_reference",
+    "as_typed",
     "docstrings",
     "house_plan",
     "op_reference",

@@ -50,7 +50,7 @@ def run(text: str) -> tuple[dict[str, str], dict[str, Any]]:
 def _run_cells(text: str, printed: dict[str, str], names: dict[str, Any], plt: Any) -> None:
     for n, (heading, code) in enumerate(blocks(text, "{code-cell}")):
         out = io.StringIO()
-        place = f"<cell {n}>"
+        place = f"ipykernel/{n}.py"  # as in a notebook
         linecache.cache[place] = (len(code), None, code.splitlines(keepends=True), place)
         with contextlib.redirect_stdout(out), pytest.MonkeyPatch.context() as patch:
             patch.setattr(plt, "show", lambda: None)

@@ -496,3 +496,19 @@ def test_the_diagnosis_gets_two_points_to_look_at() -> None:
         right = layer_backward(p.g, *p.args)
         assert all(p.residual(k, d) <= 1 for k, d in enumerate(right))
         np.testing.assert_allclose(p.true[1], p.found[1] / 2, rtol=1e-6)
+
+
+def test_other_causes_are_of_other_kinds() -> None:
+    """And a factor that the numbers suggest says less than a line of the code."""
+
+    def averaged(g: Array, X: Array, s: Array) -> tuple[Array, Array]:
+        return g * s, np.mean(g * X, axis=0)
+
+    report = check_backward(lambda X, s: X * s, averaged, X, X[0])
+    assert "averaged" in report.diagnosis
+    assert {"factor"} == {c.kind for c in report.candidates[1:]}
+    assert "  or: " not in str(report)
+    twice = check_backward(np.sin, lambda g, x: 2 * g * np.cos(x), X)
+    assert str(twice).count("  or: ") == 2
+    shown = [c for c in twice.candidates if f"  or: {c.message}" in str(twice)]
+    assert len({c.kind for c in (twice.candidates[0], *shown)}) == 3

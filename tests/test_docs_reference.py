@@ -73,6 +73,7 @@ def test_other_names_follow_the_own_one() -> None:
             "x_{n,i} e^(−x) *a* in_proj W_i",
             r"x\ :sub:`n,i`\  e\ :sup:`−x`\  \*a\* in\_proj W\ :sub:`i`\ ",
         ),
+        ("W_ih, not q_proj", r"W\ :sub:`ih`\ , not q\_proj"),
         ("`a*b`s and $\\sqrt d$", "``a*b``\\ s and \\ :math:`\\sqrt d`\\ "),
         ("    y = W x", ".. code-block:: text\n\n    y = W x"),
         (

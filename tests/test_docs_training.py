@@ -13,7 +13,7 @@ def test_the_cells_run_and_show_what_the_text_says() -> None:
     assert 1e-3 < names["found"].suggestion < 0.3
     assert names["scheduled"]["val_loss"][-1] < 0.3
     assert "optimizer.step()" in printed["training"]
-    assert printed["large-batches-in-small-memory"] == "largest difference: True\n"
+    assert printed["large-batches-in-small-memory"] == "the same to 1e-15: True\n"
     mean = {decay: sum(losses[5:]) for decay, losses in names["curves"].items()}
     assert mean[0.98] < mean[None]
     lost = printed["a-run-that-cannot-be-lost"]

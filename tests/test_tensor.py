@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -244,3 +245,12 @@ def test_distributions_are_what_they_are_called() -> None:
     assert set(tn.randint(3, 6, (500,), generator=g).tolist()) == {3, 4, 5}
     assert abs(tn.bernoulli(tn.full((n,), 0.3), generator=g).mean().item() - 0.3) < 0.02
     assert tn.rand(2, dtype=tn.float16).dtype == tn.float16
+
+
+def test_a_mistake_in_a_notebook_names_the_line_of_its_cell(tmp_path: Path) -> None:
+    for name, place in (("3878362177.py", "cell, line 2"), ("mine.py", "mine.py:2")):
+        path = tmp_path / name
+        path.write_text("\ntn.ones(2, 3) @ tn.ones(4, 5)\n")
+        with pytest.raises(tn.errors.ShapeError) as caught:
+            exec(compile(path.read_text(), str(path), "exec"), {"tn": tn})
+        assert f"at: {place}   tn.ones(2, 3) @ tn.ones(4, 5)" in str(caught.value)

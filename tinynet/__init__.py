@@ -15,8 +15,8 @@ The map, in reading order. Each room holds one kind of thing.
     nn/ optim/ metrics            names and state; steps; scores
     data/ train/                  sets and loaders; the loop
     models/                       the systems of the documents, trained on real data
-    check/ plot/                  is it right? what does it look like?
-    exercises/                    tasks that answer
+    check/ explanation/ plot/     is it right? why? what does it look like?
+    exercises/ classroom/         tasks that answer; grades for a class
     bench/ tour cli/              what a sceptic and a visitor type
     cuda/                         GPUs: which one, how much memory, how long
     utils/                        doors to PyTorch's paths; so are accelerator and backends

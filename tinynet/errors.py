@@ -1,7 +1,7 @@
 """What can go wrong, one class per kind of mistake.
 
 Inner code raises a short exact reason. The door through which the user came
-(`tinynet.autograd.apply`) adds what it knows: the op, what came in, and the user's own line. Every
+(`tinynet.dispatch.apply`) adds what it knows: the op, what came in, and the user's own line. Every
 error is a `TinynetError`; each kind is also the built-in exception that NumPy or PyTorch would have
 raised, so that existing `except` clauses keep working.
 
@@ -110,13 +110,20 @@ foreseen = (TinynetError, ValueError, TypeError, IndexError)  # what at_op turns
 
 
 def user_line() -> str | None:
-    """The innermost line that runs and is not part of tinynet, as `file:line  code`."""
+    """The innermost line that runs and is not part of tinynet, as `file:line   code`; nothing where
+    it was typed at a prompt, which shows it.
+    """
     frame: Any = sys._getframe(1)
     while frame is not None:
         path = frame.f_code.co_filename
         if not os.path.abspath(path).startswith(_PACKAGE) and "numpy" + os.sep not in path:
             code = linecache.getline(path, frame.f_lineno).strip()
-            return f"{os.path.basename(path)}:{frame.f_lineno}" + (f"   {code}" if code else "")
+            if path.startswith("<"):
+                return None
+            name = os.path.basename(path)
+            cell = name.removesuffix(".py").isdecimal()  # what a notebook calls its cells
+            place = f"cell, line {frame.f_lineno}" if cell else f"{name}:{frame.f_lineno}"
+            return place + (f"   {code}" if code else "")
         frame = frame.f_back
     return None
 

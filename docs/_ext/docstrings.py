@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 TERM = re.compile(r"(\S.{0,60}?)(?:  +|: )(\S.*)$")  # `name   what it is`, `name: what it is`
-# Code, a formula; an index, as in x_{i,j} or x_i; an exponent in brackets.
-LITERAL = re.compile(r"(`[^`]+`|\$[^$]+\$|_\{[^{}]+\}|(?<=\b\w)_\w\b|\^\([^()]+\))")
+# Code, a formula; an index, as in x_{i,j}, x_i or W_ih; an exponent in brackets.
+LITERAL = re.compile(r"(`[^`]+`|\$[^$]+\$|_\{[^{}]+\}|(?<=\b\w)_(?:\w|[a-z]{2,3})\b|\^\([^()]+\))")
 
 
 def inline(text: str) -> str:

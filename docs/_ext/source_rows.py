@@ -86,7 +86,8 @@ def linked(names: list[str], lookup: Callable[[str], Place | None]) -> Iterator[
             yield f"`{shown}` (not yet)"
         else:
             path, line = place
-            yield f"{{download}}`{shown} <../{path}>` ({path.as_posix()}:{line})"
+            plain = path.as_posix().replace("__", r"\_\_")  # else it would be bold
+            yield f"{{download}}`{shown} <../{path}>` ({plain}:{line})"
 
 
 def entry(row: dict[str, Any], chapters: dict[str, str]) -> str:

@@ -66,13 +66,15 @@ def first_input_from_the_left(h: Any, W_x: Any, W_h: Any) -> Any:
 
 def coupled_backward(g: Any, p: Any, q: Any, c0: Any) -> Any:
     f, u = 1 / (1 + np.exp(-p)), np.tanh(q)
-    return g * (c0 - u) * f * (1 - f), g * (1 - f) * (1 - u**2), g * f
+    dc = g * (1 - np.tanh(f * c0 + (1 - f) * u) ** 2)
+    return dc * (c0 - u) * f * (1 - f), dc * (1 - f) * (1 - u**2), dc * f
 
 
 def coupled_backward_by_terms(g: Any, p: Any, q: Any, c0: Any) -> Any:
     f = 0.5 + 0.5 * np.tanh(p / 2)
-    df = g * c0 - g * np.tanh(q)
-    return df * (f - f**2), (g - g * f) / np.cosh(q) ** 2, f * g
+    dc = g / np.cosh(f * c0 + (1 - f) * np.tanh(q)) ** 2
+    df = dc * c0 - dc * np.tanh(q)
+    return df * (f - f**2), (dc - dc * f) / np.cosh(q) ** 2, f * dc
 
 
 def rnn_backward(g: Any, x: Any, h0: Any, W_x: Any, W_h: Any) -> Any:
@@ -153,14 +155,14 @@ WRONG = {
     "07.coupled_backward": [
         (
             lambda g, p, q, c0: (
-                g * c0 / (2 + np.exp(-p) + np.exp(p)),
+                coupled_backward(g, p, q, c0)[2] * c0 * (1 - 1 / (1 + np.exp(-p))),
                 *coupled_backward(g, p, q, c0)[1:],
             ),
             "wrong",
         ),
         (
             lambda g, p, q, c0: (
-                g * (c0 - np.tanh(q)),
+                coupled_backward(g, p, q, c0)[2] * (c0 - np.tanh(q)),
                 *coupled_backward(g, p, q, c0)[1:],
             ),
             "wrong",

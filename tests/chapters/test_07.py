@@ -61,6 +61,19 @@ def test_gru_step(x: Any, h: Any, W_x: Any, W_h: Any, b: Any) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
+STEP = drawn(3, "h")
+test_gru_step_backward = property_check(
+    CODE["gru_step"],
+    CODE["gru_step_backward"],
+    reference=lambda x, *others: derivations.gru.definition(x[None], *others)[0],
+    max_examples=15,
+    x=arrays((N, D), low=-1, high=1),
+    **{name: STEP[name] for name in ("h", "W_x", "W_h")},
+    b_x=STEP["b"],
+    b_h=STEP["b"],
+)
+
+
 @given(arrays((T, K), low=-0.9, high=0.9), arrays((K, K)))
 def test_carried(h: Any, W_h: Any) -> None:
     np.testing.assert_allclose(CODE["carried"](h, W_h), derivations.rnn.carried(h, W_h), atol=1e-12)

@@ -154,7 +154,7 @@ def _test_of(
         import hypothesis
     except ImportError as missing:
         raise ImportError(
-            'property_check needs Hypothesis: pip install "tinynet[check]"'
+            'property_check needs Hypothesis: pip install "tinynet[check]"', name="hypothesis"
         ) from missing
     together = list(drawn) == ["args"]
 

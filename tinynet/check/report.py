@@ -75,10 +75,19 @@ class GradientReport:
                 cells = [row[0].ljust(widths[0])]
                 cells += [c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)]
                 lines.append("  " + "  ".join(cells))
-        if len(self.candidates) > 1:
-            lines += [f"  or: {c.message}" for c in self.candidates[1:3]]
+        lines += [f"  or: {c.message}" for c in self._others()]
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
+
+    def _others(self) -> list[Candidate]:
+        """At most two other explanations, each of another kind; where the first names a line, a
+        factor that the numbers alone suggest says less.
+        """
+        kinds: dict[str, Candidate] = {}
+        for c in self.candidates:
+            if c.kind != "factor" or c.line is not None or self.candidates[0].line is None:
+                kinds.setdefault(c.kind, c)
+        return list(kinds.values())[1:3]
 
     def _repr_html_(self) -> str:
         colour = "#009E73" if self.ok else "#D55E00"

@@ -23,7 +23,8 @@ try:
     from hypothesis.extra import numpy as hypothesis_numpy
 except ImportError as missing:  # pragma: no cover - seen in a process of its own
     raise ImportError(
-        'tinynet.check.strategies needs Hypothesis: pip install "tinynet[check]"'
+        'tinynet.check.strategies needs Hypothesis: pip install "tinynet[check]"',
+        name="hypothesis",
     ) from missing
 
 from tinynet.errors import ArgumentError

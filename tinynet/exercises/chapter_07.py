@@ -52,7 +52,7 @@ def _first_input(h: Any, W_x: Any, W_h: Any) -> Any:
 
 def _coupled(p: Any, q: Any, c0: Any) -> Any:
     f = sigmoid(p)
-    return f * c0 + (1 - f) * tanh(q)
+    return tanh(f * c0 + (1 - f) * tanh(q))
 
 
 def _sizes(least: int = 1) -> tuple[Any, Any, Any, Any]:
@@ -152,12 +152,12 @@ EXERCISES = (
     ),
     Exercise(
         "07.coupled_backward",
-        "c = f ⊙ c0 + (1 − f) ⊙ u with f = σ(p), u = tanh(q). Its backward pass.",
+        "h = tanh(f ⊙ c0 + (1 − f) ⊙ u) with f = σ(p), u = tanh(q). Its backward pass.",
         "coupled_backward(g, p, q, c0) -> (dp, dq, dc0), all of shape (n, k)",
         (gradient(_coupled, _gate),),
         (
-            "Who sees f? It stands in two places.",
-            "∂c/∂f = c0 − u, and ∂c/∂u = 1 − f.",
+            "Let c be what the outer tanh is taken of: first c̄. Then, who sees f? It stands twice.",
+            "c̄ = g ⊙ (1 − h²). ∂c/∂f = c0 − u, and ∂c/∂u = 1 − f.",
             "Then through the activations: f (1 − f) for p, and 1 − u² for q.",
         ),
     ),

@@ -19,7 +19,6 @@ import numpy as np
 
 from tinynet.check.properties import Counterexample, difference, property_check, shown
 from tinynet.check.subject import quiet
-from tinynet.errors import ArgumentError
 from tinynet.exercises.task import Failure, Property
 from tinynet.op import registry
 
@@ -252,13 +251,8 @@ def _seeded(test: Function) -> Function:
 
 def _calm() -> Any:
     """The same draws each time, nothing written to disk, no clock."""
-    try:
-        import hypothesis
-    except ImportError as missing:
-        raise ArgumentError(
-            "exercises are checked with Hypothesis, which is not here",
-            hint='pip install "tinynet[check]"',
-        ) from missing
+    import hypothesis
+
     seed, examples = _DRAWS.get()
     phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate, hypothesis.Phase.shrink)
     return hypothesis.settings(

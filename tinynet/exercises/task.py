@@ -146,6 +146,13 @@ def found(asked: Property, answer: Any) -> str:
         asked.test(answer)
     except (Failure, AssertionError) as failure:
         return str(failure) or f"{type(failure).__name__} without a word"  # nothing would be: holds
+    except ImportError as missing:
+        if (missing.name or "").startswith("hypothesis"):  # that is no fault of the answer
+            raise ArgumentError(
+                "exercises are checked with Hypothesis, which is not here",
+                hint="pip install hypothesis",
+            ) from missing
+        return _own_lines(missing)
     except Exception as error:  # the learner's code may raise anything
         return _own_lines(error)
     return ""

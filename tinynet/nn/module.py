@@ -257,7 +257,7 @@ class Module:
         return (b for _, b in self.named_buffers(recurse=recurse))
 
     def get_submodule(self, target: str) -> Module:
-        """The module under a dotted name; '' is the module itself."""
+        """The module under a dotted name; the empty name is the module itself."""
         module: Any = self
         for name in target.split(".") if target else ():
             if name not in module._modules or module._modules[name] is None:

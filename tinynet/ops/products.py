@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinynet.arrays import Array
-from tinynet.errors import ArgumentError, ShapeError, describe
+from tinynet.errors import ArgumentError, ShapeError, at_op, describe
 from tinynet.op import implements, primitive
 from tinynet.ops.public import operator, public
 
@@ -80,21 +80,18 @@ def matmul(input: Any, other: Any) -> Any:
     tensor([3., 7.])
     """
     if input.ndim == 0 or other.ndim == 0:
-        raise ShapeError(
-            "matmul: a number is not a matrix",
-            got=f"{describe(input)}, {describe(other)}",
-            hint="x * y",
-        )
+        number = ShapeError("a number is not a matrix", hint="x * y")
+        raise at_op("matmul", (input, other), number)
     row, column = input.ndim == 1, other.ndim == 1
     u = np.reshape(input, (1, -1)) if row else input
     v = np.reshape(other, (-1, 1)) if column else other
     k = u.shape[-1]
     if k != v.shape[-2]:
-        raise ShapeError(
-            f"matmul: the inner sizes differ: {k} columns meet {v.shape[-2]} rows",
+        sizes = ShapeError(
+            f"the inner sizes differ: {k} columns meet {v.shape[-2]} rows",
             expected="(…, n, k) @ (…, k, m)",
-            got=f"{describe(input)}, {describe(other)}",
         )
+        raise at_op("matmul", (input, other), sizes)
     if u.ndim > 2 and v.ndim == 2:  # one large product instead of many small ones
         rows = np.reshape(u, (math.prod(u.shape[:-1]), k))
         y = np.reshape(_matmul(rows, v), (*u.shape[:-1], v.shape[-1]))
