@@ -15,10 +15,11 @@ from test_plot_words import CROWD, LONG, WORDS, narrow
 
 import tinynet as tn
 from tinynet import plot
-from tinynet.plot.words import LEAST, few_ticks, write_in_cells
+from tinynet.plot.words import few_ticks, write_in_cells
 
 RNG = np.random.default_rng(0)
 PHONE = 375  # CSS pixels across
+LEAST = 5  # points
 
 
 def deep(layers: int) -> Any:
@@ -54,6 +55,8 @@ def test_a_phone_shows_letters_that_can_be_read(name: str) -> None:
     shrunk = min(PHONE / (72 * figure.get_figwidth()), 1.4)  # no picture is blown up
     sizes = {t.get_text(): t.get_fontsize() * shrunk for t in visible(figure)}
     assert min(sizes.values()) > 6.7, sizes
+    if name == "curves of five":
+        assert all(ax.get_window_extent().width > 2 * figure.dpi for ax in figure.axes)
     assert not collisions(figure)
     assert not cut_off(figure)
 
@@ -173,7 +176,7 @@ SIX = ["SGD", "momentum", "Nesterov", "RMSprop", "Adam", "AdamW"]
 
 
 @pytest.mark.parametrize("names", [SIX, [f"optimizer number {i}" for i in range(6)]])
-@pytest.mark.parametrize("size", [(3.2, 2.8), (5.8, 4.6), (10.0, 5.0)])
+@pytest.mark.parametrize("size", [(3.2, 2.8), (10.0, 5.0)])
 def test_a_long_legend_leaves_room_to_the_data(names: list[str], size: Any) -> None:
     optimizers = {name: adam(0.02 * (i + 1)) for i, name in enumerate(names)}
     ax = narrow(size=size)
@@ -185,6 +188,19 @@ def test_a_long_legend_leaves_room_to_the_data(names: list[str], size: Any) -> N
     legend = [t.get_text() for t in ax.get_legend().get_texts()]
     assert legend == [*names, "start"]
     plt.close(ax.figure)
+
+
+def test_six_paths_in_large_letters() -> None:
+    """As a class sees them from a projector."""
+    with plt.rc_context({"font.size": 16}):
+        for size in ((5.8, 4.6), (4.4, 3.6)):
+            ax = narrow(size=size)
+            optimizers = {name: adam(0.1) for name in SIX}
+            plot.loss_landscape(lambda x, y: x**2 + 40 * y**2, optimizers, start=(-1, 1), ax=ax)
+            ax.figure.draw_without_rendering()
+            assert not collisions(ax.figure)
+            assert not cut_off(ax.figure)
+            plt.close(ax.figure)
 
 
 def test_the_columns_of_a_legend_are_filled() -> None:
@@ -234,8 +250,10 @@ def test_twelve_curves_of_one_picture_differ() -> None:
 
 
 @pytest.mark.parametrize("size", [(3.2, 2.8), (5.2, 4.2)])
-def test_no_line_to_a_name_crosses_another_name(size: Any) -> None:
-    ax = plot.embedding(CROWD, WORDS, ax=narrow(size=size))
+@pytest.mark.parametrize("crowd", [CROWD, np.random.default_rng(1).normal(size=(120, 8))])
+def test_no_line_to_a_name_crosses_another_name(crowd: Any, size: Any) -> None:
+    names = [f"{word}{i}" for i in range(3) for word in WORDS][: len(crowd)]
+    ax = plot.embedding(crowd, names, ax=narrow(size=size))
     ax.figure.draw_without_rendering()
     boxes = [Text.get_window_extent(t) for t in ax.texts]
     lines = 0

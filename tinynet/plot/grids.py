@@ -221,7 +221,8 @@ def _grid(
         )
     longest = min(max(map(len, titles), default=0), LONGEST)
     widest = max((LETTER * longest + 2) * points("small") / 72, 0.4)
-    columns = min(columns or max(int((PAGE - right) / max(widest, 0.7)), 1), n)
+    fit = max(int((PAGE - right) / max(widest, 0.7)), 1)
+    columns = min(columns or -(-n // -(-n // fit)), n)  # rows that are about as long
     rows = -(-n // columns)
     side = max(widest, min(1.0, (PAGE - right) / columns, 11 / rows), 2.4 / max(rows, columns))
     high = side * min(max(pixels[0] / pixels[1], 0.25), 2.0)

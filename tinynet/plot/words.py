@@ -75,7 +75,7 @@ def entitle(ax: Axes, *lines: str, more: float = 0.0) -> None:
     """The title, in more lines where there is little room; it may be `more` points wider."""
     room = 72 * ax.get_position(original=True).width * ax.figure.bbox.width / ax.figure.dpi
     most = int((1.05 * room + more) / (LETTER * points("large")))
-    pad = 6.0 if not more else 6.0 + 0.5 * points("medium")  # the number at the end of the scale
+    pad = (1.2 if more else 0.7) * points("medium")  # above the number at the end of the scale
     ax.set_title("\n".join(textwrap.fill(line, max(most, 12)) for line in lines), pad=pad)
 
 
