@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -190,8 +191,19 @@ def test_a_long_legend_leaves_room_to_the_data(names: list[str], size: Any) -> N
     plt.close(ax.figure)
 
 
-def test_six_paths_in_large_letters() -> None:
+@pytest.mark.parametrize("name", PICTURES)
+def test_large_letters(name: str) -> None:
     """As a class sees them from a projector."""
+    with plt.rc_context({"font.size": 16}):
+        figure = np.ravel(PICTURES[name]())[0].figure
+        figure.draw_without_rendering()
+        assert not collisions(figure)
+        assert not cut_off(figure)
+        in_cells = {t for ax in figure.axes for t in ax.texts if ax.images}
+        assert min(t.get_fontsize() for t in visible(figure) if t not in in_cells) > 12
+
+
+def test_six_paths_in_large_letters() -> None:
     with plt.rc_context({"font.size": 16}):
         for size in ((5.8, 4.6), (4.4, 3.6)):
             ax = narrow(size=size)
@@ -246,7 +258,9 @@ def test_twelve_curves_of_one_picture_differ() -> None:
     for i in range(12):
         ax = plot.roc(([0.2, 0.6, np.inf], [1, 1, 0], [0, 1, 1]), f"{i}", ax=ax)
     assert ax is not None
-    assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines[1:]}) == 12
+    styles = [(line.get_color(), line.get_linestyle()) for line in ax.lines[1:]]
+    assert len(set(styles)) == 12
+    assert all(a[1] != b[1] for a, b in pairwise(styles))  # not by the colour alone
 
 
 @pytest.mark.parametrize("size", [(3.2, 2.8), (5.2, 4.2)])

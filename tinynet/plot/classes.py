@@ -30,6 +30,7 @@ from tinynet.plot.words import (
     legend_beside,
     legend_width,
     named,
+    points,
     settle,
     write_beside,
     write_in_cells,
@@ -66,8 +67,9 @@ def confusion_matrix(
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / (totals + (totals == 0))
     longest = min(max(map(len, names)), 40)
-    side = np.clip(0.43 * n, 2.0, 9.0) + 1.4 + 0.085 * max(longest - 8, 0)
-    ax = axes_in(ax, side + 0.7, side)
+    zoom = points("medium") / 10  # what stands around the cells grows with the letters
+    side = np.clip(0.43 * n, 2.0, 9.0) + zoom * (1.4 + 0.085 * max(longest - 8, 0))
+    ax = axes_in(ax, side + 0.7 * zoom, side)
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     heat_map(ax, image, names, names, "predicted class", "true class", "share of the row")
     right = counts.trace() / (math.fsum(counts.ravel()) or 1)

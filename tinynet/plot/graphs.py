@@ -191,23 +191,23 @@ def _draw_box(ax: Axes, lines: Sequence[str], kind: str, x: float, y: float, sca
     from matplotlib.patches import FancyBboxPatch
 
     wide, high = _width(lines), _height(lines)
-    fill, border = COLOURS[kind]
     style = "round,pad=0,rounding_size=6"
     corner = x - wide / 2, y - high / 2
-    box = FancyBboxPatch(
-        corner, wide, high, boxstyle=style, fc=fill, ec=border, lw=1.4 * scale, zorder=3
-    )
-    ax.add_patch(box)
+    ink = _ink(kind, scale)
+    ax.add_patch(FancyBboxPatch(corner, wide, high, boxstyle=style, zorder=3, **ink))
     height = y + (high - 10) / 2
     for i, line in enumerate(lines if _SIZE * scale > LEAST else ()):
         height -= _line(line) / 2
-        ink: dict[str, Any] = {
-            "color": "black",
-            "fontsize": _SIZE * scale,
-            "weight": "normal" if i else "bold",
-        }
-        ax.text(x, height, line, ha="center", va="center", zorder=4, **ink)
+        letters: dict[str, Any] = {"color": "black", "fontsize": _SIZE * scale}
+        letters |= {"weight": "normal" if i else "bold", "ha": "center", "va": "center"}
+        ax.text(x, height, line, zorder=4, **letters)
         height -= _line(line) / 2
+
+
+def _ink(kind: str, scale: float) -> dict[str, Any]:
+    """The colours of a box; that of the last value is told by its border, too."""
+    fill, border = COLOURS[kind]
+    return {"fc": fill, "ec": border, "lw": (2.8 if kind == "loss" else 1.4) * scale}
 
 
 def _draw_arrow(ax: Axes, points: Sequence[tuple[float, float]], scale: float) -> None:
@@ -233,9 +233,7 @@ def _draw_arrow(ax: Axes, points: Sequence[tuple[float, float]], scale: float) -
 def _draw_legend(ax: Axes, meaning: Mapping[str, str]) -> None:
     from matplotlib.patches import Patch
 
-    marks = [
-        Patch(fc=fc, ec=ec, label=meaning[k]) for k, (fc, ec) in COLOURS.items() if k in meaning
-    ]
-    columns = 1 if max(map(len, meaning.values())) > 9 else len(meaning)
+    marks = [Patch(label=meaning[k], **_ink(k, 1.0)) for k in _MEANING if k in meaning]
+    columns = len(meaning) if sum(map(len, meaning.values())) < 30 else 1
     place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "ncols": columns}
     ax.legend(handles=marks, frameon=False, fontsize="small", columnspacing=1.0, **place)

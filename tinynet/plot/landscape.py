@@ -88,6 +88,7 @@ def loss_landscape(
         legend_below(ax)
     ax.set(xlim=window[0], ylim=window[1], xlabel="parameter x", ylabel="parameter y")
     entitle(ax, f"Loss landscape, {steps}\u00a0steps" if optimizers else "Loss landscape")
+    ax.tick_params(pad=0.5 * points("medium"))  # numbers of both axes meet in a corner
     settle(ax)
     decades, fit = bar.get_ticks(), max(int(extent(ax)[1] / (2 * points("medium"))), 1)
     bar.set_ticks(decades[:: -(-len(decades) // fit)] if len(decades) else decades)

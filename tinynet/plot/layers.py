@@ -67,7 +67,8 @@ def histograms(model: Any, batch: Any, loss: Callable[..., Any], *, bins: int = 
     panels[0, 1].set_title("gradients ∂L/∂y")
     for ax in panels[-1]:
         ax.set_xlabel("value\n(height: entries)")
-        ax.locator_params(axis="x", nbins=3)
+        ax.locator_params(axis="x", nbins=2)
+        ax.tick_params(labelsize="small")
         ax.ticklabel_format(axis="x", style="sci", scilimits=(-3, 4))
     return panels
 

@@ -30,6 +30,7 @@ from tinynet.plot.words import (
     heat_map,
     label_axes,
     named,
+    points,
     settle,
     short,
     write_in_cells,
@@ -185,7 +186,8 @@ def gradient_errors(report: Any) -> AxesArray:
     if not arguments:
         raise ArgumentError("the report has no gradient to draw: nothing was measured")
     heights = [float(np.clip(0.35 * len(_matrix(a.off)), 1.0, 3.0)) for a in arguments]
-    figure = new_figure(PAGE, sum(heights) + 0.8 * len(arguments))
+    high = (sum(heights) + 0.8 * len(arguments)) * points("medium") / 10
+    figure = new_figure(PAGE, high)
     panels: AxesArray = figure.subplots(len(arguments), 3, squeeze=False, height_ratios=heights)
     for a, row in zip(arguments, panels, strict=True):
         name = short(literal(a.name), 12)

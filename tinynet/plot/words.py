@@ -75,8 +75,8 @@ def entitle(ax: Axes, *lines: str, more: float = 0.0) -> None:
     """The title, in more lines where there is little room; it may be `more` points wider."""
     room = 72 * ax.get_position(original=True).width * ax.figure.bbox.width / ax.figure.dpi
     most = int((1.05 * room + more) / (LETTER * points("large")))
-    pad = (1.2 if more else 0.7) * points("medium")  # above the number at the end of the scale
-    ax.set_title("\n".join(textwrap.fill(line, max(most, 12)) for line in lines), pad=pad)
+    pad = (1.1 if more else 0.7) * points("medium")  # above the number at the end of the scale
+    ax.set_title("\n".join(textwrap.fill(line, max(most, 8)) for line in lines), pad=pad)
 
 
 def label_axes(ax: Axes, x: str, y: str) -> None:
