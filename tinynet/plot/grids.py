@@ -224,7 +224,7 @@ def _grid(
     fit = max(int((PAGE - right) / max(widest, 0.7)), 1)
     columns = min(columns or -(-n // -(-n // fit)), n)  # rows that are about as long
     rows = -(-n // columns)
-    side = max(widest, min(1.0, (PAGE - right) / columns, 11 / rows), 2.4 / max(rows, columns))
+    side = max(widest, min(1.0, (PAGE - right) / columns, 8 / rows), 2.4 / max(rows, columns))
     high = side * min(max(pixels[0] / pixels[1], 0.25), 2.0)
     height = rows * (high + (0.25 if titles else 0.05)) + 0.6
     figure = new_figure(max(columns * side + right, 2.4), max(height, 1.6))
