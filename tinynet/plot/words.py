@@ -93,7 +93,7 @@ def legend_below(ax: Axes) -> None:
     from matplotlib.transforms import ScaledTranslation
 
     handles, names = ax.get_legend_handles_labels()
-    wide, high = (FRAME * v for v in extent(ax))
+    wide, high = 1.1 * extent(ax)[0], FRAME * extent(ax)[1]  # below the axes, not the whole figure
     for size in np.linspace(points("small"), LEAST, 8):
         most = max(int((wide / size - 4) / LETTER), 8)
         labels = [short(name, most) for name in names]
