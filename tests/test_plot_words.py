@@ -64,6 +64,7 @@ def into(monkeypatch: pytest.MonkeyPatch) -> Any:
 NARROW: dict[str, Callable[[Any], Any]] = {
     "attention, long": lambda ax: plot.attention(np.eye(4), LONG, ax=ax),
     "attention, 64": lambda ax: plot.attention(np.eye(64), (WORDS * 2)[:64], ax=ax),
+    "attention, flat": lambda ax: plot.attention(np.eye(3, 20), WORDS[:3], WORDS[:20], ax=ax),
     "confusion, long": lambda ax: plot.confusion_matrix(np.eye(4), LONG, ax=ax),
     "confusion, 40": lambda ax: plot.confusion_matrix(np.eye(40), WORDS, ax=ax),
     "confusion, large": lambda ax: plot.confusion_matrix([[1234567, 3], [4, 7654321]], ax=ax),

@@ -195,7 +195,9 @@ def heat_map(
 def colour_bar(ax: Axes, image: Any, label: str) -> Axes:
     """The scale of the colours, as high as the image."""
     bar = ax.inset_axes((1.04, 0.0, 0.05, 1.0))
-    ax.figure.colorbar(image, cax=bar, label=label, ticks=few_ticks(extent(ax)[1]))
+    rows, columns = image.get_array().shape[:2]
+    high = min(extent(ax)[1], 0.8 * extent(ax)[0] * rows / columns)
+    ax.figure.colorbar(image, cax=bar, label=label, ticks=few_ticks(high))
     return bar
 
 
