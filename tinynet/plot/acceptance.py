@@ -64,9 +64,10 @@ def roc(curve: Any, name: str = "", *, ax: Axes | None = None) -> Axes:
     ax = axes_in(ax, 4.4, 4.0)
     if first:
         ax.plot([0, 100], [0, 100], color=GREY, linestyle=":", linewidth=1)  # by chance
-    colour = LINES[(len(ax.lines) - 1) % len(LINES)]
+    i = len(ax.lines) - 1
+    style: dict[str, Any] = {"color": LINES[i % 4], "linestyle": ("-", "--", "-.")[i % 3]}
     label = f"{literal(name)}: area {area:.4f}".removeprefix(": ")
-    ax.plot(100 * x, 100 * y, color=colour, linewidth=2, label=label)
+    ax.plot(100 * x, 100 * y, label=label, linewidth=2, **style)
     ax.set(xlabel="false accepts, %", ylabel="true accepts, %", title="ROC")
     legend_below(ax)
     tidy(ax)

@@ -16,6 +16,7 @@ from tinynet.plot.style import (
     axes_in,
     callable_or_raise,
     finite,
+    luminance,
     numbers,
     plain,
     point_style,
@@ -29,6 +30,7 @@ from tinynet.plot.words import (
     legend_beside,
     legend_width,
     named,
+    points,
     settle,
     write_beside,
     write_in_cells,
@@ -65,8 +67,9 @@ def confusion_matrix(
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / (totals + (totals == 0))
     longest = min(max(map(len, names)), 40)
-    side = np.clip(0.48 * n, 2.0, 9.0) + 1.4 + 0.085 * max(longest - 8, 0)
-    ax = axes_in(ax, side + 0.7, side)
+    zoom = points("medium") / 10  # what stands around the cells grows with the letters
+    side = np.clip(0.43 * n, 2.0, 9.0) + zoom * (1.4 + 0.085 * max(longest - 8, 0))
+    ax = axes_in(ax, side + 0.7 * zoom, side)
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     heat_map(ax, image, names, names, "predicted class", "true class", "share of the row")
     right = counts.trace() / (math.fsum(counts.ravel()) or 1)
@@ -127,12 +130,13 @@ def decision_boundary(model: Any, X: Any, y: Any, *, ax: Axes | None = None) -> 
     ax = axes_in(ax, 4.4 + legend_width(names, 4.2), 4.2)
     from matplotlib.colors import to_rgba
 
+    tint = 0.3 if luminance(ax.get_facecolor()) > 0.5 else 0.5  # on black, pale ones look alike
     for c, name in enumerate(classes):
         style = point_style(c)
         lead = scores[:, c] - np.delete(scores, c, axis=1).max(axis=1)
         lead = lead.reshape(GRID, GRID)
         if lead.max() > 0:
-            ax.contourf(across, up, lead, [0, lead.max()], colors=[to_rgba(style["color"], 0.3)])
+            ax.contourf(across, up, lead, [0, lead.max()], colors=[to_rgba(style["color"], tint)])
         if lead.min() < 0 < lead.max():
             ax.contour(across, up, lead, [0], colors=GREY, linewidths=1)
         ax.scatter(*points[truth == name].T, label=names[c], zorder=3, **style)

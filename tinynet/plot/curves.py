@@ -22,7 +22,7 @@ from tinynet.plot.style import (
     numbers,
     tidy,
 )
-from tinynet.plot.words import entitle, legend_below
+from tinynet.plot.words import PAGE, entitle, legend_below, short
 from tinynet.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ def learning_curves(history: Any) -> AxesArray:
     if not names or not any(len(curves[name]) for name in names):
         raise ArgumentError("there is nothing to draw: the history has no epoch")
     best = getattr(history, "best_epoch", 0)
-    columns = min(len(names), 3)
+    columns = min(len(names), 2)
     rows = -(-len(names) // columns)
-    figure = new_figure(4.6 * columns, 3.4 * rows)
+    figure = new_figure(4.6 if columns == 1 else PAGE, 3.4 * rows)
     panels: AxesArray = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in panels[len(names) :]:
         ax.remove()
@@ -82,8 +82,9 @@ def learning_curves(history: Any) -> AxesArray:
             ax.set_yscale("log")
         count = max(len(values) for values, _, _ in shown.values())
         margin = 0.5 if count == 1 else 0.04 * (count - 1)
-        ax.set(xlabel="epoch", ylabel=literal(name), xlim=(1 - margin, count + margin))
-        entitle(ax, literal(name))
+        told = short(literal(name), 22)
+        ax.set(xlabel="epoch", ylabel=told, xlim=(1 - margin, count + margin))
+        entitle(ax, told)
         ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         tidy(ax)
         legend_below(ax)
@@ -239,14 +240,14 @@ def finite_differences(f: Callable[[Tensor], Tensor], x: float, *, ax: Axes | No
     ax = axes_in(ax, 5.6, 4.2)
     for i, name in enumerate(("forward", "central")):
         ax.loglog(h, np.abs(slopes[i] - d1), ".", color=LINES[i], markersize=3, label=name)
-        bound = {} if i else {"label": "bounds"}
-        ax.loglog(h, bounds[i], "--", color=LINES[i], linewidth=1.2, **bound)
         if np.isfinite(best[i]):
             least = float(np.interp(np.log(best[i]), np.log(h), bounds[i]))
             label = f"best h = {best[i]:.0e}"
             ax.loglog([best[i]], [least], "*", color=LINES[i], markersize=13, label=label, zorder=4)
+    for i, label in enumerate(("", "bounds")):
+        ax.loglog(h, bounds[i], "--", color=LINES[i], linewidth=1.2, label=label)
     ax.set(xlabel="step h", ylabel="|error of the slope|")
-    entitle(ax, f"Finite differences at x = {x:g}")
+    entitle(ax, f"Finite differences at x\u00a0=\u00a0{x:g}")
     tidy(ax)
     legend_below(ax)
     return ax

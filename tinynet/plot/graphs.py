@@ -1,8 +1,11 @@
-"""The tape of an expression as a picture: the graph that `tn.explain` reads, in its layout."""
+"""The tape of an expression as a picture: the graph that `tn.explain` reads, in its layout.
+
+Boxes are measured in units of which 80 are an inch, where letters have `_SIZE` points.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -10,21 +13,28 @@ import numpy as np
 
 from tinynet.errors import ArgumentError
 from tinynet.explanation.drawing import COLOURS
-from tinynet.explanation.graph import Names, Step, Value, trace
+from tinynet.explanation.graph import Graph, Names, Step, Value, trace
 from tinynet.explanation.layout import arranged
 from tinynet.plot.style import GREY, axes_in, literal, need_matplotlib
-from tinynet.plot.words import FRAME, extent
+from tinynet.plot.words import LEAST, entitle, extent, points, settle
 from tinynet.tensor import Tensor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LIMIT = 80  # more boxes than this nobody can read
-_INCH = 80.0  # units of the layout
-_WIDE, _LINE, _LAYER = 7.9, 19.0, 112.0  # a letter, a line of text, from one layer to the next
-_SIZE = 9  # of the letters, in points
+_INCH = 80.0
+_SIZE = 9.0
+_LINE = 19.0  # a line of text
 _LEAST = 4.0  # inches that the legend takes
 _TALL = r"\dfrac"  # a fraction as high as one on a line of its own
+_MEANING = {
+    "parameter": "leaf: its gradient is kept",
+    "input": "constant: no gradient",
+    "value": "made by an op, which passes the gradient on",
+    "loss": "the last value",
+}
+_WORD = {"parameter": "leaf", "input": "constant", "value": "op", "loss": "last"}
 
 
 def tape(tensor: Tensor, names: Names = None, *, ax: Axes | None = None) -> Axes:
@@ -32,7 +42,8 @@ def tape(tensor: Tensor, names: Names = None, *, ax: Axes | None = None) -> Axes
     each box: its name and shape; of an op the formula; and where the value is one number, this
     number and its gradient, the derivative of the last value by it.
 
-    The gradient travels along the same arrows, upwards.
+    The gradient travels along the same arrows, upwards. In axes too small for all this a box holds
+    only the name of its leaf or op; or nothing, and then the title says so.
 
     names   what values are called, as for `tn.explain`
 
@@ -52,35 +63,69 @@ def tape(tensor: Tensor, names: Names = None, *, ax: Axes | None = None) -> Axes
             expected=f"at most {_LIMIT}",
             hint="tn.explain(loss, model).svg() folds a model's layers",
         )
-    lines = {id(v): _lines(v) for v in graph.values}
-    widths: dict[Hashable, float] = {key: _width(text) for key, text in lines.items()}
-    edges = [(id(x), id(s.output)) for s in graph.steps for x in s.inputs if isinstance(x, Value)]
-    place = arranged(widths, edges)
-    y = {key: -_LAYER * place.layer[key] for key in lines}
-    width = max((place.width + 40) / _INCH, _LEAST)
-    height = (_LAYER * (place.layers - 1) + 90) / _INCH
-    scale = 1.0
+    told = f"The tape of {literal(graph.loss.name)}"
+    plan = _Plan(graph, _lines, 112.0, _MEANING)
     if ax is None:
-        ax = axes_in(None, width, height + 1.2)  # with the title and the legend
-    else:  # letters shrink with the boxes
-        across, down = extent(ax)
-        scale = min(across / (72 * width), (FRAME * down / 72 - 1.2) / height, 1.0)
-    for value in graph.values:
-        _draw_box(ax, lines[id(value)], value.kind, place.x[id(value)], y[id(value)], scale)
-    for a, b in dict.fromkeys(edges):
-        uses = edges.count((a, b))
-        points = [(x, -_LAYER * layer) for x, layer in place.paths[a, b]]
-        for i in range(uses):
-            shift = 18 * (i - (uses - 1) / 2)
-            start = place.x[a], y[a] - _height(lines[a]) / 2
-            end = place.x[b] + shift, y[b] + _height(lines[b]) / 2
-            _draw_arrow(ax, [start, *points, end], scale)
-    _draw_legend(ax, [v.kind for v in graph.values])
-    ax.set(xlim=(-20, place.width + 20), ylim=(_LAYER * (1 - place.layers) - 45, 45))
-    ax.set_aspect("equal")
-    ax.axis("off")
-    ax.set_title(f"The tape of {literal(graph.loss.name)}")
+        zoom = points("medium") / 10
+        wide, high = max(plan.width / _INCH + 0.1, _LEAST), plan.height / _INCH + 1.4  # the legend
+        ax = axes_in(None, zoom * wide, zoom * high)
+        scale = plan.frame(ax, told)
+    elif _SIZE * (scale := plan.frame(ax, told)) < LEAST:
+        plan = _Plan(graph, _brief, 40.0, _WORD)
+        if _SIZE * (scale := plan.frame(ax, told)) < LEAST:
+            scale = plan.frame(ax, told, "(too small for words)")
+    plan.draw(ax, scale)
     return ax
+
+
+class _Plan:
+    """Boxes and arrows in their places: what a box says is `write(value)`, `gap` is the way from
+    one layer to the next, `meaning` what the legend says.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        write: Callable[[Value], list[str]],
+        gap: float,
+        meaning: Mapping[str, str],
+    ) -> None:
+        self.values, self.meaning = graph.values, meaning
+        self.lines: dict[Hashable, list[str]] = {id(v): write(v) for v in graph.values}
+        self.edges: list[tuple[Hashable, Hashable]] = [
+            (id(x), id(s.output)) for s in graph.steps for x in s.inputs if isinstance(x, Value)
+        ]
+        place = arranged({key: _width(text) for key, text in self.lines.items()}, self.edges)
+        self.centre = {key: (place.x[key], -gap * place.layer[key]) for key in self.lines}
+        self.paths = {
+            edge: [(x, -gap * layer) for x, layer in path] for edge, path in place.paths.items()
+        }
+        self.margin = max(map(_height, self.lines.values())) / 2 + 8
+        self.width = place.width + 40
+        self.height = gap * (place.layers - 1) + 2 * self.margin
+
+    def frame(self, ax: Axes, *title: str) -> float:
+        """Prepare the axes; how large the boxes will be, 1 where 80 units are an inch."""
+        ax.set(xlim=(-20, self.width - 20), ylim=(self.margin - self.height, self.margin))
+        ax.set_aspect("equal")
+        ax.axis("off")
+        entitle(ax, *title)
+        _draw_legend(ax, {v.kind: self.meaning[v.kind] for v in self.values})
+        settle(ax)
+        return min(_INCH / 72 * extent(ax)[0] / self.width, points("medium") / 10)
+
+    def draw(self, ax: Axes, scale: float) -> None:
+        """Boxes, and arrows side by side where a value is used more than once."""
+        for value in self.values:
+            lines = self.lines[id(value)]
+            _draw_box(ax, lines, value.kind, *self.centre[id(value)], scale)
+        for (a, b), path in self.paths.items():
+            uses = self.edges.count((a, b))
+            (xa, ya), (xb, yb) = self.centre[a], self.centre[b]
+            start = xa, ya - _height(self.lines[a]) / 2
+            for i in range(uses):
+                end = xb + 18 * (i - (uses - 1) / 2), yb + _height(self.lines[b]) / 2
+                _draw_arrow(ax, [start, *path, end], scale)
 
 
 def _lines(value: Value) -> list[str]:
@@ -97,6 +142,11 @@ def _lines(value: Value) -> list[str]:
     return lines
 
 
+def _brief(value: Value) -> list[str]:
+    """The least that stands in a box."""
+    return [literal(value.name if value.made_by is None else value.made_by.title)]
+
+
 def _call(step: Step) -> str:
     """The op and what went in, with the options that were chosen: mul(x, 2), sum(x, axis=0)."""
     given = [x.name if isinstance(x, Value) else f"{x:g}" for x in step.inputs if x is not None]
@@ -107,17 +157,25 @@ def _call(step: Step) -> str:
 
 def can_draw(formula: str) -> bool:
     """Whether matplotlib's small TeX knows it, and it fits into a box."""
+    from matplotlib.font_manager import FontProperties
     from matplotlib.mathtext import MathTextParser
 
     try:
-        size = MathTextParser("path").parse(f"${formula}$")
+        size = MathTextParser("path").parse(f"${formula}$", prop=FontProperties(size=10))
     except ValueError:
         return False
     return bool(formula) and bool(size.width < 90 and size.height < 16)
 
 
 def _width(lines: Sequence[str]) -> float:
-    return max(_WIDE * len(line) for line in lines if not line.startswith("$")) + 24
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    wide = 0.0
+    for line, weight in zip(lines, ("bold", "normal", "normal"), strict=False):
+        font, formula = FontProperties(size=_SIZE, weight=weight), line.startswith("$")
+        wide = max(wide, text_to_path.get_text_width_height_descent(line, font, formula)[0])
+    return wide * _INCH / 72 + 24
 
 
 def _height(lines: Sequence[str]) -> float:
@@ -133,21 +191,23 @@ def _draw_box(ax: Axes, lines: Sequence[str], kind: str, x: float, y: float, sca
     from matplotlib.patches import FancyBboxPatch
 
     wide, high = _width(lines), _height(lines)
-    fill, border = COLOURS[kind]
     style = "round,pad=0,rounding_size=6"
     corner = x - wide / 2, y - high / 2
-    box = FancyBboxPatch(corner, wide, high, boxstyle=style, fc=fill, ec=border, lw=1.4, zorder=3)
-    ax.add_patch(box)
+    ink = _ink(kind, scale)
+    ax.add_patch(FancyBboxPatch(corner, wide, high, boxstyle=style, zorder=3, **ink))
     height = y + (high - 10) / 2
-    for i, line in enumerate(lines):
+    for i, line in enumerate(lines if _SIZE * scale > LEAST else ()):
         height -= _line(line) / 2
-        ink: dict[str, Any] = {
-            "color": "black",
-            "fontsize": _SIZE * scale,
-            "weight": "normal" if i else "bold",
-        }
-        ax.text(x, height, line, ha="center", va="center", zorder=4, **ink)
+        letters: dict[str, Any] = {"color": "black", "fontsize": _SIZE * scale}
+        letters |= {"weight": "normal" if i else "bold", "ha": "center", "va": "center"}
+        ax.text(x, height, line, zorder=4, **letters)
         height -= _line(line) / 2
+
+
+def _ink(kind: str, scale: float) -> dict[str, Any]:
+    """The colours of a box; that of the last value is told by its border, too."""
+    fill, border = COLOURS[kind]
+    return {"fc": fill, "ec": border, "lw": (2.8 if kind == "loss" else 1.4) * scale}
 
 
 def _draw_arrow(ax: Axes, points: Sequence[tuple[float, float]], scale: float) -> None:
@@ -170,18 +230,10 @@ def _draw_arrow(ax: Axes, points: Sequence[tuple[float, float]], scale: float) -
     ax.add_patch(FancyArrowPatch(path=Path(np.array(vertices), codes), **style))
 
 
-_MEANING = {
-    "parameter": "leaf: its gradient is kept",
-    "input": "constant: no gradient",
-    "value": "made by an op, which passes the gradient on",
-    "loss": "the last value",
-}
-
-
-def _draw_legend(ax: Axes, kinds: Sequence[str]) -> None:
+def _draw_legend(ax: Axes, meaning: Mapping[str, str]) -> None:
     from matplotlib.patches import Patch
 
-    shown = {kind: text for kind, text in _MEANING.items() if kind in kinds}
-    marks = [Patch(fc=COLOURS[kind][0], ec=COLOURS[kind][1], label=shown[kind]) for kind in shown]
-    options: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "fontsize": 8}
-    ax.legend(handles=marks, frameon=False, **options)
+    marks = [Patch(label=meaning[k], **_ink(k, 1.0)) for k in _MEANING if k in meaning]
+    columns = len(meaning) if sum(map(len, meaning.values())) < 30 else 1
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "ncols": columns}
+    ax.legend(handles=marks, frameon=False, fontsize="small", columnspacing=1.0, **place)

@@ -18,7 +18,7 @@ from tinynet.plot.style import (
     new_figure,
     numbers,
 )
-from tinynet.plot.words import named, short
+from tinynet.plot.words import LETTER, PAGE, few_ticks, named, points, short
 
 MOST = 300  # frames in one picture
 LONGEST = 40  # letters of a title
@@ -29,7 +29,7 @@ def images(
     labels: Sequence[Any] | None = None,
     predictions: Sequence[Any] | None = None,
     *,
-    columns: int = 8,
+    columns: int | None = None,
 ) -> AxesArray:
     """Images in a grid, dark where the values are large, each with its label.
 
@@ -37,6 +37,7 @@ def images(
                  colours, if they are bytes or lie in [0, 1], else stretched from the least to the
                  largest. A pixel of a grey image that is no number is vermillion.
     predictions  where one differs from the label, the title says so in colour: "5, read as 9"
+    columns      as many as fit on a page by default
 
     >>> images(np.eye(3)[None], labels=[5], predictions=[9])[0].get_title()
     '5, read as 9'
@@ -52,13 +53,11 @@ def images(
             hint="image[None] of a single one, X.transpose(0, 3, 1, 2) of (n, h, w, 3)",
         )
     n = len(values)
-    wide = predictions is not None and labels is not None
     titles = [] if labels is None else named(labels, n, "labels", "images")
     read = titles if predictions is None else named(predictions, n, "predictions", "images")
     wrong = [a != b for a, b in zip(titles, read, strict=False)]
     titles = [f"{a}, read as {b}" if a != b else a for a, b in zip(titles, read, strict=False)]
-    side = _side(titles, 1.2 if wide else 1.0)
-    panels = _grid("Images", values, columns, side, titled=bool(titles))
+    panels = _grid("Images", values, columns, titles)
     low, high = ends(values)
     for i, ax in enumerate(panels):
         if coloured:
@@ -86,13 +85,14 @@ def weights(
     shape: tuple[int, int] | None = None,
     *,
     titles: Sequence[str] | None = None,
-    columns: int = 8,
+    columns: int | None = None,
 ) -> AxesArray:
     """Rows of a weight matrix as images on one scale, white at 0: where a neuron looks, and with
     which sign.
 
-    W       (neurons, inputs), or (neurons, h, w), or filters (neurons, 1, h, w)
-    shape   (h, w) of one image; the square root of `inputs` by default
+    W         (neurons, inputs), or (neurons, h, w), or filters (neurons, 1, h, w)
+    shape     (h, w) of one image; the square root of `inputs` by default
+    columns   as many as fit on a page by default
 
     >>> weights(np.eye(4), titles=["a", "b", "c", "d"])[3].get_title()
     'd'
@@ -117,8 +117,7 @@ def weights(
             hint="filters(W) draws filters of several channels",
         )
     names = [] if titles is None else named(titles, len(values), "titles", "neurons")
-    wide = _side(names, 1.0)
-    panels = _grid("Weights", values, columns, wide, titled=bool(names), right=0.9)
+    panels = _grid("Weights", values, columns, names, right=0.9)
     _signed(panels, values)
     for ax, name in zip(panels, names, strict=False):
         ax.set_title(short(name, LONGEST), fontsize="small")
@@ -147,8 +146,7 @@ def filters(W: Any) -> AxesArray:
             hint="filters(W[:16, :8]), the first ones",
         )
     flat = values.reshape(-1, *values.shape[2:])
-    side = min(0.8, max(0.4, 11 / max(out, channels)))
-    panels = _grid("Filters", flat, channels, side, titled=False, right=1.5)
+    panels = _grid("Filters", flat, channels, right=1.5)
     _signed(panels, flat)
     panels = panels.reshape(out, channels)
     for i, ax in enumerate(panels[0]):
@@ -158,11 +156,12 @@ def filters(W: Any) -> AxesArray:
     return panels
 
 
-def feature_maps(maps: Any, *, columns: int = 8) -> AxesArray:
+def feature_maps(maps: Any, *, columns: int | None = None) -> AxesArray:
     """What the channels of a convolution answer to one image, on one scale, dark where the answer
     is large.
 
-    maps   (c, h, w), or (1, c, h, w)
+    maps      (c, h, w), or (1, c, h, w)
+    columns   as many as fit on a page by default
 
     >>> [ax.get_title() for ax in feature_maps(np.ones((1, 2, 4, 4)))]
     ['channel 0', 'channel 1']
@@ -174,11 +173,12 @@ def feature_maps(maps: Any, *, columns: int = 8) -> AxesArray:
         raise ShapeError(
             "the maps of one image are (c, h, w)", got=str(values.shape), hint="maps[0] of a batch"
         )
-    panels = _grid("Feature maps", values, columns, 1.0, titled=True, right=0.9)
+    titles = [f"channel {i}" for i in range(len(values))]
+    panels = _grid("Feature maps", values, columns, titles, right=0.9)
     low, high = ends(values)
-    for i, ax in enumerate(panels):
-        image = ax.imshow(values[i], cmap="Blues", vmin=low, vmax=high)
-        ax.set_title(f"channel {i}", fontsize="small")
+    for ax, value, title in zip(panels, values, titles, strict=True):
+        image = ax.imshow(value, cmap="Blues", vmin=low, vmax=high)
+        ax.set_title(title, fontsize="small")
     _scale(panels, image, "answer")
     return panels
 
@@ -192,28 +192,26 @@ def _signed(panels: AxesArray, values: Array) -> None:
 
 
 def _scale(panels: AxesArray, image: Any, label: str) -> None:
-    from matplotlib.ticker import MaxNLocator
-
     figure = panels[0].figure
     high = figure.get_figheight()
     shape = {"shrink": 0.9, "aspect": 6 * high, "pad": 0.02}  # 0.15 inches wide
-    ticks = MaxNLocator(int(np.clip(2 * (high - 0.9), 1, 8)))
+    ticks = few_ticks(72 * 0.9 * (high - 0.9))
     figure.colorbar(image, ax=list(panels), label=label, ticks=ticks, **shape)
 
 
-def _side(titles: Sequence[str], side: float) -> float:
-    """The side of a frame in inches: as wide as its title."""
-    return max([side, *(0.075 * min(len(title), LONGEST) + 0.1 for title in titles)])
-
-
 def _grid(
-    title: str, images: Array, columns: int, side: float, *, titled: bool, right: float = 0.1
+    title: str,
+    images: Array,
+    columns: int | None,
+    titles: Sequence[str] = (),
+    *,
+    right: float = 0.1,
 ) -> AxesArray:
-    """An empty frame for each image, of this side in inches, or less where one side of the images
-    is shorter. `right` is room for a colour bar.
+    """An empty frame for each image, as wide as the widest title, and wider where there is room on
+    the page. `right` is room for a colour bar.
     """
     n, pixels = len(images), images.shape[-2:]
-    if np.asarray(columns).dtype.kind != "i" or columns < 1:
+    if columns is not None and (np.asarray(columns).dtype.kind != "i" or columns < 1):
         raise ArgumentError(
             "a grid has columns", expected="a whole number, at least 1", got=describe(columns)
         )
@@ -221,11 +219,14 @@ def _grid(
         raise ArgumentError(
             f"{n} frames are too many for a picture", expected=f"at most {MOST}", hint="the first"
         )
-    columns = min(columns, n)
+    longest = min(max(map(len, titles), default=0), LONGEST)
+    widest = max((LETTER * longest + 2) * points("small") / 72, 0.4)
+    fit = max(int((PAGE - right) / max(widest, 0.7)), 1)
+    columns = min(columns or -(-n // -(-n // fit)), n)  # rows that are about as long
     rows = -(-n // columns)
-    side = max(side, 2.4 / max(rows, columns))
+    side = max(widest, min(1.0, (PAGE - right) / columns, 8 / rows), 2.4 / max(rows, columns))
     high = side * min(max(pixels[0] / pixels[1], 0.25), 2.0)
-    height = rows * (high + (0.25 if titled else 0.05)) + 0.6
+    height = rows * (high + (0.25 if titles else 0.05)) + 0.6
     figure = new_figure(max(columns * side + right, 2.4), max(height, 1.6))
     figure.set_layout_engine("compressed")  # no gaps between images that are not square
     figure.suptitle(f"{title}, {pixels[0]} × {pixels[1]} pixels", fontsize="medium")

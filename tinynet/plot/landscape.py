@@ -10,7 +10,7 @@ import numpy as np
 from tinynet.errors import ArgumentError, ShapeError, describe
 from tinynet.grad_mode import no_grad
 from tinynet.plot.style import LINES, MARKERS, OKABE_ITO, Array, axes_in, callable_or_raise, literal
-from tinynet.plot.words import entitle, legend_below
+from tinynet.plot.words import entitle, extent, legend_below, points, settle
 from tinynet.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def loss_landscape(
     across, up = (np.linspace(*ends, GRID) for ends in window)
     heights = _heights(loss, *np.meshgrid(across, up))
     ax = axes_in(ax, 5.8, 4.6)
-    _draw_levels(ax, across, up, heights)
+    bar = _draw_levels(ax, across, up, heights)
     for i, (name, path) in enumerate(paths.items()):
         style: dict[str, Any] = {"marker": MARKERS[i], "markersize": 3.5, "linewidth": 1.4}
         told = literal(name) + _end(path, window, steps)
@@ -87,7 +87,11 @@ def loss_landscape(
         ax.plot(*start, "o", color="white", markeredgecolor="black", label="start", zorder=6)
         legend_below(ax)
     ax.set(xlim=window[0], ylim=window[1], xlabel="parameter x", ylabel="parameter y")
-    entitle(ax, f"Loss landscape, {steps} steps" if optimizers else "Loss landscape")
+    entitle(ax, f"Loss landscape, {steps}\u00a0steps" if optimizers else "Loss landscape")
+    ax.tick_params(pad=0.5 * points("medium"))  # numbers of both axes meet in a corner
+    settle(ax)
+    decades, fit = bar.get_ticks(), max(int(extent(ax)[1] / (2 * points("medium"))), 1)
+    bar.set_ticks(decades[:: -(-len(decades) // fit)] if len(decades) else decades)
     return ax
 
 
@@ -139,7 +143,8 @@ def _heights(loss: Loss, x: Array, y: Array) -> Array:
     return np.ma.masked_invalid(heights)
 
 
-def _draw_levels(ax: Axes, across: Array, up: Array, heights: Array) -> None:
+def _draw_levels(ax: Axes, across: Array, up: Array, heights: Array) -> Any:
+    """Returns the scale of their colours."""
     from matplotlib.colors import LogNorm
 
     above = heights - heights.min()
@@ -156,7 +161,9 @@ def _draw_levels(ax: Axes, across: Array, up: Array, heights: Array) -> None:
     )
     ax.contour(across, up, above, levels, colors="#666666", linewidths=0.4)
     decades = 10.0 ** np.arange(np.ceil(np.log10(levels[0])), np.log10(top))
-    ax.figure.colorbar(filled, ax=ax, label="L − min L", ticks=decades).minorticks_off()
+    bar = ax.figure.colorbar(filled, ax=ax, label="L − min L", ticks=decades)
+    bar.minorticks_off()
+    return bar
 
 
 def _path(

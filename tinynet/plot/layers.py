@@ -19,7 +19,7 @@ from tinynet.plot.style import (
     new_figure,
     plain,
 )
-from tinynet.plot.words import LETTER, points, short
+from tinynet.plot.words import PAGE, short
 from tinynet.tensor import Tensor
 
 
@@ -47,9 +47,8 @@ def histograms(model: Any, batch: Any, loss: Callable[..., Any], *, bins: int = 
     seen, _ = observe(model, batch, loss, _numbers)
     if not seen:
         raise ArgumentError("no layer of the model made a value that has a gradient")
-    labels = [short(literal(name), 32) for name, _ in seen]
-    wide = LETTER * points("medium") * max(map(len, labels)) / 72
-    figure = new_figure(7.0 + wide, (0.75 if len(seen) <= 12 else 0.45) * len(seen) + 0.9)
+    labels = [short(literal(name), 24) for name, _ in seen]
+    figure = new_figure(PAGE, (0.75 if len(seen) <= 12 else 0.45) * len(seen) + 0.9)
     panels: AxesArray = figure.subplots(len(seen), 2, squeeze=False, sharex="col")
     for column in (0, 1):
         values = [numbers[column] for _, numbers in seen]
@@ -67,8 +66,10 @@ def histograms(model: Any, batch: Any, loss: Callable[..., Any], *, bins: int = 
     panels[0, 0].set_title("activations y")
     panels[0, 1].set_title("gradients ∂L/∂y")
     for ax in panels[-1]:
-        ax.set_xlabel("value (height: entries)")
-        ax.locator_params(axis="x", nbins=4)
+        ax.set_xlabel("value\n(height: entries)")
+        ax.locator_params(axis="x", nbins=2)
+        ax.tick_params(labelsize="small")
+        ax.ticklabel_format(axis="x", style="sci", scilimits=(-3, 4))
     return panels
 
 

@@ -24,11 +24,13 @@ from tinynet.plot.style import (
 )
 from tinynet.plot.words import (
     BAR,
+    PAGE,
     colour_bar,
     entitle,
     heat_map,
     label_axes,
     named,
+    points,
     settle,
     short,
     write_in_cells,
@@ -101,7 +103,7 @@ def similarity(vectors: Any, labels: Sequence[Any], *, ax: Axes | None = None) -
     if not (sizes > 0).all():
         raise ArgumentError("a vector of zeros points nowhere: it has no cosine")
     cosines = np.round((X / sizes) @ (X / sizes).T, 2) + 0.0  # no minus before a zero
-    side = np.clip(0.42 * len(X), 1.2, 9.0)
+    side = np.clip(0.38 * len(X), 1.2, 9.0)
     ax = axes_in(ax, side + 0.085 * max(map(len, names)) + 2.0, side + 1.2)
     image = ax.imshow(cosines, cmap="RdBu_r", vmin=-1, vmax=1)
     below = names
@@ -184,7 +186,8 @@ def gradient_errors(report: Any) -> AxesArray:
     if not arguments:
         raise ArgumentError("the report has no gradient to draw: nothing was measured")
     heights = [float(np.clip(0.35 * len(_matrix(a.off)), 1.0, 3.0)) for a in arguments]
-    figure = new_figure(9.0, sum(heights) + 0.8 * len(arguments))
+    high = (sum(heights) + 0.8 * len(arguments)) * points("medium") / 10
+    figure = new_figure(PAGE, high)
     panels: AxesArray = figure.subplots(len(arguments), 3, squeeze=False, height_ratios=heights)
     for a, row in zip(arguments, panels, strict=True):
         name = short(literal(a.name), 12)
@@ -198,7 +201,8 @@ def gradient_errors(report: Any) -> AxesArray:
         for ax, (title, (values, scale)) in zip(row, scales.items(), strict=True):
             options = {"cmap": "RdBu_r", "vmin": -scale, "vmax": scale, "aspect": "auto"}
             image = ax.imshow(_matrix(values), **options)
-            ax.set(title=f"{name}: {title}", xticks=[], yticks=[])
+            ax.set(xticks=[], yticks=[])
+            entitle(ax, f"{name}: {title}")
             ax.set_xlabel("entry" if claim.ndim < 2 else f"axis {claim.ndim - 1}")
             ax.set_facecolor("#bbbbbb")
             if title != "analytic":

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LETTER = 0.6  # how wide a letter is on average, in sizes of the font
 LEAST = 5.0  # points: smaller letters nobody reads
+PAGE = 6.4  # inches: wider pictures have letters that a phone shows too small
 FRAME = 1.25  # a figure with one picture, in sizes of its axes before labels take their room
 BAR = 90.0  # points: twice what a colour bar takes, so much wider a title may be
 DOWN = 3.7  # from the axes to what stands below their label, in sizes of the font
@@ -71,10 +72,11 @@ def named(labels: Iterable[Any], count: int, what: str, of: str) -> list[str]:
 
 
 def entitle(ax: Axes, *lines: str, more: float = 0.0) -> None:
-    """The title, in more lines where the axes are narrow; it may be `more` points wider."""
-    most = int((1.05 * extent(ax)[0] + more) / (LETTER * points("large")))
-    pad = 6.0 if not more else 6.0 + 0.5 * points("medium")  # the number at the end of the scale
-    ax.set_title("\n".join(textwrap.fill(line, max(most, 12)) for line in lines), pad=pad)
+    """The title, in more lines where there is little room; it may be `more` points wider."""
+    room = 72 * ax.get_position(original=True).width * ax.figure.bbox.width / ax.figure.dpi
+    most = int((1.05 * room + more) / (LETTER * points("large")))
+    pad = (1.1 if more else 0.7) * points("medium")  # above the number at the end of the scale
+    ax.set_title("\n".join(textwrap.fill(line, max(most, 8)) for line in lines), pad=pad)
 
 
 def label_axes(ax: Axes, x: str, y: str) -> None:
@@ -84,19 +86,33 @@ def label_axes(ax: Axes, x: str, y: str) -> None:
         axis.set_label_text(textwrap.fill(text, max(int(0.9 * room / size), 7)))
 
 
-def legend_below(ax: Axes, **options: Any) -> None:
-    """The legend below the label of the axis, where no data are, in as many columns as fit."""
+def legend_below(ax: Axes) -> None:
+    """The legend below the label of the axis, where no data are, in as many columns as fit. Where
+    it would leave little room to the data, its letters are smaller.
+    """
     from matplotlib.transforms import ScaledTranslation
 
-    size, wide = points("small"), FRAME * extent(ax)[0]
-    handles, labels = ax.get_legend_handles_labels()
-    labels = [short(label, max(int((wide - 4 * size) / (LETTER * size)), 8)) for label in labels]
-    widths = [size * (LETTER * len(label) + 4) for label in labels]
-    columns = len(labels) if sum(widths) < wide else int(wide / max(widths))
+    handles, names = ax.get_legend_handles_labels()
+    wide, high = 1.1 * extent(ax)[0], FRAME * extent(ax)[1]  # below the axes, not the whole figure
+    for size in np.linspace(points("small"), LEAST, 8):
+        most = max(int((wide / size - 4) / LETTER), 8)
+        labels = [short(name, most) for name in names]
+        columns = _side_by_side([size * (LETTER * len(label) + 4) for label in labels], wide)
+        if 1.5 * size * -(-len(labels) // columns) < 0.3 * high:
+            break
     down = ScaledTranslation(0, -DOWN * points("medium") / 72, ax.figure.dpi_scale_trans)
-    options |= {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "borderaxespad": 0.0}
-    options |= {"bbox_transform": ax.transAxes + down, "fontsize": "small", "frameon": False}
-    ax.legend(handles, labels, ncols=max(columns, 1), **options)
+    options: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0)}
+    options |= {"bbox_transform": ax.transAxes + down, "borderaxespad": 0.0}
+    ax.legend(handles, labels, ncols=columns, fontsize=size, frameon=False, **options)
+
+
+def _side_by_side(widths: Sequence[float], wide: float) -> int:
+    """In how many columns, not wider than that in all, the rows are fewest."""
+    for rows in range(1, len(widths)):
+        columns = -(-len(widths) // rows)
+        if sum(column.max() for column in np.array_split(widths, columns)) < wide:
+            return columns
+    return 1
 
 
 def legend_width(names: Sequence[str], height: float) -> float:
@@ -179,8 +195,20 @@ def heat_map(
 def colour_bar(ax: Axes, image: Any, label: str) -> Axes:
     """The scale of the colours, as high as the image."""
     bar = ax.inset_axes((1.04, 0.0, 0.05, 1.0))
-    ax.figure.colorbar(image, cax=bar, label=label)
+    rows, columns = image.get_array().shape[:2]
+    high = min(extent(ax)[1], 0.8 * extent(ax)[0] * rows / columns)
+    ax.figure.colorbar(image, cax=bar, label=label, ticks=few_ticks(high))
     return bar
+
+
+def few_ticks(room: float) -> Any:
+    """As many as can be read in this room in points. Their number is fixed: one that depends on the
+    layout, which depends on the width of the numbers, does not settle.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    most = int(np.clip(room / (2.5 * points("medium")), 1, 8))
+    return MaxNLocator(most, steps=[1, 2, 2.5, 5, 10])
 
 
 def write_in_cells(ax: Axes, texts: dict[tuple[int, int], str]) -> bool:
@@ -192,7 +220,7 @@ def write_in_cells(ax: Axes, texts: dict[tuple[int, int], str]) -> bool:
     shown: Array = np.asarray(image.get_array())
     wide, high = (a / n for a, n in zip(extent(ax), shown.shape[::-1], strict=True))
     longest = max(map(len, texts.values()), default=1)
-    size = min(points("small"), 0.9 * wide / (LETTER * longest), 0.8 * high)
+    size = min(points("small"), 0.8 * wide / (LETTER * longest), 0.8 * high)
     if size < LEAST:
         return False
     for (i, j), text in texts.items():
@@ -201,38 +229,50 @@ def write_in_cells(ax: Axes, texts: dict[tuple[int, int], str]) -> bool:
     return True
 
 
-_AROUND = [(1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (0, -1), (1, 0), (-1, 0)]
-_REACH = (4, 14, 24, 36)  # points from a place to its name
+_NEAR = [(1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (0, -1), (1, 0), (-1, 0)]
+_FAR = [*_NEAR, *((x, y / 2) for x, y in _NEAR[:4]), *((x / 2, y) for x, y in _NEAR[:4])]
+_REACH = (4, 14, 26, 40, 60)  # points from a place to its name
 _ALIGN = {1: ("left", "bottom"), 0: ("center", "center"), -1: ("right", "top")}
 
 
 def write_beside(ax: Axes, places: Array, names: Sequence[str], **style: Any) -> int:
     """Each name beside its place, or near it with a line to it, where neither a place nor another
-    name is. Returns how many found no room.
+    name nor a line is. Returns how many found no room.
     """
     settle(ax)
     scale = ax.figure.dpi / 72
     dots = np.asarray(ax.transData.transform(places))
     half = 3 * scale
     taken = [(x - half, y - half, x + half, y + half) for x, y in dots]
+    drawn = np.empty((0, 2))  # points along the lines
     frame = ax.get_window_extent()
     line = {"arrowstyle": "-", "color": GREY, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 2}
     style |= {"textcoords": "offset points", "arrowprops": line, "in_layout": False}
     notes: Any = [ax.annotate(n, p, (0, 0), **style) for n, p in zip(names, places, strict=True)]
+    sizes = [note.get_window_extent() for note in notes]
     waiting = list(range(len(notes)))
-    for reach in _REACH:
+    for far, reach in enumerate(_REACH):
         for i in tuple(waiting):
-            size = notes[i].get_window_extent()
-            for across, up in _AROUND:
+            size = sizes[i]
+            for across, up in _FAR if far else _NEAR:
                 x, y = reach * across, reach * up
-                left = dots[i, 0] + x * scale - size.width * (1 - across) / 2
-                low = dots[i, 1] + y * scale - size.height * (1 - up) / 2
+                side, above = np.sign((across, up))
+                left = dots[i, 0] + x * scale - size.width * (1 - side) / 2
+                low = dots[i, 1] + y * scale - size.height * (1 - above) / 2
                 box = left, low, left + size.width, low + size.height
-                if _inside(box, frame.extents) and not _meets(box, taken):
-                    taken.append(box)
+                middle = left + size.width / 2, low + size.height / 2
+                way = np.linspace(dots[i], middle, 20 * far)  # of the line
+                if (
+                    _inside(box, frame.extents)
+                    and not _meets(box, taken)
+                    and not _over(drawn, [box])
+                    and not _over(way, taken[len(dots) :])
+                ):
+                    taken.append((left - half, low, left + size.width + half, low + size.height))
+                    drawn = np.vstack([drawn, way])
                     waiting.remove(i)
-                    notes[i].set(position=(x, y), ha=_ALIGN[across][0], va=_ALIGN[up][1])
-                    notes[i].arrow_patch.set_visible(reach > _REACH[0])
+                    notes[i].set(position=(x, y), ha=_ALIGN[side][0], va=_ALIGN[above][1])
+                    notes[i].arrow_patch.set_visible(far > 0)
                     break
     for i in waiting:
         notes[i].remove()
@@ -243,6 +283,12 @@ def _inside(box: Sequence[float], frame: Sequence[float]) -> bool:
     return bool(
         frame[0] <= box[0] and frame[1] <= box[1] and box[2] <= frame[2] and box[3] <= frame[3]
     )
+
+
+def _over(way: Array, boxes: Sequence[Sequence[float]]) -> bool:
+    """Whether one of the points lies in one of the boxes."""
+    low, high = np.split(np.reshape(boxes, (-1, 4)), 2, axis=1)
+    return bool(((low < way[:, None]) & (way[:, None] < high)).all(axis=2).any())
 
 
 def _meets(box: Sequence[float], taken: Sequence[Sequence[float]]) -> bool:
