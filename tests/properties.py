@@ -231,7 +231,7 @@ def host(x: Any) -> np.ndarray[Any, Any]:
     return np.asarray(x) if isinstance(x, np.ndarray | np.generic) else x.get()
 
 
-def close(found: Any, expected: Any, dtype: Any = "f8") -> None:
+def assert_close(found: Any, expected: Any, dtype: Any = "f8") -> None:
     """Equal to rounding; a real GPU sums in another order and has functions of its own."""
     tolerance = 1e-10 if np.dtype(dtype) == np.float64 else 2e-5
     np.testing.assert_allclose(host(found), host(expected), rtol=tolerance, atol=tolerance)

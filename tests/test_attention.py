@@ -30,7 +30,7 @@ def three(lead: tuple[int, ...], L: int, S: int, E: int, Ev: int) -> list[Any]:
     return [normal(*lead, L, E), normal(*lead, S, E), normal(*lead, S, Ev)]
 
 
-def same(a: Any, b: Any, tolerance: float = 1e-12) -> None:
+def assert_same(a: Any, b: Any, tolerance: float = 1e-12) -> None:
     np.testing.assert_allclose(
         a.detach().numpy(), b.detach().numpy(), rtol=tolerance, atol=tolerance
     )
@@ -66,13 +66,13 @@ def test_keys_are_a_set_and_queries_do_not_know_of_each_other(sizes: Any, seed: 
     draw = np.random.default_rng(seed)
     of_keys, of_queries = draw.permutation(S), draw.permutation(L)
     y = F.scaled_dot_product_attention(q, k, v)
-    same(F.scaled_dot_product_attention(q, k[:, of_keys], v[:, of_keys]), y)
-    same(F.scaled_dot_product_attention(q[:, of_queries], k, v), y[:, of_queries])
+    assert_same(F.scaled_dot_product_attention(q, k[:, of_keys], v[:, of_keys]), y)
+    assert_same(F.scaled_dot_product_attention(q[:, of_queries], k, v), y[:, of_queries])
 
 
 def test_one_key_is_answered_by_its_value() -> None:
     q, k, v = three((2,), 3, 1, 4, 5)
-    same(F.scaled_dot_product_attention(q, k, v), v.expand(2, 3, 5))
+    assert_same(F.scaled_dot_product_attention(q, k, v), v.expand(2, 3, 5))
 
 
 def test_causal_outputs_do_not_depend_on_the_future() -> None:
@@ -91,11 +91,11 @@ def test_masks_of_booleans_and_of_floats_are_one_thing() -> None:
     allowed = rng.random((3, 4, 5)) < 0.5
     added = tn.tensor(np.where(allowed, 0.0, -np.inf))
     y, z = (F.scaled_dot_product_attention(q, k, v, m) for m in (tn.tensor(allowed), added))
-    same(y, z)
+    assert_same(y, z)
     for a, b in zip(gradients(y, [q, k, v]), gradients(z, [q, k, v]), strict=True):
-        same(a, b)
+        assert_same(a, b)
     causal = tn.tensor(np.tri(4, 5, dtype=bool))
-    same(
+    assert_same(
         F.scaled_dot_product_attention(q, k, v, causal),
         F.scaled_dot_product_attention(q, k, v, is_causal=True),
     )
@@ -125,16 +125,16 @@ def test_a_query_that_may_attend_to_nothing_gives_zero(kind: str) -> None:
 
 def test_the_scale() -> None:
     q, k, v = three((2,), 3, 4, 16, 2)
-    same(
+    assert_same(
         F.scaled_dot_product_attention(q, k, v),
         F.scaled_dot_product_attention(q, k, v, scale=1 / 4),
     )
-    same(
+    assert_same(
         F.scaled_dot_product_attention(q, k, v, scale=0.3),
         F.scaled_dot_product_attention(q * 1.2, k, v),
     )
     mean = F.scaled_dot_product_attention(q, k, v, scale=0.0)
-    same(mean, v.mean(1, keepdim=True).expand(2, 3, 2))
+    assert_same(mean, v.mean(1, keepdim=True).expand(2, 3, 2))
 
 
 def test_why_the_root_of_the_width() -> None:
@@ -181,9 +181,9 @@ def test_grouped_queries_are_repeated_keys(mask: str) -> None:
     y = F.scaled_dot_product_attention(q, k, v, enable_gqa=True, **options)
     wide = [x.repeat_interleave(3, 1) for x in (k, v)]
     z = F.scaled_dot_product_attention(q, *wide, **options)
-    same(y, z)
+    assert_same(y, z)
     for a, b in zip(gradients(y, [q, k, v]), gradients(z, [q, k, v]), strict=True):
-        same(a, b)
+        assert_same(a, b)
 
 
 def test_the_extremes_stay_finite() -> None:
@@ -219,9 +219,9 @@ def test_blocks_give_the_gradient_of_the_definition(
         kept = tn.tensor(rng.random((2, 3, L, S)) < 0.7)
         args, options = (q, k, v, mask, kept), {"is_causal": causal, "scale": 0.8, "p": 0.3}
         y, z = attention.op(*args, **options), attention.definition(*args, **options)
-        same(y, z)
+        assert_same(y, z)
         for a, b in zip(gradients(y, args[:4]), gradients(z, args[:4]), strict=True):
-            same(a, b)
+            assert_same(a, b)
 
 
 def half(x: Any) -> Any:
@@ -371,7 +371,7 @@ def test_rotary_scores_depend_on_the_distance_only() -> None:
     other = (turn(q, 0) * turn(k, 4)).sum().item()
     assert abs(other - scores[0]) > 1e-3
     x = normal(2, 5, 8)
-    same((turn(x) ** 2).sum(-1), (x**2).sum(-1))  # a turn keeps lengths
+    assert_same((turn(x) ** 2).sum(-1), (x**2).sum(-1))  # a turn keeps lengths
     for d in (turn(x, 10_000), turn(x.float(), 10_000)):  # far from the start, in float32 too
         np.testing.assert_allclose(d.numpy(), turn(x, 10_000).numpy(), atol=1e-5)
 
@@ -417,7 +417,7 @@ def test_step_by_step_is_the_causal_whole(steps: tuple[int, ...], groups: int) -
         turned = turn(q[:, :, now], len(cache)), turn(k[:, :, now], len(cache))
         found.append(cache.attend(*turned, v[:, :, now], scale=0.4, enable_gqa=True))
         at += n
-    same(tn.cat(found, 2), whole)
+    assert_same(tn.cat(found, 2), whole)
     assert cache.keys.shape == (2, 2, T, 4)  # grouped keys are kept once, not for each query head
 
 

@@ -61,10 +61,10 @@ def test_what_goes_over_the_wire_comes_back(value: Any) -> None:
 @given(st.binary(max_size=200))
 def test_random_bytes_are_no_value(body: bytes) -> None:
     for frame in (body, len(body).to_bytes(4, sys.byteorder) + body):
-        _is_refused_or_a_value(frame)
+        _assert_refused_or_a_value(frame)
 
 
-def _is_refused_or_a_value(frame: bytes) -> None:
+def _assert_refused_or_a_value(frame: bytes) -> None:
     """A `DataError`, or a value that the wire can carry; nothing else is raised."""
     try:
         value = wire.unpack(frame)
@@ -86,7 +86,7 @@ headers = st.recursive(
 @given(headers, st.binary(max_size=32))
 def test_a_made_up_header_is_a_value_or_none(header: Any, data: bytes) -> None:
     text = json.dumps(header).encode()
-    _is_refused_or_a_value(len(text).to_bytes(4, sys.byteorder) + text + data)
+    _assert_refused_or_a_value(len(text).to_bytes(4, sys.byteorder) + text + data)
 
 
 @pytest.mark.parametrize(

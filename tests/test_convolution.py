@@ -27,7 +27,7 @@ def normal(*shape: int) -> Any:
     return rng.standard_normal(shape)
 
 
-def close(found: Any, expected: Any, rtol: float = 1e-12) -> None:
+def assert_close(found: Any, expected: Any, rtol: float = 1e-12) -> None:
     found, expected = map(host, (found, expected))
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, rtol=rtol, atol=1e-12)
@@ -69,7 +69,7 @@ def test_fold_of_unfold_counts_the_windows(data: st.DataObject) -> None:
     def there_and_back(x: Any) -> Any:
         return fold.definition(unfold.definition(x, **options), output_size=sizes, **options)
 
-    close(there_and_back(x), x * there_and_back(np.ones(x.shape)))
+    assert_close(there_and_back(x), x * there_and_back(np.ones(x.shape)))
 
 
 # -- what a convolution is ---------------------------------------------------------------------
@@ -83,7 +83,7 @@ def test_a_shifted_input_gives_a_shifted_output() -> None:
     """Inside, where neither the padding nor the other end is seen."""
     x, W, b = normal(2, 3, 9, 8), normal(4, 3, 3, 2), normal(4)
     y, moved = (conv2d.forward(a, W, b, padding=1)[0] for a in (x, shifted(x, (2, 1))))
-    close(shifted(y, (2, 1))[..., 4:-2, 3:-2], moved[..., 4:-2, 3:-2])
+    assert_close(shifted(y, (2, 1))[..., 4:-2, 3:-2], moved[..., 4:-2, 3:-2])
     assert not np.allclose(shifted(y, (2, 1)), moved)  # at the edges the zeros are seen
 
 
@@ -93,7 +93,7 @@ def test_on_a_ring_every_shift_is_kept(dilation: int) -> None:
     layer.to(dtype=tn.float64)
     x = normal(2, 3, 9, 11)
     for by in ((1, 0), (0, 1), (4, 7), (-3, 2)):
-        close(layer(tn.tensor(shifted(x, by))), shifted(host(layer(tn.tensor(x))), by))
+        assert_close(layer(tn.tensor(shifted(x, by))), shifted(host(layer(tn.tensor(x))), by))
 
 
 def test_the_printed_formula_is_no_convolution() -> None:
@@ -109,13 +109,13 @@ def test_the_printed_formula_is_no_convolution() -> None:
     assert w.size + b.size == J * (filters * C + 1) == 56  # and more on a longer input
     layer = nn.Conv1d(C, filters, 3, padding="same", padding_mode="circular", dtype=tn.float64)
     assert sum(p.numel() for p in layer.parameters()) == filters * (C * 3 + 1) == 20
-    close(layer(tn.tensor(shifted(a, (1,)))), shifted(host(layer(tn.tensor(a))), (1,)))
+    assert_close(layer(tn.tensor(shifted(a, (1,)))), shifted(host(layer(tn.tensor(a))), (1,)))
 
 
 def test_a_filter_of_one_tap_is_a_linear_layer_over_channels() -> None:
     x, W, b = normal(2, 5, 3, 4), normal(6, 5, 1, 1), normal(6)
     y = F.linear(tn.tensor(np.moveaxis(x, 1, -1)), tn.tensor(W[:, :, 0, 0]), tn.tensor(b))
-    close(conv2d.forward(x, W, b)[0], np.moveaxis(y.numpy(), -1, 1))
+    assert_close(conv2d.forward(x, W, b)[0], np.moveaxis(y.numpy(), -1, 1))
 
 
 def test_a_convolution_is_a_matrix_product_with_the_unfolded_input() -> None:
@@ -123,16 +123,16 @@ def test_a_convolution_is_a_matrix_product_with_the_unfolded_input() -> None:
     options: Any = {"stride": (2, 1), "padding": (1, 2), "dilation": (2, 1)}
     y = W.reshape(4, 18) @ F.unfold(x, (3, 2), **options)
     expected = F.conv2d(x, W, **options)
-    close(y.reshape(expected.shape), expected)
+    assert_close(y.reshape(expected.shape), expected)
 
 
 def test_stride_leaves_out_and_dilation_spreads() -> None:
     x, W = normal(2, 3, 9, 8), normal(4, 3, 3, 2)
     plain, _ = conv2d.forward(x, W, padding=2)
-    close(conv2d.forward(x, W, padding=2, stride=(3, 2))[0], plain[:, :, ::3, ::2])
+    assert_close(conv2d.forward(x, W, padding=2, stride=(3, 2))[0], plain[:, :, ::3, ::2])
     wide = np.zeros((4, 3, 5, 4))
     wide[:, :, ::2, ::3] = W
-    close(conv2d.forward(x, W, dilation=(2, 3))[0], conv2d.forward(x, wide)[0])
+    assert_close(conv2d.forward(x, W, dilation=(2, 3))[0], conv2d.forward(x, wide)[0])
 
 
 def test_groups_are_convolutions_side_by_side() -> None:
@@ -141,10 +141,10 @@ def test_groups_are_convolutions_side_by_side() -> None:
     halves = [
         conv2d.forward(x[:, c], W[f], b[f])[0] for c, f in zip(channels, filters, strict=True)
     ]
-    close(conv2d.forward(x, W, b, groups=2)[0], np.concatenate(halves, axis=1))
+    assert_close(conv2d.forward(x, W, b, groups=2)[0], np.concatenate(halves, axis=1))
     x, W = normal(2, 4, 5, 4), normal(4, 3, 3, 2)
     halves = [conv_transpose2d.forward(x[:, f], W[f])[0] for f in filters]
-    close(conv_transpose2d.forward(x, W, groups=2)[0], np.concatenate(halves, axis=1))
+    assert_close(conv_transpose2d.forward(x, W, groups=2)[0], np.concatenate(halves, axis=1))
 
 
 @pytest.mark.parametrize("op", [F.conv1d, F.conv_transpose1d])
@@ -152,7 +152,7 @@ def test_one_axis_is_two_of_which_one_has_size_1(op: Any) -> None:
     twin = {F.conv1d: F.conv2d, F.conv_transpose1d: F.conv_transpose2d}[op]
     x, W = tn.tensor(normal(2, 3, 8)), tn.tensor(normal(3, 3, 3))
     y = twin(x[:, :, None], W[:, :, None], stride=(1, 2), padding=(0, 1))
-    close(op(x, W, stride=2, padding=1), y[:, :, 0])
+    assert_close(op(x, W, stride=2, padding=1), y[:, :, 0])
 
 
 @pytest.mark.parametrize("op", [F.conv3d, F.conv_transpose3d])
@@ -161,7 +161,7 @@ def test_three_axes_are_images_next_to_each_other(op: Any) -> None:
     x, W = tn.tensor(normal(2, 3, 4, 5, 4)), tn.tensor(normal(3, 3, 1, 3, 2))
     y = op(x, W, stride=(1, 2, 1), padding=(0, 1, 1))
     for k in range(4):
-        close(y[:, :, k], twin(x[:, :, k], W[:, :, 0], stride=(2, 1), padding=1))
+        assert_close(y[:, :, k], twin(x[:, :, k], W[:, :, 0], stride=(2, 1), padding=1))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_same_keeps_the_size(kernel: Any, dilation: int, ends: Any) -> None:
     y = F.conv2d(tn.tensor(x), W, padding="same", dilation=dilation)
     assert y.shape == (2, 4, 9, 8)
     padded = np.pad(x, ((0, 0), (0, 0), ends[:2], ends[2:]))  # one more at the end, if need be
-    close(y, F.conv2d(tn.tensor(padded), W, padding="valid", dilation=dilation))
+    assert_close(y, F.conv2d(tn.tensor(padded), W, padding="valid", dilation=dilation))
 
 
 def test_a_single_sample_and_none_at_all() -> None:
@@ -187,7 +187,7 @@ def test_a_single_sample_and_none_at_all() -> None:
     ]
     for function, x, W in calls:
         batch = function(tn.tensor(x[None]), tn.tensor(W))
-        close(function(tn.tensor(x), tn.tensor(W)), batch[0])
+        assert_close(function(tn.tensor(x), tn.tensor(W)), batch[0])
         none, weight = tn.zeros(0, *x.shape), tn.tensor(W, requires_grad=True)
         y = function(none, weight)
         assert y.shape == (0, *batch.shape[1:])
@@ -195,8 +195,8 @@ def test_a_single_sample_and_none_at_all() -> None:
         assert weight.grad.shape == W.shape
         assert not weight.grad.numpy().any()
     x = tn.tensor(normal(3, 5, 4))
-    close(F.unfold(x, 2), F.unfold(x[None], 2)[0])
-    close(F.fold(F.unfold(x, 2), (5, 4), 2), F.fold(F.unfold(x[None], 2), (5, 4), 2)[0])
+    assert_close(F.unfold(x, 2), F.unfold(x[None], 2)[0])
+    assert_close(F.fold(F.unfold(x, 2), (5, 4), 2), F.fold(F.unfold(x[None], 2), (5, 4), 2)[0])
 
 
 def test_a_first_layer_does_not_compute_the_gradient_of_its_input(
@@ -234,8 +234,8 @@ def test_pixel_shuffle_place_by_place() -> None:
     y = F.pixel_shuffle(tn.tensor(x), r)
     for n, c, h, w, a, b in product(range(2), range(3), range(3), range(4), range(r), range(r)):
         assert y[n, c, h * r + a, w * r + b].item() == x[n, c * r * r + a * r + b, h, w]
-    close(F.pixel_unshuffle(y, r), x)
-    close(nn.PixelUnshuffle(r)(nn.PixelShuffle(r)(tn.tensor(x[0]))), x[0])
+    assert_close(F.pixel_unshuffle(y, r), x)
+    assert_close(nn.PixelUnshuffle(r)(nn.PixelShuffle(r)(tn.tensor(x[0]))), x[0])
 
 
 def test_pixels_have_gradients() -> None:
@@ -243,7 +243,7 @@ def test_pixels_have_gradients() -> None:
     y = F.pixel_shuffle(x, 2)
     g = tn.tensor(normal(*y.shape))
     y.backward(g)
-    close(x.grad, F.pixel_unshuffle(g, 2))
+    assert_close(x.grad, F.pixel_unshuffle(g, 2))
 
 
 # -- padding -----------------------------------------------------------------------------------
@@ -289,9 +289,9 @@ def test_padding_place_by_place(kind: str, axes: int) -> None:
         if None not in at:
             expected[(..., *k)] = host(x)[(..., *at)]
             dx[(..., *at)] += g[(..., *k)]
-    close(y, expected)
+    assert_close(y, expected)
     y.backward(tn.tensor(g))
-    close(x.grad, dx)
+    assert_close(x.grad, dx)
 
 
 @pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
@@ -362,13 +362,13 @@ def test_peer_layers(name: str, sizes: Any, options: dict[str, Any], batch: Any)
     x = normal(*batch, sizes[0], *(7, 6, 5)[: int(name[-2])])
     mine, other = tn.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
     y, z = ours(mine), theirs(other)
-    close(y, z.detach().numpy(), 1e-11)
+    assert_close(y, z.detach().numpy(), 1e-11)
     g = normal(*y.shape)
     y.backward(tn.tensor(g))
     z.backward(torch.tensor(g))
-    close(mine.grad, other.grad.numpy(), 1e-11)
+    assert_close(mine.grad, other.grad.numpy(), 1e-11)
     for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
-        close(p.grad, q.grad.numpy(), 1e-11)
+        assert_close(p.grad, q.grad.numpy(), 1e-11)
 
 
 @pytest.mark.peers
@@ -401,7 +401,7 @@ def test_peer_layers_without_weights(name: str, arguments: Any, shape: Any) -> N
     ours, theirs = getattr(nn, name)(*arguments), getattr(torch.nn, name)(*arguments)
     assert repr(ours) == repr(theirs)
     x = normal(*shape)
-    close(ours(tn.tensor(x)), theirs(torch.tensor(x)).numpy())
+    assert_close(ours(tn.tensor(x)), theirs(torch.tensor(x)).numpy())
 
 
 # -- mistakes ----------------------------------------------------------------------------------

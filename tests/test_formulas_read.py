@@ -203,10 +203,10 @@ def test_the_equations_of_a_recurrent_layer_are_true_as_they_are_printed(name: s
         arrays = {**dict(zip(letters, inputs, strict=True)), "¯Y": g}
         forward, lines = _lines(link.forward), [_lines(x.formula) for x in link.lines]
         made = Equations(forward, arrays, T)
-        _is_true(made, forward[0], y.detach().numpy())
+        _assert_true(made, forward[0], y.detach().numpy())
         back = Equations([*forward[1:], *lines[0][1:]], {**arrays, "Y": y.detach().numpy()}, T)
         for line, (main, *_) in zip(link.lines, lines, strict=True):
-            _is_true(back, main, line.gradient)
+            _assert_true(back, main, line.gradient)
 
 
 def _lines(formula: str) -> list[str]:
@@ -215,7 +215,7 @@ def _lines(formula: str) -> list[str]:
     return [main, *(line.removeprefix("& ") for line in rest.split(r" \\ ") if line)]
 
 
-def _is_true(equations: Equations, main: str, meant: Any) -> None:
+def _assert_true(equations: Equations, main: str, meant: Any) -> None:
     """The right side of an equation, for each step or sequence of which it speaks."""
     right = [t for t in TIMES.findall(main.partition(" = ")[2]) if t not in SPACES]
     found = np.empty(meant.shape)

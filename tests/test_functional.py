@@ -20,7 +20,7 @@ def normal(*shape: int) -> Any:
     return rng.standard_normal(shape)
 
 
-def compare(ours: Any, theirs: Any, inputs: Any, rtol: float = 1e-11) -> None:
+def assert_same_as_peer(ours: Any, theirs: Any, inputs: Any, rtol: float = 1e-11) -> None:
     """Both functions on the same arrays: values and gradients of all floating-point inputs."""
     torch = pytest.importorskip("torch")
     real = [isinstance(x, np.ndarray) and x.dtype.kind == "f" for x in inputs]
@@ -74,7 +74,7 @@ IN_PLACE = ("ReLU", "LeakyReLU", "ReLU6", "Hardtanh", "ELU", "SELU", "CELU", "Si
 @pytest.mark.parametrize(("module", "function", "options"), ACTIVATIONS)
 def test_peer_activations(module: str, function: str, options: dict[str, Any]) -> None:
     torch = pytest.importorskip("torch")
-    compare(
+    assert_same_as_peer(
         lambda x: getattr(F, function)(x, **options),
         lambda x: getattr(torch.nn.functional, function)(x, **options),
         [X],
@@ -109,7 +109,7 @@ def test_inplace_writes_over_the_input(module: str) -> None:
 )
 def test_peer_prelu(x: Any, slopes: int) -> None:
     torch = pytest.importorskip("torch")
-    compare(F.prelu, torch.nn.functional.prelu, [x, np.abs(normal(slopes))])
+    assert_same_as_peer(F.prelu, torch.nn.functional.prelu, [x, np.abs(normal(slopes))])
     ours, theirs = nn.PReLU(slopes), torch.nn.PReLU(slopes)
     assert list(ours.state_dict()) == list(theirs.state_dict()) == ["weight"]
     assert repr(ours).startswith(repr(theirs))
@@ -262,7 +262,7 @@ def test_peer_losses(
     plain = {k: v for k, v in options.items() if k not in arrays} | {"reduction": reduction}
     mine = plain | {k: tn.tensor(v) for k, v in arrays.items()}
     other = plain | {k: torch.tensor(v) for k, v in arrays.items()}
-    compare(
+    assert_same_as_peer(
         lambda *x: getattr(F, function)(*x, **mine),
         lambda *x: getattr(torch.nn.functional, function)(*x, **other),
         inputs,
@@ -297,7 +297,7 @@ def test_peer_full_poisson() -> None:
 )
 def test_peer_cosine_similarity(inputs: Any, options: dict[str, Any]) -> None:
     torch = pytest.importorskip("torch")
-    compare(
+    assert_same_as_peer(
         nn.CosineSimilarity(**options),
         lambda a, b: torch.nn.functional.cosine_similarity(a, b, **options),
         inputs,
@@ -320,7 +320,7 @@ def test_peer_certain_probabilities(dtype: str) -> None:
     torch = pytest.importorskip("torch")
     p = np.array([0, 0, 1, 1, 1e-44, 0.5], dtype)
     y = np.array([0, 1, 0, 1, 1, 0.5], dtype)
-    compare(
+    assert_same_as_peer(
         lambda a: F.binary_cross_entropy(a, tn.tensor(y), reduction="none"),
         lambda a: torch.nn.functional.binary_cross_entropy(a, torch.tensor(y), reduction="none"),
         [p],
@@ -408,7 +408,7 @@ def test_loss_mistakes() -> None:
 @pytest.mark.parametrize("ids", [np.array([[0, 2, 2], [4, 1, 2]]), np.array(4), np.zeros(0, int)])
 def test_peer_embedding(ids: Any, padding: int | None) -> None:
     torch = pytest.importorskip("torch")
-    compare(
+    assert_same_as_peer(
         lambda w: F.embedding(tn.tensor(ids), w, padding),
         lambda w: torch.nn.functional.embedding(torch.tensor(ids), w, padding),
         [normal(5, 3)],
@@ -449,7 +449,7 @@ def test_embedding_trains_every_row_but_the_padding() -> None:
 def test_peer_bilinear(lead: tuple[int, ...], bias: bool) -> None:
     torch = pytest.importorskip("torch")
     inputs = [normal(*lead, 3), normal(*lead, 2), normal(4, 3, 2), *([normal(4)] if bias else [])]
-    compare(F.bilinear, torch.nn.functional.bilinear, inputs)
+    assert_same_as_peer(F.bilinear, torch.nn.functional.bilinear, inputs)
     ours, theirs = nn.Bilinear(3, 2, 4, bias), torch.nn.Bilinear(3, 2, 4, bias)
     assert repr(ours).startswith(repr(theirs))
     assert list(ours.state_dict()) == list(theirs.state_dict())

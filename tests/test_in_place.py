@@ -81,7 +81,7 @@ def test_recorded_in_place_changes_have_the_right_gradient() -> None:
     np.testing.assert_allclose(v.grad, [4 * e[1]])
 
 
-def _both(program: Callable[[Any, Any, Any], Any]) -> None:
+def _assert_both_agree(program: Callable[[Any, Any, Any], Any]) -> None:
     """The program gives PyTorch's values and gradients."""
     torch = pytest.importorskip("torch")
     found = []
@@ -141,7 +141,7 @@ def _emptied(m: Any, x: Any, v: Any) -> Any:
     "program", [_part_times, _view_of_view, _siblings, _plain_buffer, _emptied]
 )
 def test_changing_a_view_changes_its_base_as_in_pytorch(program: Any) -> None:
-    _both(program)
+    _assert_both_agree(program)
 
 
 def test_a_stale_view_can_start_the_backward_pass() -> None:

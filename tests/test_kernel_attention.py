@@ -77,7 +77,7 @@ def exact(x: Any) -> Any:
     return True if x is None else x if x.dtype == bool else x.astype("f8")
 
 
-def close(found: Any, meant: Any, tolerance: float) -> None:
+def assert_close(found: Any, meant: Any, tolerance: float) -> None:
     assert (found is None) == (meant is None)
     if meant is not None:
         assert found.shape == meant.shape
@@ -96,17 +96,17 @@ def check(
     for rung in (kernel.naive, kernel.online, kernel.tiled, None):
         y, log_total = kernel.attend(Heads(q, k, v, mask, causal, scale), rung)
         assert y.dtype == q.dtype
-        close(y, meant, tolerance)
-        close(log_total.reshape(saved[-1].shape), saved[-1], tolerance)
+        assert_close(y, meant, tolerance)
+        assert_close(log_total.reshape(saved[-1].shape), saved[-1], tolerance)
     flash = flash_attention(q, k, v, causal=causal, mask=mask, scale=scale)
-    close(flash, meant, tolerance)
+    assert_close(flash, meant, tolerance)
     _, kept = kernel.forward(q, k, v, True if mask is None else mask, True, **options)
     gradients = derived.backward(exact(g), saved, **options)
     for few in (0, q.shape[-2]):  # both rungs
         with mock.patch.object(attention_backward, "FEW", few):
             found = kernel.backward(g, kept, **options)
         for d, meant_d in zip(found, gradients, strict=True):
-            close(d, meant_d, 4 * tolerance)
+            assert_close(d, meant_d, 4 * tolerance)
     for x, old in zip(inputs, before, strict=True):
         np.testing.assert_array_equal(x, old)
     made = [d for d in found if d is not None]
@@ -323,7 +323,7 @@ def test_heads_that_share_keys_stand_together() -> None:
 # -- the op, and what is built on it ---------------------------------------------------------------
 
 
-def both(run: Any) -> None:
+def assert_both_agree(run: Any) -> None:
     """What is computed by kernels is what the reference computes."""
     with kernels.use("reference"):
         meant = run()
@@ -345,7 +345,7 @@ def test_grouped_queries(causal: bool) -> None:
         y.backward(tn.tensor(drawn(y.shape, "f4", 9)))
         return [x.numpy() for x in (y.detach(), q.grad, k.grad, v.grad)]
 
-    both(run)
+    assert_both_agree(run)
 
 
 def test_the_op_asks_the_kernel_where_there_is_no_mask_and_where_there_is_one() -> None:
@@ -371,7 +371,7 @@ def test_multihead_attention() -> None:
         y.backward(tn.tensor(drawn(y.shape, "f4", 9)))
         return [y.detach().numpy(), x.grad.numpy(), layer.in_proj_weight.grad.numpy().copy()]
 
-    both(run)
+    assert_both_agree(run)
 
 
 def test_decoding_with_kept_keys_gives_what_the_whole_text_gives() -> None:

@@ -78,7 +78,7 @@ def kernel(name: str) -> Any:
     return KERNELS[name]
 
 
-def close(found: Any, meant: Any, dtype: str) -> None:
+def assert_close(found: Any, meant: Any, dtype: str) -> None:
     assert len(found) == len(meant)
     for a, b in zip(found, meant, strict=True):
         assert (a.shape, a.dtype) == (b.shape, dtype)
@@ -130,7 +130,7 @@ def test_a_kernel_computes_what_the_derivation_does(
     given_ = [lying(x.astype(dtype), kind) for x, kind in zip([g, *values], layouts, strict=False)]
     before = [x.copy() for x in given_]
     found = computed(kernel(name), given_[1:], given_[0], options)
-    close(found, meant, dtype)
+    assert_close(found, meant, dtype)
     for x, old in zip(given_, before, strict=True):
         np.testing.assert_array_equal(x, old)
     for k, d in enumerate(found):  # nobody else holds them
@@ -151,7 +151,7 @@ def test_long_wide_and_on_any_number_of_threads(name: str) -> None:
         results.append(computed(kernel(name), given_, g.astype("f4"), options))
     meant, states = computed(Reference(name), values, g, options), 2 + (name == "lstm")
     for found in results:
-        close(found, meant, "float32")
+        assert_close(found, meant, "float32")
         for a, b in zip(results[0][: 1 + states], found[: 1 + states], strict=True):
             np.testing.assert_array_equal(a, b)
     for a, b in zip(*results[-2:], strict=True):

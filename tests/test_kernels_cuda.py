@@ -12,7 +12,7 @@ import cuda_on_cpu
 import numpy as np
 import pytest
 import test_on_cupy
-from properties import close, host
+from properties import assert_close, host
 
 import tinynet as tn
 from tinynet.autograd import grad
@@ -57,7 +57,7 @@ def check(
         assert (a is None) == (b is None)
         if a is not None:
             assert (a.shape, a.dtype) == (b.shape, b.dtype)
-            close(b, a, dtype)
+            assert_close(b, a, dtype)
     return served
 
 
@@ -179,7 +179,9 @@ def test_lstm(cupy: Any, reverse: bool, biases: int) -> None:
         assert check(cupy, "lstm", inputs, {"reverse": reverse}, dtype, 1)
 
 
-def step_both(cupy: Any, name: str, arrays: list[Any], *first: Any, **options: Any) -> None:
+def assert_steps_agree(
+    cupy: Any, name: str, arrays: list[Any], *first: Any, **options: Any
+) -> None:
     """A step by the kernel and by the derivation, from the same arrays: w, g and the rest."""
     rule = {"adam": adam.step, "sgd": sgd.step}[name]
     found = []
@@ -199,18 +201,18 @@ def test_a_step_of_adam(cupy: Any, decoupled: bool, largest: bool) -> None:
     options: Any = {"lr": 0.1, "betas": (0.8, 0.95), "eps": 1e-3, "decoupled": decoupled}
     options |= {"largest": True} if largest else {}
     arrays = arrays if largest else arrays[:4]
-    step_both(cupy, "adam", arrays, 7, weight_decay=0.2, **options)
+    assert_steps_agree(cupy, "adam", arrays, 7, weight_decay=0.2, **options)
     arrays[0][3, 3] = np.inf  # stays: without decay, nothing is added to the gradient
-    step_both(cupy, "adam", arrays, 1, maximize=True, **options)
+    assert_steps_agree(cupy, "adam", arrays, 1, maximize=True, **options)
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_a_step_of_descent(cupy: Any, nesterov: bool) -> None:
     arrays = [normal(50, 9), normal(9, 50).T, np.full((50, 9), np.nan)]
     options: Any = {"lr": 0.1, "momentum": 0.9, "dampening": 0.25, "nesterov": nesterov}
-    step_both(cupy, "sgd", arrays, lr=1, maximize=True)
-    step_both(cupy, "sgd", arrays, first=True, weight_decay=0.1, **options)
-    step_both(cupy, "sgd", [*arrays[:2], normal(50, 9)], **options)
+    assert_steps_agree(cupy, "sgd", arrays, lr=1, maximize=True)
+    assert_steps_agree(cupy, "sgd", arrays, first=True, weight_decay=0.1, **options)
+    assert_steps_agree(cupy, "sgd", [*arrays[:2], normal(50, 9)], **options)
 
 
 ATTENTION: dict[str, Any] = {
@@ -292,14 +294,14 @@ def test_derivatives_of_derivatives_of_what_a_kernel_computed(cupy: Any, name: s
         for a, b in zip(test_on_cupy._results(name, seed, "f8", None), found, strict=True):
             assert (a is None) == (b is None)
             if a is not None:
-                close(b, a)
+                assert_close(b, a)
 
 
 def test_examples_of_vmap_are_left_to_the_reference() -> None:
     x = tn.tensor(normal(30, 40))
     with tn.kernels.use("compiled"):
         found = tn.func.vmap(lambda row: tn.nn.functional.gelu(row))(x)
-    close(found, tn.nn.functional.gelu(x))
+    assert_close(found, tn.nn.functional.gelu(x))
 
 
 class Language(tn.nn.Module):
@@ -336,4 +338,4 @@ def test_a_network_learns_the_same(cupy: Any) -> None:
                 optimizer.step()
         runs.append([loss, *model.parameters()])
     for a, b in zip(*runs, strict=True):
-        close(b, a)
+        assert_close(b, a)

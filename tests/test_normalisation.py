@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from properties import close
+from properties import assert_close
 
 import tinynet as tn
 from tinynet import nn
@@ -290,7 +290,7 @@ def test_on_the_gpu_as_on_the_cpu(cupy: Any, momentum: float | None) -> None:
         assert data.grad.device == y.device == data.device
         found.append([y, data.grad, *model.buffers(), *(p.grad for p in model.parameters())])
     for a, b in zip(*found, strict=True):
-        close(b, a)
+        assert_close(b, a)
 
 
 # -- local response normalisation ------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from properties import close, contraction, host
+from properties import assert_close, contraction, host
 
 import tinynet as tn
 from tinynet import nn
@@ -95,7 +95,7 @@ def test_every_op_gives_what_numpy_gives(cupy: Any, name: str, dtype: str) -> No
             assert (a is None) == (b is None)
             if a is not None:
                 assert (a.shape, a.dtype) == (b.shape, b.dtype)
-                close(a, b, dtype)
+                assert_close(a, b, dtype)
 
 
 @pytest.mark.parametrize("name", sorted(registry))
@@ -108,7 +108,7 @@ def test_every_op_computes_on_bare_arrays(cupy: Any, name: str) -> None:
         on_gpu = [cupy.asarray(x) if isinstance(x, np.ndarray) else x for x in inputs]
         y = registry[name](*on_gpu, **_moved(cupy, options))
         assert isinstance(y, cupy.ndarray)
-        close(
+        assert_close(
             y,
             np.asarray(
                 registry[name](
@@ -163,7 +163,7 @@ def test_the_public_face(cupy: Any, name: str) -> None:
         assert x.grad.dtype == x.dtype
         results.append((y, x.grad))
     for expected, found in zip(*results, strict=True):
-        close(found, expected, "f4" if name == "cast" else "f8")
+        assert_close(found, expected, "f4" if name == "cast" else "f8")
 
 
 def test_functional_transforms(cupy: Any) -> None:
@@ -174,13 +174,13 @@ def test_functional_transforms(cupy: Any) -> None:
         )
         found = transform(function)(tn.tensor(values, device="cuda"))
         assert found.device == "cuda:0"
-        close(found, transform(function)(tn.tensor(values)))
+        assert_close(found, transform(function)(tn.tensor(values)))
 
 
 def test_a_numpy_function_without_entry_gives_a_tensor(cupy: Any) -> None:
     x = tn.tensor([1.0, 2.0], device="cuda")
     assert isinstance(np.cumsum(x), Tensor)
-    close(np.cumsum(x), np.array([1.0, 3.0]))
+    assert_close(np.cumsum(x), np.array([1.0, 3.0]))
     assert np.ptp(x).device == "cuda:0"
 
 
@@ -204,12 +204,12 @@ def test_gradients_flow_back_over_the_border(cupy: Any) -> None:
         assert y.device == "cuda:0"
         (y * y).cpu().sum().backward()
         assert x.grad.device == "cpu"
-        close(x.grad, np.array([2.0, 4.0]))
+        assert_close(x.grad, np.array([2.0, 4.0]))
         assert y.to("cuda:0") is y
     x = tn.tensor([3.0], requires_grad=True)
     (dx,) = grad((x.cuda() ** 3).sum(), x, create_graph=True)
     (second,) = grad(dx.sum(), x)
-    close(second, np.array([18.0]))
+    assert_close(second, np.array([18.0]))
 
 
 def test_creation(cupy: Any) -> None:
@@ -366,7 +366,7 @@ def test_indexing(cupy: Any, name: str) -> None:
         assert picked.device == changed.device == x.device
         results.append((picked, x.grad, changed, y))
     for expected, found in zip(*results, strict=True):
-        close(found, expected)
+        assert_close(found, expected)
 
 
 def test_an_index_on_the_gpu_of_a_tensor_on_the_cpu(cupy: Any) -> None:
@@ -399,4 +399,4 @@ def test_in_place(cupy: Any) -> None:
         z[1, 0] = tn.tensor(9.0, device=device)
         results.append((y, x.grad, z, z.zero_().clone()))
     for expected, found in zip(*results, strict=True):
-        close(found, expected)
+        assert_close(found, expected)

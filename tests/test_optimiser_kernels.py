@@ -38,14 +38,14 @@ def drawn(shape: Any, dtype: str, seed: int = 0) -> Any:
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
 
-def close(found: Any, meant: Any) -> None:
+def assert_close(found: Any, meant: Any) -> None:
     """Equal to rounding; NaN and infinities where the other has them."""
     assert found.dtype == meant.dtype
     finite = np.abs(meant[np.isfinite(meant)]).max(initial=1)
     np.testing.assert_allclose(found, meant, rtol=0, atol=TOLERANCE[found.dtype.name] * finite)
 
 
-def adam_both(w: Any, gs: Any, **options: Any) -> None:
+def assert_adam_agrees(w: Any, gs: Any, **options: Any) -> None:
     """Several steps by the kernel and by the derivation, from the same start."""
     a, b = ([w.copy(), np.zeros_like(w), np.zeros_like(w)] for _ in range(2))
     for t, g in enumerate(gs, 1):
@@ -55,10 +55,10 @@ def adam_both(w: Any, gs: Any, **options: Any) -> None:
         assert (scratch == 7).all()
         adam_rule.step(b[0], g, b[1], b[2], t, scratch, **options)
         for x, y in zip(a, b, strict=True):
-            close(x, y)
+            assert_close(x, y)
 
 
-def sgd_both(w: Any, gs: Any, **options: Any) -> None:
+def assert_sgd_agrees(w: Any, gs: Any, **options: Any) -> None:
     """The same; what a velocity holds before the first step is never read."""
     a, b = ([w.copy(), np.full_like(w, np.nan)] for _ in range(2))
     for t, g in enumerate(gs):
@@ -68,23 +68,23 @@ def sgd_both(w: Any, gs: Any, **options: Any) -> None:
         assert (scratch == 7).all()
         sgd_rule.step(b[0], g, b[1], scratch, first=t == 0, **options)
         for x, y in zip(a, b, strict=True):
-            close(x, y)
+            assert_close(x, y)
 
 
 @dtypes
 def test_all_options_over_several_steps(dtype: str) -> None:
     w, gs = drawn((5, 7), dtype), drawn((4, 5, 7), dtype, 1)
     for options in ADAM:
-        adam_both(w, gs, **options)
+        assert_adam_agrees(w, gs, **options)
     for options in SGD:
-        sgd_both(w, gs, **options)
+        assert_sgd_agrees(w, gs, **options)
 
 
 @dtypes
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 0, 2), (37,), (2, 3, 5)])
 def test_any_shape(shape: Any, dtype: str) -> None:
-    adam_both(drawn(shape, dtype), drawn((2, *shape), dtype, 1), weight_decay=0.1)
-    sgd_both(drawn(shape, dtype), drawn((2, *shape), dtype, 1), lr=0.1, momentum=0.9)
+    assert_adam_agrees(drawn(shape, dtype), drawn((2, *shape), dtype, 1), weight_decay=0.1)
+    assert_sgd_agrees(drawn(shape, dtype), drawn((2, *shape), dtype, 1), lr=0.1, momentum=0.9)
 
 
 def test_gradients_that_lie_in_memory_in_any_way() -> None:
@@ -93,17 +93,17 @@ def test_gradients_that_lie_in_memory_in_any_way() -> None:
     fixed.flags.writeable = False
     row = np.broadcast_to(g[0, :4], (6, 4))
     for each in (g[:, ::2], g[::-1, :4], np.asfortranarray(g[:, :4]), fixed, row):
-        adam_both(w, [each, each])
-        sgd_both(w, [each, each], lr=0.1, momentum=0.9)
+        assert_adam_agrees(w, [each, each])
+        assert_sgd_agrees(w, [each, each], lr=0.1, momentum=0.9)
 
 
 def test_nan_and_infinities_stay_where_they_are() -> None:
     w, g = drawn((8,), "float32"), drawn((8,), "float32", 1)
     w[:3], g[2:6] = (np.inf, np.nan, -np.inf), (np.inf, -np.inf, np.nan, 1e30)
     with np.errstate(all="ignore"):
-        adam_both(w, [g, g])
-        adam_both(w, [g, g], weight_decay=0.1, decoupled=True)
-        sgd_both(w, [g, g], lr=0.1, momentum=0.9)
+        assert_adam_agrees(w, [g, g])
+        assert_adam_agrees(w, [g, g], weight_decay=0.1, decoupled=True)
+        assert_sgd_agrees(w, [g, g], lr=0.1, momentum=0.9)
 
 
 @pytest.mark.parametrize("extra", [-1, 0, 1, optimisers.PIECE])
@@ -111,8 +111,8 @@ def test_large_arrays_are_cut_into_pieces(extra: int, monkeypatch: Any) -> None:
     monkeypatch.setattr(optimisers, "LARGE", 2 * optimisers.PIECE)
     n = 2 * optimisers.PIECE + extra
     w, gs = drawn((n,), "float32"), drawn((2, n), "float32", 1)
-    adam_both(w, gs)
-    sgd_both(w, gs, lr=0.1, momentum=0.9, nesterov=True)
+    assert_adam_agrees(w, gs)
+    assert_sgd_agrees(w, gs, lr=0.1, momentum=0.9, nesterov=True)
 
 
 # -- what the optimizers do with them --------------------------------------------------------------
@@ -159,7 +159,7 @@ def test_optimizers_take_the_same_steps(
     meant = trained(make, options, "reference", dtype)
     assert calls == []
     for found, wanted in zip(trained(make, options, "compiled", dtype), meant, strict=True):
-        close(found, wanted)
+        assert_close(found, wanted)
     assert calls == [1200, 30] * 5
     calls.clear()
     small = trained(make, options, "auto", dtype)  # 1,311 numbers: not worth a compiler
@@ -172,7 +172,7 @@ def test_optimizers_take_the_same_steps(
     for found, wanted in zip(
         trained(make, options, "compiled", dtype, "F"), meant, strict=True
     ):  # what lies by columns is left to the derivation; vectors lie both ways
-        close(found, wanted)
+        assert_close(found, wanted)
     assert calls == [30] * 5
 
 
@@ -209,8 +209,10 @@ def test_amsgrad_is_the_derivations() -> None:
 def test_a_compiled_step_takes_options_of_any_number_type() -> None:
     """What is compiled first must not fix lr to be an int."""
     for lr in (1, 0.5, np.float32(0.5), np.float64(0.5)):
-        adam_both(drawn((4,), "float64"), drawn((2, 4), "float64", 1), lr=lr, eps=1)
-        sgd_both(drawn((4,), "float64"), drawn((2, 4), "float64", 1), lr=lr, momentum=lr / 2)
+        assert_adam_agrees(drawn((4,), "float64"), drawn((2, 4), "float64", 1), lr=lr, eps=1)
+        assert_sgd_agrees(
+            drawn((4,), "float64"), drawn((2, 4), "float64", 1), lr=lr, momentum=lr / 2
+        )
 
 
 def test_a_gpu_has_steps_of_its_own(cupy: Any) -> None:
@@ -228,7 +230,7 @@ def test_a_gpu_has_steps_of_its_own(cupy: Any) -> None:
         return p.detach().cpu().numpy()
 
     for kind in (lambda p: optim.Adam(p, lr=0.1), lambda p: optim.SGD(p, lr=0.1, momentum=0.9)):
-        close(trained(kind, "cuda", "compiled"), trained(kind, "cpu", "reference"))
+        assert_close(trained(kind, "cuda", "compiled"), trained(kind, "cpu", "reference"))
     w = tn.zeros(4, 3, device="cuda").array
     with kernels.use("compiled"):
         assert choice.find_step("adam", w, (w, w, w), 0) is on_gpu.adam

@@ -27,7 +27,7 @@ def sequence(length: int, seed: int) -> Any:
     return tn.tensor(values, requires_grad=True)
 
 
-def same(found: Any, expected: Any) -> None:
+def assert_same(found: Any, expected: Any) -> None:
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_array_equal(
             *(v.detach().numpy() if isinstance(v, tn.Tensor) else v for v in (a, b))
@@ -41,16 +41,16 @@ def test_packing_and_back(lengths: list[int], batch_first: bool) -> None:
     sizes = packed.batch_sizes.tolist()
     assert sum(sizes) == sum(lengths) == packed.data.shape[0]
     assert sizes == [sum(n > t for n in lengths) for t in range(max(lengths))]
-    same([packed.data[0]], [sequences[packed.sorted_indices.tolist()[0]][0]])
-    same(unpack_sequence(packed), sequences)
+    assert_same([packed.data[0]], [sequences[packed.sorted_indices.tolist()[0]][0]])
+    assert_same(unpack_sequence(packed), sequences)
     padded, counts = pad_packed_sequence(packed, batch_first, padding_value=7.0, total_length=6)
     assert counts.tolist() == lengths
-    same(unpad_sequence(padded, counts, batch_first), sequences)
+    assert_same(unpad_sequence(padded, counts, batch_first), sequences)
     padding = 6 * len(lengths) - sum(lengths)
     assert int((padded.detach() == 7.0).sum()) == 2 * padding
     g = np.random.default_rng(0).standard_normal(padded.shape)
     (d,) = tn.autograd.grad(padded, [sequences[-1]], tn.tensor(g))
-    same([d], [g[-1, : lengths[-1]] if batch_first else g[: lengths[-1], -1]])
+    assert_same([d], [g[-1, : lengths[-1]] if batch_first else g[: lengths[-1], -1]])
 
 
 def test_padding_on_either_side() -> None:
@@ -111,11 +111,11 @@ def test_peer_packing(lengths: list[int], batch_first: bool, total: int | None, 
     theirs = [torch.tensor(x.numpy()) for x in sequences]
     a = pad_sequence(sequences, batch_first, 5.0, padding_side=side)
     b = utils.pad_sequence(theirs, batch_first, 5.0, padding_side=side)
-    same([a], [b.numpy()])
+    assert_same([a], [b.numpy()])
     a = pack_sequence(sequences, enforce_sorted=False)
     b = utils.pack_sequence(theirs, enforce_sorted=False)
     for mine, other in zip(a, b, strict=True):
-        same([mine], [other.numpy()])
+        assert_same([mine], [other.numpy()])
     a = pad_packed_sequence(a, batch_first, 3.0, total)
     b = utils.pad_packed_sequence(b, batch_first, 3.0, total)
-    same(a, [v.numpy() for v in b])
+    assert_same(a, [v.numpy() for v in b])

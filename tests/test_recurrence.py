@@ -53,7 +53,7 @@ def gradients(outputs: list[Any], inputs: list[Any]) -> list[Any]:
     return [np.zeros(x.shape) if d is None else d.numpy() for d, x in pairs]
 
 
-def close(found: Any, expected: Any) -> None:
+def assert_close(found: Any, expected: Any) -> None:
     for a, b in zip(found, expected, strict=True):
         a, b = (v.detach().numpy() if isinstance(v, tn.Tensor) else v for v in (a, b))
         largest = max(1.0, float(np.max(np.abs(b), initial=0)))
@@ -118,8 +118,8 @@ def test_long_sequences_are_their_definition(mode: str) -> None:
     args = [normal(20, 5, 3), *flat(first_state(mode, 5, 4)), *own]
     for options in ({}, {"lengths": (20, 3, 0, 11, 1)}, {"lengths": (7,) * 5, "reverse": True}):
         results = [f(*args, **options) for f in (proof.op, proof.definition)]
-        close(results[:1], results[1:])
-        close(*(gradients([y], args) for y in results))
+        assert_close(results[:1], results[1:])
+        assert_close(*(gradients([y], args) for y in results))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -143,7 +143,7 @@ def test_a_second_backward_pass_finds_what_the_first_found(mode: str) -> None:
     y = PROOFS[mode].op(*args, lengths=(4, 2))
     g = normal(*y.shape, seed=9).detach()
     first, again = (tn.autograd.grad(y, args, g, retain_graph=True) for _ in range(2))
-    close(first, again)
+    assert_close(first, again)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -160,7 +160,7 @@ def test_what_stands_in_the_padding_changes_nothing(mode: str) -> None:
         first = tn.autograd.grad(y, own, g, create_graph=True)
         again = gradients(list(first), own)
         results.append([y, *gradients([PROOFS[mode].op(*own, lengths=(4, 2))], own), *again])
-    close(*results)
+    assert_close(*results)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -215,8 +215,8 @@ def test_a_sequence_may_be_split_when_the_state_is_handed_over(mode: str) -> Non
     early, between = model(x[:3], hx)
     late, end = model(x[3:], between)
     split = tn.cat([early, late])
-    close(flat(split, end), flat(whole, last))
-    close(
+    assert_close(flat(split, end), flat(whole, last))
+    assert_close(
         gradients(flat(split, end), [*ends, *flat(hx)]),
         gradients(flat(whole, last), [*ends, *flat(hx)]),
     )
@@ -243,10 +243,10 @@ def test_a_packed_batch_is_each_sequence_alone(mode: str, bidirectional: bool) -
         alone.append(tn.nn.functional.pad(y, (0, 0, 0, 0, 0, 5 - length)))
         ends.append(flat(end))
     expected = [tn.cat(alone, 1), *(tn.cat(parts, 1) for parts in zip(*ends, strict=True))]
-    close([padded, *flat(last)], expected)
+    assert_close([padded, *flat(last)], expected)
     inputs = [x, *flat(hx), *model.parameters()]
     found = gradients([padded, *flat(last)], inputs)
-    close(found, gradients(expected, inputs))
+    assert_close(found, gradients(expected, inputs))
     for n, length in enumerate(lengths):
         assert not found[0][length:, n].any()
 
@@ -264,9 +264,9 @@ def test_two_directions_are_a_run_forwards_and_a_run_backwards(mode: str) -> Non
         start = tuple(h[way : way + 1] for h in flat(hx))
         y, end = one(tn.flip(x, (0,)) if way else x, start if mode == "LSTM" else start[0])
         y = tn.flip(y, (0,)) if way else y
-        close([output[..., 4 * way : 4 * way + 4]], [y])
+        assert_close([output[..., 4 * way : 4 * way + 4]], [y])
         ends.append(flat(end))
-    close(flat(last), [tn.cat(parts) for parts in zip(*ends, strict=True)])
+    assert_close(flat(last), [tn.cat(parts) for parts in zip(*ends, strict=True)])
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -281,16 +281,16 @@ def test_a_loop_of_cells_is_the_layer(mode: str, bias: bool) -> None:
         states.append(flat(state)[0])
     start = tuple(h.unsqueeze(0) for h in flat(hx))
     output, last = model(x, start if mode == "LSTM" else start[0])
-    close([tn.stack(states), *flat(state)], [output, *(h[0] for h in flat(last))])
+    assert_close([tn.stack(states), *flat(state)], [output, *(h[0] for h in flat(last))])
     inputs = [x, *flat(hx)]
-    close(
+    assert_close(
         gradients([tn.stack(states), *cell.parameters()], [*inputs, *cell.parameters()]),
         gradients([output, *model.parameters()], [*inputs, *model.parameters()]),
     )
     alone, zero = (tuple(f(h) for h in flat(hx)) for f in (lambda h: h[0], lambda h: 0 * h))
     after = cell(x[0, 0], alone if mode == "LSTM" else alone[0])
-    close(flat(after), [h[0] for h in flat(cell(x[0], hx))])
-    close(flat(cell(x[0])), flat(cell(x[0], zero if mode == "LSTM" else zero[0])))
+    assert_close(flat(after), [h[0] for h in flat(cell(x[0], hx))])
+    assert_close(flat(cell(x[0])), flat(cell(x[0], zero if mode == "LSTM" else zero[0])))
     assert flat(cell(x[0, :0]))[0].shape == (0, 4)
 
 
@@ -303,13 +303,13 @@ def test_forms_of_the_input(mode: str) -> None:
     x, hx = normal(5, 2, 3), first_state(mode, 4, 2, 4)
     output, last = model(x, hx)
     turned, same = first(x.transpose(0, 1), hx)
-    close(flat(turned, same), flat(output.transpose(0, 1), last))
+    assert_close(flat(turned, same), flat(output.transpose(0, 1), last))
     alone = tuple(h[:, 1] for h in flat(hx))
     for each in (model, first):
         y, end = each(x[:, 1], alone if mode == "LSTM" else alone[0])
-        close(flat(y, end), [output[:, 1], *(h[:, 1] for h in flat(last))])
+        assert_close(flat(y, end), [output[:, 1], *(h[:, 1] for h in flat(last))])
     zeros = tuple(0 * h for h in flat(hx))
-    close(flat(*model(x)), flat(*model(x, zeros if mode == "LSTM" else zeros[0])))
+    assert_close(flat(*model(x)), flat(*model(x, zeros if mode == "LSTM" else zeros[0])))
     one, end = model(x[:1], hx)
     assert one.shape == (1, 2, 8)
     nothing, end = model(x[:, :0])
@@ -324,9 +324,11 @@ def test_dropout_stands_between_the_layers_and_only_while_training(mode: str) ->
     plain.load_state_dict(model.state_dict())
     x = normal(4, 2, 3)
     expected, (trained, again) = plain(x), (model(x), model(x))
-    close(flat(*model.eval()(x)), flat(*expected))
+    assert_close(flat(*model.eval()(x)), flat(*expected))
     for y, end in (trained, again):
-        close([flat(end)[0][0]], [flat(expected[1])[0][0]])  # the first layer's own state is whole
+        assert_close(
+            [flat(end)[0][0]], [flat(expected[1])[0][0]]
+        )  # the first layer's own state is whole
         assert np.abs(y.detach().numpy() - expected[0].detach().numpy()).max() > 1e-3
     assert np.abs(trained[0].detach().numpy() - again[0].detach().numpy()).max() > 1e-3
     everything = layer(mode, 3, 50, num_layers=2, dropout=1.0)
@@ -427,7 +429,7 @@ def test_layers_on_a_gpu(cupy: Any, mode: str) -> None:
         found = [*outputs, *tn.autograd.grad(outputs, parameters, g)]
         assert all(y.device.startswith(device) for y in found)
         results.append([y.detach().cpu() for y in found])
-    close(*results)
+    assert_close(*results)
 
 
 def test_an_lstm_learns_what_it_saw_first() -> None:
@@ -465,5 +467,5 @@ def test_a_projection_onto_the_first_states_is_an_lstm_whose_other_states_nobody
     y, (h_n, c_n) = small(x, (h[..., :2], c))
     every, (h_m, c_m) = whole(x, (h, c))
     expected = [every.reshape(4, 2, D, 3)[..., :2].flatten(2), h_m[..., :2], c_m]
-    close([y, h_n, c_n], expected)
-    close(gradients([y, h_n, c_n], [x, h, c]), gradients(expected, [x, h, c]))
+    assert_close([y, h_n, c_n], expected)
+    assert_close(gradients([y, h_n, c_n], [x, h, c]), gradients(expected, [x, h, c]))

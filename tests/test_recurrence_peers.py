@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 import pytest
-from test_recurrence import CELLS, MODES, close, first_state, flat, gradients, layer, normal
+from test_recurrence import CELLS, MODES, assert_close, first_state, flat, gradients, layer, normal
 
 import tinynet as tn
 from tinynet.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -16,14 +16,16 @@ def twins(torch: Any, *tensors: Any) -> list[Any]:
     return [torch.tensor(x.detach().numpy(), requires_grad=True) for x in tensors]
 
 
-def compare(torch: Any, ours: Any, theirs: Any, mine: list[Any], other: list[Any]) -> None:
+def assert_same_as_peer(
+    torch: Any, ours: Any, theirs: Any, mine: list[Any], other: list[Any]
+) -> None:
     """Outputs, and the gradients of random cotangents."""
     ours, theirs = flat(ours), flat(theirs)
-    close(ours, [y.detach().numpy() for y in theirs])
+    assert_close(ours, [y.detach().numpy() for y in theirs])
     expected = torch.autograd.grad(
         theirs, other, [torch.tensor(normal(*y.shape, seed=9).detach().numpy()) for y in ours]
     )
-    close(gradients(ours, mine), [d.numpy() for d in expected])
+    assert_close(gradients(ours, mine), [d.numpy() for d in expected])
 
 
 @pytest.mark.peers
@@ -59,16 +61,16 @@ def test_peer_layers(
     other = [xt, *ht, *peer.parameters()]
     hx_t = tuple(ht) if mode == "LSTM" else ht[0]
     if not batch.startswith("packed"):
-        compare(torch, model(x, hx), peer(xt, hx_t), mine, other)
+        assert_same_as_peer(torch, model(x, hx), peer(xt, hx_t), mine, other)
         return
     lengths = [2, 5, 1, 4] if "any" in batch else [5, 4, 4, 1]
     pack, unpack = torch.nn.utils.rnn.pack_padded_sequence, torch.nn.utils.rnn.pad_packed_sequence
     ours, last = model(pack_padded_sequence(x, lengths, enforce_sorted="any" not in batch), hx)
     theirs, last_t = peer(pack(xt, lengths, enforce_sorted="any" not in batch), hx_t)
-    close([ours.data], [theirs.data.detach().numpy()])
+    assert_close([ours.data], [theirs.data.detach().numpy()])
     assert ours.batch_sizes.tolist() == theirs.batch_sizes.tolist()
     y, y_t = pad_packed_sequence(ours)[0], unpack(theirs)[0]
-    compare(torch, (y, last), (y_t, last_t), mine, other)
+    assert_same_as_peer(torch, (y, last), (y_t, last_t), mine, other)
 
 
 @pytest.mark.peers
@@ -87,4 +89,6 @@ def test_peer_cells(mode: str, bias: bool) -> None:
         x, hx = normal(*shape, 3), first_state(mode, *shape, 2)
         xt, *ht = twins(torch, x, *flat(hx))
         mine, other = [x, *flat(hx), *cell.parameters()], [xt, *ht, *peer.parameters()]
-        compare(torch, cell(x, hx), peer(xt, tuple(ht) if mode == "LSTM" else ht[0]), mine, other)
+        assert_same_as_peer(
+            torch, cell(x, hx), peer(xt, tuple(ht) if mode == "LSTM" else ht[0]), mine, other
+        )

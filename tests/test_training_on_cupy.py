@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from properties import close, host
+from properties import assert_close, host
 
 import tinynet as tn
 from tinynet import nn, optim
@@ -63,7 +63,7 @@ def test_training_goes_the_same_way(cupy: Any, name: str, loss_name: str) -> Non
         assert {p.device for p in model.parameters()} == {x.device}
         runs.append((np.array(losses), *model.parameters()))
     for expected, found in zip(*runs, strict=True):
-        close(found, expected)
+        assert_close(found, expected)
 
 
 @pytest.mark.parametrize("norm_type", [1.0, 2.0, float("inf")])
@@ -76,7 +76,7 @@ def test_the_norm_of_gradients(cupy: Any, norm_type: float) -> None:
         ]
         sum((p * p * 3).sum() for p in ps).backward()
         norms.append(nn.utils.clip_grad_norm_(ps, 1.0, norm_type))
-    close(norms[1], norms[0], "f4")
+    assert_close(norms[1], norms[0], "f4")
 
 
 def test_dropout(cupy: Any) -> None:
@@ -93,7 +93,7 @@ def test_dropout(cupy: Any) -> None:
 
 def test_one_hot_and_vectors(cupy: Any) -> None:
     ids = tn.tensor([0, 2], device="cuda")
-    close(nn.functional.one_hot(ids), np.array([[1, 0, 0], [0, 0, 1]]))
+    assert_close(nn.functional.one_hot(ids), np.array([[1, 0, 0], [0, 0, 1]]))
     with pytest.raises(tn.errors.OutOfRangeError):
         nn.functional.one_hot(ids, 2)
     with pytest.raises(tn.errors.OutOfRangeError, match="no class 2"):
@@ -101,7 +101,7 @@ def test_one_hot_and_vectors(cupy: Any) -> None:
     model = MLP().to("cuda")
     vector = nn.utils.parameters_to_vector(model.parameters())
     nn.utils.vector_to_parameters(vector.detach() * 2, model.parameters())
-    close(nn.utils.parameters_to_vector(model.parameters()), vector.detach() * 2, "f4")
+    assert_close(nn.utils.parameters_to_vector(model.parameters()), vector.detach() * 2, "f4")
 
 
 def test_state_goes_to_a_file_and_back(cupy: Any, tmp_path: Path) -> None:
@@ -149,8 +149,8 @@ def test_the_perceptron(cupy: Any) -> None:
     points, labels = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]), np.array([-1, -1, -1, 1])
     expected, found = (perceptron.fit(f(points), f(labels)) for f in (np.array, cupy.asarray))
     assert (found.mistakes, found.converged, found.b) == (expected.mistakes, True, expected.b)
-    close(found.w, expected.w)
-    close(perceptron.predict(cupy.asarray(points), found.w, found.b), labels)
+    assert_close(found.w, expected.w)
+    assert_close(perceptron.predict(cupy.asarray(points), found.w, found.b), labels)
     bounds = [
         perceptron.mistake_bound(f(points), f(labels), f(expected.w), expected.b)
         for f in (np.array, cupy.asarray)

@@ -21,7 +21,7 @@ def normal(*shape: int) -> Any:
     return tn.tensor(rng.standard_normal(shape))
 
 
-def same(a: Any, b: Any, tolerance: float = 1e-12) -> None:
+def assert_same(a: Any, b: Any, tolerance: float = 1e-12) -> None:
     np.testing.assert_allclose(
         a.detach().numpy(), b.detach().numpy(), rtol=tolerance, atol=tolerance
     )
@@ -62,12 +62,12 @@ def test_heads_run_one_by_one(other: Any) -> None:
         looks.append(P)
     y = layer.out_proj(tn.cat(answers, -1))
     found, mean = layer(q, k, v)
-    same(found, y)
-    same(mean, tn.stack(looks).mean(0))
+    assert_same(found, y)
+    assert_same(mean, tn.stack(looks).mean(0))
     found, each = layer(q, k, v, average_attn_weights=False)
-    same(each, tn.stack(looks, 1))
+    assert_same(each, tn.stack(looks, 1))
     found, none = layer(q, k, v, need_weights=False)
-    same(found, y)
+    assert_same(found, y)
     assert none is None
 
 
@@ -78,13 +78,13 @@ def test_layouts_of_the_batch() -> None:
     y, weights = layer(q, k, k, mask)
     layer.batch_first = False
     turned, again = layer(q.transpose(0, 1), k.transpose(0, 1), k.transpose(0, 1), mask)
-    same(turned.transpose(0, 1), y)
-    same(again, weights)
+    assert_same(turned.transpose(0, 1), y)
+    assert_same(again, weights)
     for first in (False, True):
         layer.batch_first = first
         one, alone = layer(q[1], k[1], k[1], mask[1])
-        same(one, y[1])
-        same(alone, weights[1])
+        assert_same(one, y[1])
+        assert_same(alone, weights[1])
     assert layer(q[1], k[1], k[1], average_attn_weights=False)[1].shape == (2, 4, 5)
 
 
@@ -105,18 +105,18 @@ def test_masks(need: bool) -> None:
     whole = call(tn.tensor(both))
     forms = [tn.tensor, added]
     for f, g in itertools.product(forms, forms):
-        same(call(f(each), g(padding)), whole)
-    same(
+        assert_same(call(f(each), g(padding)), whole)
+    assert_same(
         call(None, tn.tensor(padding)),
         call(tn.tensor(np.repeat(padding, 2, 0)[:, None].repeat(4, 1))),
     )
     changed = tn.tensor(np.where(padding[..., None], 9.0, x.numpy()))
     y = layer(x, changed, changed, tn.tensor(padding), need)[0]
-    same(y, call(None, tn.tensor(padding)))  # what is padded away does not matter
+    assert_same(y, call(None, tn.tensor(padding)))  # what is padded away does not matter
     causal = np.triu(np.ones((4, 4), bool), 1)
-    same(call(tn.tensor(causal)), call(added(causal)))
+    assert_same(call(tn.tensor(causal)), call(added(causal)))
     promised = layer(x, x, x, attn_mask=added(causal), need_weights=need, is_causal=True)[0]
-    same(promised, call(tn.tensor(causal)))
+    assert_same(promised, call(tn.tensor(causal)))
 
 
 def test_a_query_without_keys_gets_the_bias() -> None:
@@ -124,7 +124,7 @@ def test_a_query_without_keys_gets_the_bias() -> None:
     nothing = tn.tensor(np.array([[False] * 3, [True] * 3, [False] * 3]))
     for need in (False, True):
         y, weights = layer(x, x, x, attn_mask=nothing, need_weights=need)
-        same(y[0, 1], layer.out_proj.bias)
+        assert_same(y[0, 1], layer.out_proj.bias)
     assert (weights[0, 1] == 0).all()
 
 
@@ -135,15 +135,15 @@ def test_one_more_key_and_value() -> None:
         layer = heads(**options)
         y, weights = layer(x, x, x, attn_mask=mask)
         assert weights.shape == (2, 3, 4)
-        same(weights.sum(-1), tn.ones(2, 3, dtype=tn.float64))
+        assert_same(weights.sum(-1), tn.ones(2, 3, dtype=tn.float64))
         assert (weights[:, range(3), range(3)] == 0).all()
-        same(layer(x, x, x, attn_mask=mask, need_weights=False)[0], y)
+        assert_same(layer(x, x, x, attn_mask=mask, need_weights=False)[0], y)
         only = layer(x, x, x, padding, need_weights=False)[0]  # nothing else is left to look at
         value = layer.bias_v[0, 0] if layer.bias_v is not None else tn.zeros(6, dtype=tn.float64)
-        same(only, layer.out_proj(value).expand(2, 3, 6))
+        assert_same(only, layer.out_proj(value).expand(2, 3, 6))
     causal = nn.Transformer.generate_square_subsequent_mask(3, dtype=tn.float64)
     plain = layer(x, x, x, attn_mask=causal, need_weights=False)[0]
-    same(layer(x, x, x, attn_mask=causal, need_weights=False, is_causal=True)[0], plain)
+    assert_same(layer(x, x, x, attn_mask=causal, need_weights=False, is_causal=True)[0], plain)
 
 
 def test_dropout_while_training_only() -> None:
@@ -151,7 +151,7 @@ def test_dropout_while_training_only() -> None:
     layer, x = heads(dropout=0.5), normal(2, 4, 6)
     for need in (False, True):
         quiet = layer.eval()(x, x, x, need_weights=need)[0]
-        same(layer(x, x, x, need_weights=need)[0], quiet)
+        assert_same(layer(x, x, x, need_weights=need)[0], quiet)
         layer.train()
         assert abs(layer(x, x, x, need_weights=need)[0] - quiet).max().item() > 1e-3
     weights = layer(x, x, x, average_attn_weights=False)[1].detach().numpy()
@@ -220,7 +220,7 @@ def test_a_layer_is_its_parts(activation: Any) -> None:
         y = x
         for norm, f in blocks:
             y = y + f(norm(y)) if first else norm(y + f(y))
-        same(layer(x, memory), y)
+        assert_same(layer(x, memory), y)
         encoder = spread(nn.TransformerEncoderLayer(6, 2, 8, **options))
         y = x
         for norm, f in (
@@ -228,7 +228,7 @@ def test_a_layer_is_its_parts(activation: Any) -> None:
             (encoder.norm2, lambda x, own=encoder: own.linear2(act(own.linear1(x)))),
         ):
             y = y + f(norm(y)) if first else norm(y + f(y))
-        same(encoder(x), y)
+        assert_same(encoder(x), y)
 
 
 def encoder(layers: int = 2, **options: Any) -> Any:
@@ -238,7 +238,7 @@ def encoder(layers: int = 2, **options: Any) -> Any:
 
 def test_an_encoder_without_positions_sees_a_set() -> None:
     model, x, order = encoder(), normal(2, 5, 6), rng.permutation(5)
-    same(model(x[:, order]), model(x)[:, order], 1e-11)
+    assert_same(model(x[:, order]), model(x)[:, order], 1e-11)
     placed = nn.SinusoidalPositions(6)
     moved, still = model(placed(x[:, order])), model(placed(x))[:, order]
     assert abs(moved - still).max().item() > 1e-3
@@ -261,7 +261,7 @@ def test_padding_does_not_matter() -> None:
     src, tgt = normal(2, 4, 6), normal(2, 3, 6)
     padding = tn.tensor(np.array([[False] * 3 + [True]] * 2))
     masks = {"src_key_padding_mask": padding, "memory_key_padding_mask": padding}
-    same(model(src, tgt, **masks), model(src[:, :3], tgt), 1e-11)
+    assert_same(model(src, tgt, **masks), model(src[:, :3], tgt), 1e-11)
 
 
 def test_each_dropout_has_its_place() -> None:
@@ -285,13 +285,13 @@ def test_a_stack_owns_its_layers() -> None:
     layer = nn.TransformerEncoderLayer(6, 2, 8)
     stack = nn.TransformerEncoder(layer, 3)
     first, second, _ = stack.layers
-    same(first.linear1.weight, second.linear1.weight)
+    assert_same(first.linear1.weight, second.linear1.weight)
     first.linear1.weight.data[...] = 0
     assert second.linear1.weight.any()
     assert layer.linear1.weight.any()
     assert stack.norm is None
     model, x = encoder(), normal(2, 5, 6)
-    same(model(x), model.norm(model.layers[1](model.layers[0](x))))
+    assert_same(model(x), model.norm(model.layers[1](model.layers[0](x))))
 
 
 def test_the_whole_starts_xavier() -> None:
@@ -345,7 +345,7 @@ def test_all_of_it_on_the_gpu(cupy: Any) -> None:
         assert all(f.device.startswith(device) for f in found)
         results.append([f.detach().to("cpu") for f in found])
     for a, b in zip(*results, strict=True):
-        same(a, b, 1e-10)
+        assert_same(a, b, 1e-10)
 
 
 # -- against PyTorch -------------------------------------------------------------------------------

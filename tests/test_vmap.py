@@ -19,7 +19,7 @@ def normal(*shape: int) -> tn.Tensor:
     return tn.tensor(rng.standard_normal(shape))
 
 
-def close(a: Any, b: Any) -> None:
+def assert_close(a: Any, b: Any) -> None:
     np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-12, atol=1e-14)
 
 
@@ -44,11 +44,11 @@ def test_per_example_gradients_are_those_of_a_loop() -> None:
         model.zero_grad()
         nn.functional.cross_entropy(model(x[i : i + 1]), t[i : i + 1]).backward()
         for name, p in model.named_parameters():
-            close(found[name][i], p.grad)
+            assert_close(found[name][i], p.grad)
     model.zero_grad()
     nn.functional.cross_entropy(model(x), t).backward()
     for name, p in model.named_parameters():  # the batch's gradient is their mean
-        close(found[name].mean(0), p.grad)
+        assert_close(found[name].mean(0), p.grad)
 
 
 @pytest.mark.parametrize("in_dims", [0, 1, -1, (0, None), (None, 1), (1, 0)])
@@ -70,15 +70,15 @@ def test_axes(in_dims: Any, out_dims: int) -> None:
 def test_it_nests_and_differentiates() -> None:
     x, y = normal(3, 2), normal(4, 2)
     products = vmap(vmap(lambda a, b: a @ b, (None, 0)), (0, None))
-    close(products(x, y), x @ y.T)
+    assert_close(products(x, y), x @ y.T)
     value = lambda x: products(x, y).exp().sum()  # noqa: E731
     plain = lambda x: (x @ y.T).exp().sum()  # noqa: E731
-    close(grad(value)(x), grad(plain)(x))
-    close(jacrev(grad(value))(x), jacrev(grad(plain))(x))
+    assert_close(grad(value)(x), grad(plain)(x))
+    assert_close(jacrev(grad(value))(x), jacrev(grad(plain))(x))
     out, pullback = vjp(lambda x: products(x, y), x)
-    close(pullback(out)[0], (x @ y.T) @ y)
-    close(vmap(grad(lambda v: (v**3).sum()))(x), 3 * x**2)
-    close(vmap(jacrev(lambda v: v * v))(x)[1], tn.tensor(np.diag(2 * x[1].numpy())))
+    assert_close(pullback(out)[0], (x @ y.T) @ y)
+    assert_close(vmap(grad(lambda v: (v**3).sum()))(x), 3 * x**2)
+    assert_close(vmap(jacrev(lambda v: v * v))(x)[1], tn.tensor(np.diag(2 * x[1].numpy())))
 
 
 def test_trees_go_in_and_come_out() -> None:
@@ -86,18 +86,18 @@ def test_trees_go_in_and_come_out() -> None:
     found = vmap(
         lambda d, k: {"sum": d["a"] + d["b"], "pair": (d["a"].sum(), k)}, ({"a": 0, "b": 1}, None)
     )(x, tn.tensor(2.0))
-    close(found["sum"], x["a"] + x["b"].T)
-    close(found["pair"][0], x["a"].sum(1))
+    assert_close(found["sum"], x["a"] + x["b"].T)
+    assert_close(found["pair"][0], x["a"].sum(1))
     assert found["pair"][1].tolist() == [2, 2, 2]
     first, whole = vmap(lambda v: (v, v.sum()), out_dims=(1, None))(x["a"])
-    close(first, x["a"].T)
-    close(whole, x["a"][0].sum())
+    assert_close(first, x["a"].T)
+    assert_close(whole, x["a"][0].sum())
 
 
 def test_leaves_outside_receive_gradients() -> None:
     w, x = normal(2).requires_grad_(), normal(5, 2)
     vmap(lambda v: (v * w).sum())(x).sum().backward()
-    close(w.grad, x.sum(0))
+    assert_close(w.grad, x.sum(0))
 
 
 def test_vmap_mistakes() -> None:
@@ -131,10 +131,10 @@ def test_grad_of_a_dict_of_a_list_of_a_tuple() -> None:
     tree = {"one": a, "rest": [b, (c,)]}
     f = lambda t, x: (t["one"] * t["rest"][0] * x + t["rest"][1][0]).sum()  # noqa: E731
     (found, dx) = grad(f, argnums=(0, 1))(tree, a)
-    close(found["one"], b * a)
-    close(found["rest"][0], a * a)
+    assert_close(found["one"], b * a)
+    assert_close(found["rest"][0], a * a)
     assert found["rest"][1][0].tolist() == [1, 1]
-    close(dx, a * b)
+    assert_close(dx, a * b)
     assert grad(lambda x: (x * x).sum())([1.0, 2.0]).tolist() == [2, 4]  # numbers are one Tensor
 
 
@@ -164,11 +164,11 @@ def test_gradients_flow_to_what_was_given() -> None:
     twin.load_state_dict({k: v.detach() for k, v in given.items()})
     twin(x).exp().sum().backward()
     for name, p in twin.named_parameters():
-        close(given[name].grad, p.grad)
+        assert_close(given[name].grad, p.grad)
     for name, p in model.named_parameters():
         assert p.grad is None
         assert p.is_leaf
-        close(p, before[name])
+        assert_close(p, before[name])
     half = {k: v * 0.5 for k, v in given.items()}  # computed values will do, and several dicts
     first = {k: half.pop(k) for k in list(half)[:2]}
     y = functional_call(model, (first, half), (x,))
@@ -181,7 +181,7 @@ def test_tied_weights_buffers_and_keywords() -> None:
     w, seen = normal(3, 3), tn.tensor(5.0)
     for name in ("one.weight", "two.weight"):
         y = functional_call(model, {name: w, "seen": seen}, x, {"scale": 2.0})
-        close(y, 2 * (x @ w.T @ w.T))
+        assert_close(y, 2 * (x @ w.T @ w.T))
     assert seen.item() == 7  # the running count is the given one's
     assert model.seen.item() == 0
     assert functional_call(model, {}, x).shape == (2, 3)
@@ -206,7 +206,7 @@ def test_functional_call_mistakes() -> None:
     kept = model[0].weight.detach().clone()
     with pytest.raises(ShapeError):
         functional_call(model, {"0.weight": normal(5, 4)}, x)
-    close(model[0].weight, kept)  # after an error too
+    assert_close(model[0].weight, kept)  # after an error too
 
 
 @pytest.mark.peers

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import properties
 import pytest
-from vmap_twice import at_once, both_ways, loop, normal, rng, same
+from vmap_twice import assert_both_ways, assert_same, at_once, loop, normal, rng
 
 import tinynet as tn
 from tinynet import nn
@@ -84,7 +84,7 @@ def test_gradients_of_each_example_need_one_call(make: Any) -> None:
     found = each(params, *batch)
     assert calls[0] == 1
     with loop():
-        same(found, each(params, *batch))
+        assert_same(found, each(params, *batch))
     assert calls[0] == 7
     whole = grad(lambda p: sum(loss(p, *(v[i] for v in batch)) for i in range(6)))(params)
     for name, d in found.items():
@@ -105,7 +105,7 @@ def test_all_of_it_through_and_twice(make: Any) -> None:
         (captured.exp().sum() + (norms * norms).sum()).backward()
         return captured, norms, [p.grad for p in own.values()]
 
-    both_ways(run)
+    assert_both_ways(run)
 
 
 def test_float32_and_the_double_of_cupy(cupy: Any) -> None:
@@ -216,7 +216,7 @@ NESTED: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("name", NESTED)
 def test_nesting(name: str) -> None:
-    both_ways(NESTED[name])
+    assert_both_ways(NESTED[name])
 
 
 def test_without_recording() -> None:
@@ -227,10 +227,10 @@ def test_without_recording() -> None:
         with tn.no_grad():
             return v * w
 
-    both_ways(lambda: vmap(inside)(x))
+    assert_both_ways(lambda: vmap(inside)(x))
     with tn.no_grad():
-        both_ways(lambda: vmap(lambda v: v * w)(x))
-        both_ways(lambda: vmap(grad(lambda v: (v * v * w).sum()))(x))
+        assert_both_ways(lambda: vmap(lambda v: v * w)(x))
+        assert_both_ways(lambda: vmap(grad(lambda v: (v * v * w).sum()))(x))
 
 
 # -- indices that differ ---------------------------------------------------------------------------
@@ -267,9 +267,11 @@ def test_indices(name: str) -> None:
         g = Tensor(np.random.default_rng(1).standard_normal(y.shape))
         return y, *tn.autograd.grad(y, [x, t], g, allow_unused=True)
 
-    both_ways(run)
-    both_ways(lambda: vmap(grad(lambda x, i: INDEXED[name](x, i, table).exp().sum()))(m, ids))
-    both_ways(
+    assert_both_ways(run)
+    assert_both_ways(
+        lambda: vmap(grad(lambda x, i: INDEXED[name](x, i, table).exp().sum()))(m, ids)
+    )
+    assert_both_ways(
         lambda: vmap(vmap(lambda x, i: INDEXED[name](x, i, table)), (0, None))(
             m[:, None].repeat(1, 3, 1, 1), ids
         )
@@ -279,7 +281,7 @@ def test_indices(name: str) -> None:
 def test_an_embedding_and_its_bounds() -> None:
     rows = normal(4, 2).requires_grad_()
     look = vmap(lambda i: nn.functional.embedding(i, rows))
-    both_ways(lambda: tn.autograd.grad(look(ids).exp().sum(), rows))
+    assert_both_ways(lambda: tn.autograd.grad(look(ids).exp().sum(), rows))
     with pytest.raises(OutOfRangeError, match=r"id \d has no row"):
         look(ids + 3)
 
@@ -292,16 +294,24 @@ def test_functions_of_numpy() -> None:
         lambda u: np.add(u, [1.0, 2.0, 3.0]) * np.clip(u, [0, 1, 2], 3)
     )
     x = normal(3, 4, 4)
-    both_ways(lambda: vmap(lambda v: np.ptp(v, 0) * np.median(v, axis=0))(x))  # no rule: one by one
-    both_ways(lambda: vmap(lambda v: np.moveaxis(v, 0, 1) @ np.linalg.solve(v, v[0]))(x))
-    both_ways(lambda: vmap(lambda v: np.dot(v, v[0]) + np.trace(v) + np.outer(v[0], v[1])[2])(x))
-    both_ways(lambda: vmap(lambda v: np.stack([v, W[:1].sum() * v]).reshape(-1, 8)[..., ::2])(x))
-    both_ways(
+    assert_both_ways(
+        lambda: vmap(lambda v: np.ptp(v, 0) * np.median(v, axis=0))(x)
+    )  # no rule: one by one
+    assert_both_ways(lambda: vmap(lambda v: np.moveaxis(v, 0, 1) @ np.linalg.solve(v, v[0]))(x))
+    assert_both_ways(
+        lambda: vmap(lambda v: np.dot(v, v[0]) + np.trace(v) + np.outer(v[0], v[1])[2])(x)
+    )
+    assert_both_ways(
+        lambda: vmap(lambda v: np.stack([v, W[:1].sum() * v]).reshape(-1, 8)[..., ::2])(x)
+    )
+    assert_both_ways(
         lambda: vmap(lambda v: (v > 0).sum() + v.argmax() + v.argmax(0, keepdim=True).sum())(x)
     )
-    both_ways(lambda: vmap(lambda v: clipped(v[0, 0]) + clipped(v[:3, 0]))(x))
-    both_ways(lambda: vmap(lambda v: v.unbind()[1] + sum(row.sum() for row in v) + len(v))(x))
-    both_ways(lambda: vmap(lambda v: tn.einsum("ij,...j->...i", v, W.repeat(1, 2)[0]))(x))
+    assert_both_ways(lambda: vmap(lambda v: clipped(v[0, 0]) + clipped(v[:3, 0]))(x))
+    assert_both_ways(
+        lambda: vmap(lambda v: v.unbind()[1] + sum(row.sum() for row in v) + len(v))(x)
+    )
+    assert_both_ways(lambda: vmap(lambda v: tn.einsum("ij,...j->...i", v, W.repeat(1, 2)[0]))(x))
 
 
 def test_what_comes_out_is_owned_and_what_went_in_is_watched() -> None:

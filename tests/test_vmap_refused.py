@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from vmap_twice import at_once, both_ways, loop, normal, same
+from vmap_twice import assert_both_ways, assert_same, at_once, loop, normal
 
 import tinynet as tn
 from tinynet import nn
@@ -24,7 +24,7 @@ def by_loop(function: Callable[[], Any]) -> Any:
     assert runs
     assert not any(runs)
     with loop():
-        same(found, function())
+        assert_same(found, function())
     return found
 
 
@@ -43,8 +43,8 @@ def test_control_flow_on_values() -> None:
     by_loop(lambda: vmap(lambda r: r[r > r.mean()])(y))
     by_loop(lambda: vmap(lambda r: r[int(r.argmax()) :][:1])(y))
     # where all examples agree, one answer does
-    both_ways(lambda: vmap(collatz)(x.abs()))
-    both_ways(lambda: vmap(lambda v: v * float((v < 9).sum()))(x))
+    assert_both_ways(lambda: vmap(collatz)(x.abs()))
+    assert_both_ways(lambda: vmap(lambda v: v * float((v < 9).sum()))(x))
     with pytest.raises(ShapeError, match="different shapes"):
         vmap(lambda r: r[r > 0])(tn.tensor([[1.0, 1.0], [1.0, -1.0]]))
 
@@ -74,7 +74,7 @@ def test_random_numbers_are_drawn_for_each_example(own: bool) -> None:
         with way:
             results.append(vmap(noisy)(x))
         results.append(tn.rand(2, generator=source))  # and the stream goes on from the same place
-    same(results[2:], results[:2])
+    assert_same(results[2:], results[:2])
     assert (results[0][0] / x[0]).tolist() != (results[0][1] / x[1]).tolist()
 
 
@@ -92,7 +92,7 @@ def test_changes_in_place() -> None:
             vmap(lambda v: v.mul_(2))(y)
         assert not any(runs or [])
         results.append([first, total, count, log, tn.tensor(array), y])
-    same(results[1], results[0])
+    assert_same(results[1], results[0])
     assert results[0][2].item() == 3
 
     def running(v: Any) -> Any:  # memory of its own may be written to
@@ -104,7 +104,7 @@ def test_changes_in_place() -> None:
         z.mul_(2)
         return y + z
 
-    both_ways(lambda: vmap(running)(x))
+    assert_both_ways(lambda: vmap(running)(x))
 
     W = normal(2, 2)
 
@@ -114,8 +114,8 @@ def test_changes_in_place() -> None:
         y[0, 1] = 3.0
         return y[0]
 
-    both_ways(lambda: vmap(residual)(x))
-    both_ways(lambda: vmap(grad(lambda v: residual(v).exp().sum()))(x))
+    assert_both_ways(lambda: vmap(residual)(x))
+    assert_both_ways(lambda: vmap(grad(lambda v: residual(v).exp().sum()))(x))
 
     def aliased(v: Any) -> Any:
         y = tn.zeros_like(v)
@@ -123,7 +123,7 @@ def test_changes_in_place() -> None:
         y[0] = v[1]
         return part + 1
 
-    both_ways(lambda: vmap(aliased)(x), fast=False)
+    assert_both_ways(lambda: vmap(aliased)(x), fast=False)
 
 
 class Counting(nn.Module):
@@ -170,14 +170,14 @@ def test_buffers_gradients_and_leaves_of_the_outside() -> None:
     w.grad, before = tn.ones(2, dtype=tn.float64), w.detach().clone()
     step = tn.optim.SGD([w], lr=1.0).step
     vmap(lambda v: v if step() else v * 1)(x)
-    same(w.detach(), before - 3)
+    assert_same(w.detach(), before - 3)
 
     def leaf_of_a_batch(v: Any) -> Any:
         own = v.clone().requires_grad_()
         (own * own).sum().backward()
         return own.grad
 
-    both_ways(lambda: vmap(leaf_of_a_batch)(x))
+    assert_both_ways(lambda: vmap(leaf_of_a_batch)(x))
 
 
 def test_functional_call_leaves_the_model_as_it_was() -> None:
@@ -185,7 +185,7 @@ def test_functional_call_leaves_the_model_as_it_was() -> None:
     given = {"weight": normal(3, 2), "seen": normal(3)}
     before = model.weight.detach().clone()
     by_loop(lambda: vmap(lambda p, v: functional_call(model, p, v))(given, x))
-    same(model.weight.detach(), before)
+    assert_same(model.weight.detach(), before)
     assert model.seen.item() == 0
 
 
@@ -203,7 +203,7 @@ class Cube(tn.autograd.Function):
 
 def test_rules_of_the_user() -> None:
     x, w = normal(3, 2), normal(2).requires_grad_()
-    both_ways(lambda: vmap(grad(lambda v: Cube.apply(v * w.detach()).sum()))(x))
+    assert_both_ways(lambda: vmap(grad(lambda v: Cube.apply(v * w.detach()).sum()))(x))
 
     def through() -> Any:
         y = vmap(lambda v: Cube.apply(v * w).sum())(x)
@@ -223,5 +223,5 @@ def test_a_rule_that_asks_for_values() -> None:
         y = vmap(lambda u: tn.det(u) ** 2 + u.sum() * tn.det(u))(own)
         return tn.autograd.grad(y, own, tn.tensor([1.0, 2.0, 3.0], dtype=tn.float64))
 
-    found = both_ways(run, fast=True)
+    found = assert_both_ways(run, fast=True)
     assert np.isfinite(found[0].numpy()).all()

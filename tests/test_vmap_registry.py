@@ -13,7 +13,7 @@ import properties
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vmap_twice import B, both_ways, loop, rng
+from vmap_twice import B, assert_both_ways, loop, rng
 
 import tinynet as tn
 from tinynet.batching import Batch, Level, batched, unbatched
@@ -54,7 +54,7 @@ def arguments(name: str, draw: Any) -> tuple[Any, list[Any], list[int | None], l
 def check_inside(name: str, draw: Any) -> None:
     """Value; gradients by random cotangents; gradients of a random combination of those."""
     f, xs, dims, places = arguments(name, draw)
-    both_ways(lambda: vmap(f, dims)(*xs), name not in BY_LOOP)
+    assert_both_ways(lambda: vmap(f, dims)(*xs), name not in BY_LOOP)
     with loop():
         y = vmap(f, dims)(*xs)
     if not registry[name].differentiable or not places or y.dtype.kind != "f":
@@ -81,8 +81,8 @@ def check_inside(name: str, draw: Any) -> None:
 
         return vjp(of, *(x[i] for i in places))[1](tn.tensor(1.0, dtype=tn.float64))
 
-    both_ways(lambda: vmap(first, (0, *dims))(g, *xs), name not in BY_LOOP)
-    both_ways(
+    assert_both_ways(lambda: vmap(first, (0, *dims))(g, *xs), name not in BY_LOOP)
+    assert_both_ways(
         lambda: vmap(second, (0, tuple(wdims), *dims))(g, tuple(weights), *xs), name not in BY_LOOP
     )
 
@@ -112,7 +112,7 @@ def check_through(name: str, draw: Any) -> None:
             return [y, *first]
         return [y, *first, *tn.autograd.grad(value, [g, *own], allow_unused=True)]
 
-    both_ways(run, name not in BY_LOOP)
+    assert_both_ways(run, name not in BY_LOOP)
 
 
 @pytest.mark.parametrize("check", [check_inside, check_through])

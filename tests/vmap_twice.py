@@ -59,7 +59,7 @@ def leaves(x: Any) -> list[Any]:
     return [v for part in x for v in leaves(part)] if isinstance(x, list | tuple) else [x]
 
 
-def same(found: Any, expected: Any) -> None:
+def assert_same(found: Any, expected: Any) -> None:
     """Equal to rounding: 1e-12 of the largest entry, of all results: differences of equal numbers
     are 0 in one order of the sums, and not in another.
     """
@@ -82,7 +82,7 @@ def _largest(x: Any) -> float:
     return float(np.max(np.abs(v), where=np.isfinite(v), initial=0))
 
 
-def both_ways(function: Callable[[], Any], fast: bool = True) -> Any:
+def assert_both_ways(function: Callable[[], Any], fast: bool = True) -> Any:
     """What vmap finds is what a loop finds; and it needs none."""
     with loop():
         expected = function()
@@ -90,5 +90,5 @@ def both_ways(function: Callable[[], Any], fast: bool = True) -> Any:
         found = function()
     assert runs
     assert not fast or all(runs), "the loop was taken"
-    same(found, expected)
+    assert_same(found, expected)
     return found
