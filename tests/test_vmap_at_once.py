@@ -120,11 +120,11 @@ def test_float32_and_the_double_of_cupy(cupy: Any) -> None:
         assert all(runs)
         for name, d in found.items():
             assert (d.device, d.dtype) == ("cuda:0", dtype)
-            properties.close(d, expected[name], dtype)
+            properties.assert_close(d, expected[name], dtype)
     cube = vmap(vmap(lambda u, v: (u * v).tanh().sum(), (None, 0)), (0, None))
     u, v = normal(3, 2), normal(4, 2)
     with at_once() as runs:
-        properties.close(cube(u.to("cuda"), v.to("cuda")), cube(u, v))
+        properties.assert_close(cube(u.to("cuda"), v.to("cuda")), cube(u, v))
     assert all(runs)
 
 
