@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -288,6 +289,19 @@ def test_blas_has_one_thread_inside_and_its_own_outside(two_threads: Any) -> Non
             with products.blas_alone:
                 assert {library.num_threads for library in libraries} == {1}
             assert {library.num_threads for library in libraries} == {1}
+        assert {library.num_threads for library in libraries} == {2}
+        with ThreadPoolExecutor(1) as another:  # whoever comes first and whoever leaves last
+            products.blas_alone.__enter__()
+            another.submit(products.blas_alone.__enter__).result()
+            products.blas_alone.__exit__()
+            assert {library.num_threads for library in libraries} == {1}
+            another.submit(products.blas_alone.__exit__).result()
+            assert {library.num_threads for library in libraries} == {2}
+            another.submit(products.blas_alone.__enter__).result()
+            assert {library.num_threads for library in libraries} == {1}
+            products.blas_alone.__enter__()
+            another.submit(products.blas_alone.__exit__).result()
+            products.blas_alone.__exit__()
         assert {library.num_threads for library in libraries} == {2}
         product(numbers(300, 200), numbers(200, 300))
         with pytest.raises(ValueError, match="mismatch"):

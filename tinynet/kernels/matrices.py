@@ -23,7 +23,7 @@ import numpy as np
 from tinynet.kernels.choice import Kernel
 from tinynet.kernels.gemm import NEAR, PAGE, SMALL, matmul
 from tinynet.kernels.jit import vector_bytes
-from tinynet.kernels.products import LARGE, product
+from tinynet.kernels.products import LARGE, blas_alone, product
 from tinynet.kernels.threads import get_num_threads, share
 
 Factors = tuple[Any, Any]
@@ -66,7 +66,8 @@ def _both(first: Factors, second: Factors, needs: Sequence[bool]) -> tuple[Any, 
     wanted = [number for number in (0, 1) if needs[number]]
     threads = get_num_threads()
     if len(wanted) == threads == 2 and 4 * first[0].size * first[1].shape[-1] > LARGE:
-        share(2, one)
+        with blas_alone:
+            share(2, one)
     else:
         for number in wanted:
             one(number)

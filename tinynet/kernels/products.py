@@ -132,6 +132,9 @@ class _BlasAlone:
         for library, count, before in zip(_blas(), counts, self.before, strict=True):
             if before > 1:
                 library.set_num_threads(count)
+                # From version 3.8 on, threadpoolctl listens to one thread until that one lets go.
+                if hasattr(library, "clear_controlling_thread"):
+                    library.clear_controlling_thread()
 
 
 @functools.cache
@@ -150,10 +153,9 @@ blas_alone = _BlasAlone()
 
 def _forget() -> None:
     """A forked child starts anew: another thread may have held the lock."""
-    global blas_alone
-    before, blas_alone = blas_alone, _BlasAlone()
-    if before.inside:
-        before._set(before.before)
+    if blas_alone.inside:
+        blas_alone._set(blas_alone.before)
+    blas_alone.lock, blas_alone.inside = threading.Lock(), 0
 
 
 if hasattr(os, "register_at_fork"):
