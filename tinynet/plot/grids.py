@@ -193,8 +193,9 @@ def _signed(panels: AxesArray, values: Array) -> None:
 
 def _scale(panels: AxesArray, image: Any, label: str) -> None:
     figure = panels[0].figure
-    high = figure.get_figheight()
-    shape = {"shrink": 0.9, "aspect": 6 * high, "pad": 0.02}  # 0.15 inches wide
+    wide, high = figure.get_size_inches()
+    apart = 0.1 / max(wide - 1.5, 0.7)  # inches, as a share of what is beside the scale
+    shape = {"shrink": 0.9, "aspect": 6 * high, "pad": apart}  # 0.15 inches wide
     ticks = few_ticks(72 * 0.9 * (high - 0.9))
     figure.colorbar(image, ax=list(panels), label=label, ticks=ticks, **shape)
 
