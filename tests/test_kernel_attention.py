@@ -130,6 +130,15 @@ def test_every_rung_and_all_gradients(data: Any) -> None:
     check(q, k, v, mask, draw(st.booleans()), draw(st.sampled_from((None, 0.3, -0.5))), g, name)
 
 
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 0), (9, 17, 8, 0), (9, 17, 0, 8)])
+def test_without_columns(sizes: tuple[int, ...]) -> None:
+    L, S, E, Ev = sizes
+    q, k, v, g = (
+        drawn((2, *x), "f4", seed) for seed, x in enumerate(((L, E), (S, E), (S, Ev), (L, Ev)))
+    )
+    check(q, k, v, None, False, None, g, "f4")
+
+
 @pytest.mark.parametrize("kind", ["none", "booleans", "floats"])
 @pytest.mark.parametrize("causal", [False, True])
 def test_in_double_precision(kind: str, causal: bool) -> None:
@@ -429,7 +438,7 @@ import numpy as np
 import test_kernel_attention as t
 for L, S, E, Ev, lead, kind, causal in (
     (5, 9, 3, 2, (2,), "floats", True),
-    (17, 20, 4, 5, (), "booleans", False),
+    (17, 20, 4, 5, (3,), "booleans", False),
     (0, 3, 1, 1, (), "none", True),
 ):
     q, k, v = t.drawn((*lead, L, E), "f4", 0), t.drawn((S, E), "f4", 1), t.drawn((S, Ev), "f4", 2)

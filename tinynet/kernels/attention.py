@@ -320,7 +320,7 @@ def attend(heads: Heads, rung: Any = None) -> tuple[Any, Any]:
         else:
             (rung or naive)(*arguments)
 
-    if y.size and heads.S:
+    if log_total.size and heads.S:
         share(len(groups) * parts, piece)
     return as_heads(y, shape), log_total
 

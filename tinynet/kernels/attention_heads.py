@@ -52,7 +52,8 @@ class Heads:
         flags, added = _constant(0, np.dtype(bool), 5), _constant(0, q.dtype, 5)  # unread
         if kind != EVERYTHING:
             whole = five(np.broadcast_to(mask, (*lead, self.L, self.S)))
-            flags, added = (whole, added) if kind == FLAGS else (flags, whole)
+            unread = np.broadcast_to(added if kind == FLAGS else flags, whole.shape)
+            flags, added = (whole, unread) if kind == FLAGS else (unread, whole)
         self.arrays = (*(five(side_by_side(x)) for x in (q, k, v)), flags, added)
         scale = 1 / math.sqrt(max(self.E, 1)) if scale is None else scale
         self.options = (int(causal), kind, _constant(float(scale), q.dtype, 1))
