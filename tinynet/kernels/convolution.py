@@ -126,7 +126,8 @@ def multiply(
     panels (G, O/G/R, k, R) is W, block what is computed before it is copied; y (n, O, rows, wide).
     """
     groups, strips, _, high = panels.shape
-    wide, filters, flat = block.shape[1] // ACROSS, y.shape[1] // groups, y.reshape(-1)
+    wide, filters, plane = block.shape[1] // ACROSS, y.shape[1] // groups, y.shape[2] * y.shape[3]
+    lines, flat = block.reshape(-1), y.reshape(-1)
     for n in range(y.shape[0]):
         for group in range(groups):
             for t0 in range(begin, end, ACROSS):
@@ -138,14 +139,13 @@ def multiply(
                         set_windows(left, x, taps[group], at, block, i * high, to, extent - p)
                 low = np.searchsorted(starts, p0 - y.shape[3], "right")
                 last = np.searchsorted(starts, p0 + across * wide)
-                for i in range(filters):
-                    o = group * filters + i
-                    for r in range(low, last):
-                        a = max(starts[r], p0)
-                        count = min(starts[r] + y.shape[3], p0 + across * wide) - a
-                        to = ((n * y.shape[1] + o) * y.shape[2] + r) * y.shape[3] + a - starts[r]
-                        at = i * block.shape[1] + a - p0
-                        copy_row(block.reshape(-1), at, bias[o], flat, to, count)
+                for r in range(low, last):
+                    a = max(starts[r], p0)
+                    count = min(starts[r] + y.shape[3], p0 + across * wide) - a
+                    at, to = a - p0, (n * y.shape[1] * y.shape[2] + r) * y.shape[3] + a - starts[r]
+                    for o in range(group * filters, (group + 1) * filters):
+                        copy_row(lines, at, bias[o], flat, to + o * plane, count)
+                        at += block.shape[1]
 
 
 @kernel("g", "x", "rows", "taps", "how", "W")
@@ -252,8 +252,8 @@ def weights(x: Any, g: Any, grid: Grid, groups: int) -> tuple[Any, Any]:
     depth = taps.shape[1]
     rows = (np.arange(all_filters) * extent).reshape(groups, filters)
     # what has no row or tap of its own repeats the last one, and is dropped at the end
-    taps = np.pad(taps, ((0, 0), (0, -depth % wide)), mode="edge")
-    rows = np.pad(rows, ((0, 0), (0, -filters % high)), mode="edge")
+    taps = taps.take(np.arange(-(-depth // wide) * wide), 1, mode="clip")
+    rows = rows.take(np.arange(-(-filters // high) * high), 1, mode="clip")
     images, pieces, outer, within = _pieces(n, 2 * g.size * depth)
     parts = min(pieces, 2 * outer) if outer > 1 else 1  # that are summed on their own
     each = rows.shape[1] if within == 1 else -(-rows.shape[1] // (2 * within * high)) * high
