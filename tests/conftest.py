@@ -44,9 +44,13 @@ def _fetched(sources: Any) -> bool:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that need what this machine has not are skipped, with the reason."""
+    from tinynet.kernels.choice import has_compiler
+
     missing = {}
     if importlib.util.find_spec("torch") is None:
         missing["peers"] = "PyTorch is not installed"
+    if not has_compiler():
+        missing["compiler"] = "nothing is compiled without Numba"
     if any(item.get_closest_marker("gpu") for item in items) and not _gpu():
         missing["gpu"] = "no GPU that CuPy can use"
     for item in items:

@@ -289,8 +289,8 @@ def test_values_are_what_the_forward_pass_made() -> None:
     np.testing.assert_array_equal(numbers["b"], b.detach().numpy())
 
 
+@pytest.mark.compiler
 def test_gradients_are_those_of_the_rules_not_of_kernels(monkeypatch: Any) -> None:
-    pytest.importorskip("numba")
     with tn.kernels.use("compiled"):
         model, loss = gpt(1)
     nodes = [node for node in reachable([edge_of(loss)], -1) if isinstance(node, OpNode)]

@@ -336,19 +336,22 @@ for dtype, m, k, n in (("f4", 20, 40, 35), ("i4", 9, 3, 20)):
 print(tile_shape("f4"))
 """
 
+AVX2 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma"}
+PLAIN = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+
 
 @pytest.mark.parametrize(
     ("environment", "shape"),
     [
-        ({"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma"}, "(6, 16)"),
-        ({"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}, "(6, 8)"),
+        pytest.param(AVX2, "(6, 16)", marks=pytest.mark.compiler),
+        pytest.param(PLAIN, "(6, 8)", marks=pytest.mark.compiler),
         ({"NUMBA_DISABLE_JIT": "1"}, "(6, 16)"),
     ],
     ids=["avx2", "128 bits", "no compiler"],
 )
 def test_the_tile_follows_the_computer(environment: dict[str, str], shape: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _PROGRAM],
+        [sys.executable, "-W", "error::RuntimeWarning", "-c", _PROGRAM],
         env={**os.environ, "NUMBA_DISABLE_JIT": "0", **environment},
         capture_output=True,
         text=True,

@@ -148,6 +148,7 @@ def test_in_double_precision(kind: str, causal: bool) -> None:
     check(q, k, v, mask, causal, None, drawn((2, 3, L, Ev), "f8", 3), "f8")
 
 
+@pytest.mark.compiler
 @pytest.mark.parametrize("causal", [False, True])
 def test_one_head_cut_into_parts(causal: bool) -> None:
     """Long enough for several pieces of one head, whose gradients are added."""
@@ -296,6 +297,7 @@ def test_the_number_of_threads_changes_no_bit(threads: Any) -> None:
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.compiler
 def test_memory_grows_with_the_length_and_not_with_its_square() -> None:
     peaks = []
     for n in (2048, 4096, 8192):
@@ -446,18 +448,20 @@ for L, S, E, Ev, lead, kind, causal in (
     t.check(q, k, v, mask, causal, None, t.drawn((*lead, L, Ev), "f4", 4), "f4")
 """
 
+AVX2 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma"}
+
 
 @pytest.mark.parametrize(
     "environment",
     [
-        {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma"},
+        pytest.param(AVX2, marks=pytest.mark.compiler),
         {"NUMBA_DISABLE_JIT": "1"},
     ],
     ids=["avx2", "no compiler"],
 )
 def test_elsewhere(environment: dict[str, str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _PROGRAM],
+        [sys.executable, "-W", "error::RuntimeWarning", "-c", _PROGRAM],
         cwd=Path(__file__).parents[1],
         env={**os.environ, **environment},
         capture_output=True,

@@ -278,19 +278,22 @@ t.test_rungs_agree(2, 1, 1, 2)
 print(t.kernel.windows_shape("f4"))
 """
 
+AVX2 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma"}
+PLAIN = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+
 
 @pytest.mark.parametrize(
     ("environment", "shape"),
     [
-        ({"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma"}, "(4, 24)"),
-        ({"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}, "(4, 12)"),
+        pytest.param(AVX2, "(4, 24)", marks=pytest.mark.compiler),
+        pytest.param(PLAIN, "(4, 12)", marks=pytest.mark.compiler),
         ({"NUMBA_DISABLE_JIT": "1"}, "(4, 24)"),
     ],
     ids=["avx2", "sse", "python"],
 )
 def test_other_computers(environment: dict[str, str], shape: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _PROGRAM],
+        [sys.executable, "-W", "error::RuntimeWarning", "-c", _PROGRAM],
         cwd=Path(__file__).parents[1],
         env={**os.environ, **environment},
         capture_output=True,

@@ -19,7 +19,6 @@ import tinynet as tn
 from tinynet import kernels
 from tinynet.errors import DTypeError, OutOfRangeError, ShapeError
 from tinynet.kernels import passes
-from tinynet.kernels.jit import COMPILES
 from tinynet.kernels.softmax import forward_rows, integers, online, three_passes
 from tinynet.op import registry
 
@@ -151,6 +150,7 @@ def test_a_mean_far_from_0_costs_no_digits_of_the_variance(name: str) -> None:
         assert np.abs(found - meant).max() <= 8e-4 * np.abs(meant).max()
 
 
+@pytest.mark.compiler
 def test_long_rows() -> None:
     x = drawn(3, 300_000) + np.float32(100)
     y = run("layer_norm", (x,), {})[0]
@@ -327,10 +327,10 @@ t.test_each_rung_is_the_same_softmax(t.online)
 """
 
 
-@pytest.mark.skipif(not COMPILES, reason="nothing is compiled anyway")
+@pytest.mark.compiler
 def test_without_a_compiler() -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _PROGRAM],
+        [sys.executable, "-W", "error::RuntimeWarning", "-c", _PROGRAM],
         cwd=Path(__file__).parents[1],
         env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
         capture_output=True,

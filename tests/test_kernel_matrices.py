@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from tinynet.kernels import matrices
-from tinynet.kernels.jit import COMPILES
 from tinynet.kernels.matrices import KERNELS
 
 
@@ -35,7 +34,7 @@ def vectors(monkeypatch: Any, size: int) -> None:
     monkeypatch.setattr(matrices, "vector_bytes", lambda: size)
 
 
-@pytest.mark.skipif(not COMPILES, reason="without a compiler, our own matmul is slow")
+@pytest.mark.compiler
 @pytest.mark.parametrize("lead", [(70,), (7, 10)])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("size", [64, 32])

@@ -191,7 +191,7 @@ def test_without_a_compiler() -> None:
         't.check("adaptive_avg_pool", x, {"output_size": (4, 3)})\n'
     )
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program],
+        [sys.executable, "-W", "error::RuntimeWarning", "-c", program],
         cwd=Path(__file__).parents[1],
         env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
         capture_output=True,

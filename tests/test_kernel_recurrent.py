@@ -21,7 +21,6 @@ import tinynet as tn
 from tinynet import derivations, kernels, nn
 from tinynet.errors import ArgumentError, ShapeError
 from tinynet.kernels import get_num_threads, gru, lstm, recurrent, rnn, set_num_threads
-from tinynet.kernels.jit import COMPILES
 from tinynet.kernels.recurrent import KERNELS, strips, times
 from tinynet.kernels.rnn import naive
 from tinynet.kernels.strips import LOW
@@ -138,6 +137,7 @@ def test_a_kernel_computes_what_the_derivation_does(
         assert not any(np.may_share_memory(d, other) for other in others)
 
 
+@pytest.mark.compiler
 @pytest.mark.parametrize("name", GATES)
 def test_long_wide_and_on_any_number_of_threads(name: str) -> None:
     """The same to the bit, but for the gradients of weights: each thread has sums of its own."""
@@ -265,7 +265,7 @@ def test_times_is_the_product(dtype: str, count: int, k: int, halves: int, more:
 STEPS = [rnn.step, rnn.step_back, lstm.step, lstm.step_back, gru.step, gru.step_back]
 
 
-@pytest.mark.skipif(not COMPILES, reason="nothing is compiled")
+@pytest.mark.compiler
 @pytest.mark.parametrize("step", STEPS, ids=lambda f: f"{f.__module__[16:]}.{f.__name__}")
 def test_a_step_in_float32_computes_nothing_in_float64(step: Any) -> None:
     """One whole number in a formula is enough for it, and costs half of the time."""
@@ -303,7 +303,7 @@ for name in tests.GATES:
 
 def test_without_a_compiler() -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _WITHOUT],
+        [sys.executable, "-W", "error::RuntimeWarning", "-c", _WITHOUT],
         cwd=Path(__file__).parents[1],
         env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
         capture_output=True,

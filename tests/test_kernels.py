@@ -174,7 +174,7 @@ for name in choice.CPU:
 @pytest.mark.parametrize("environment", [{}, {"NUMBA_DISABLE_JIT": "1"}], ids=["numba", "python"])
 def test_without_scipy_and_without_a_compiler(environment: dict[str, str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _ALL],
+        [sys.executable, "-W", "error::RuntimeWarning", "-c", _ALL],
         cwd=Path(__file__).parents[1],
         env={**os.environ, **environment},
         capture_output=True,
@@ -196,9 +196,9 @@ print(y[0])
 """
 
 
+@pytest.mark.compiler
 def test_a_kernel_on_disk_follows_the_functions_that_it_calls(tmp_path: Path) -> None:
     """Numba alone would go on running the old ones."""
-    pytest.importorskip("numba")
     callee = tmp_path / "callee.py"
     (tmp_path / "caller.py").write_text(
         "from callee import times\nfrom tinynet.kernels.jit import kernel\n\n\n"

@@ -23,8 +23,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinynet.kernels import gemm
+from tinynet.kernels.jit import COMPILES
 from tinynet.kernels.threads import get_num_threads, share
 from tinynet.kernels.tile import tile_shape
+
+SIZE = 512 if COMPILES else 64  # loops that Python runs take a thousand times as long
 
 
 class Point(NamedTuple):
@@ -64,7 +67,7 @@ class Roof(NamedTuple):
         return min(self.peak, intensity * self.bandwidth)
 
 
-def roof(size: int = 512) -> Roof:
+def roof(size: int = SIZE) -> Roof:
     """Measure the limits and, with float32 matrices size × size, every rung of `kernels.gemm`; and
     two kernels for which memory is the limit: the sum of two arrays, and a matrix times a vector.
     """

@@ -124,7 +124,7 @@ def naive(
             for j in range(s.shape[0]):
                 s[j] /= total
             mix(s, V, row(Y, i))
-            log_total[place, i] = top + math.log(total)
+            log_total[place, i] = top + np.log(total)
 
 
 @kernel("table", "y", "log_total", allocates=True)
@@ -164,7 +164,7 @@ def online(
             total = one if total == 0 else total
             for f in range(out.shape[0]):
                 out[f] /= total
-            log_total[place, i] = (zero if top == -math.inf else top) + math.log(total)
+            log_total[place, i] = (zero if top == -math.inf else top) + np.log(total)
 
 
 # -- a strip of queries after the other ------------------------------------------------------------
@@ -252,7 +252,7 @@ def tiled(
                 product(V[j0 : j0 + keys, :high], s[:keys], o, 1)
             for r in range(width):
                 z = total[r] if total[r] != 0 else y.dtype.type(1)
-                top[r] = (top[r] if top[r] > -math.inf else y.dtype.type(0)) + math.log(z)
+                top[r] = (top[r] if top[r] > -math.inf else y.dtype.type(0)) + np.log(z)
                 total[r] = 1 / z
             spread(total, more[: REPEATS * width])
             times(o.reshape(-1), more[: REPEATS * width])

@@ -49,7 +49,7 @@ def forward_rows(
         if t[b] == ignore_index:
             losses[b] = 0
         else:
-            losses[b] = math.log(total) + (top[b] - x[b, t[b]])
+            losses[b] = np.log(total) + (top[b] - x[b, t[b]])
             counted += 1
     return counted
 

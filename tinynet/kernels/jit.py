@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from tinynet.kernels.choice import has_compiler
 from tinynet.kernels.memory import keep_freed
 
@@ -125,7 +127,7 @@ class kernel:
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The kernel that runs this function."""
         if not COMPILES:
-            return function
+            return np.errstate(all="ignore")(function)  # compiled code does not warn, either
         names = list(inspect.signature(function).parameters)
         made: dict[Any, Callable[..., Any]] = {}  # by the dtype of the first argument
 

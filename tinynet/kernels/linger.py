@@ -10,23 +10,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import types
-from numba.extending import intrinsic
-
-from tinynet.kernels.jit import inner, kernel
+from tinynet.kernels.jit import COMPILES, inner, kernel
 
 
-def _seen(_context: Any, x: Any) -> Any:
+def seen(x: Any) -> int:
     """x[0] as it is in memory now: the compiler may not remember what it was."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array = context.make_array(x)(context, builder, arguments[0])
-        return builder.load_atomic(array.data, "monotonic", 8)
-
-    return types.int64(x), generate
+    return int(x[0])
 
 
-seen: Any = intrinsic(_seen)
+if COMPILES:
+    from numba import types
+    from numba.extending import intrinsic
+
+    @intrinsic
+    def seen(_context: Any, x: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            array = context.make_array(x)(context, builder, arguments[0])
+            return builder.load_atomic(array.data, "monotonic", 8)
+
+        return types.int64(x), generate
 
 
 @inner

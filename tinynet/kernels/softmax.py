@@ -120,7 +120,7 @@ def log_forward_rows(x: Any, bits: Any, top: Any, top_bits: Any, y: Any) -> None
         row, out = x[b], y[b]
         top_bits[b] = largest(bits[b])
         m = top[b] if math.isfinite(top[b]) else x.dtype.type(0)
-        rest = math.log(total_exp(row, m))
+        rest = np.log(total_exp(row, m))
         for i in range(row.shape[0]):
             out[i] = (row[i] - m) - rest
 

@@ -44,7 +44,7 @@ def set_block(a: Any, b: Any, c: Any, keep: int) -> None:
     """
     rows, columns = tile_shape(c.dtype)
     into = c[:rows, :columns]
-    total = a[: into.shape[0]] @ b[:, : into.shape[1]]
+    total = a[: into.shape[0]] @ b[: a.shape[1], : into.shape[1]]
     into[:] = total + into if keep else total
 
 
