@@ -36,8 +36,9 @@ from numpy import dtype
 
 from tinynet import autograd, derivations, function, linalg
 from tinynet.arrays import Device as device
-from tinynet.arrays import bool_ as bool
-from tinynet.arrays import (
+from tinynet.autocasting import autocast, get_autocast_dtype, is_autocast_enabled
+from tinynet.dtypes import bool_ as bool
+from tinynet.dtypes import (
     complex64,
     complex128,
     finfo,
@@ -54,7 +55,6 @@ from tinynet.arrays import (
     set_default_dtype,
     uint8,
 )
-from tinynet.autocasting import autocast, get_autocast_dtype, is_autocast_enabled
 from tinynet.function import custom_op
 from tinynet.grad_mode import (
     enable_grad,

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import arrays, dtypes
 from tinynet.autocasting import autocast, get_autocast_dtype, is_autocast_enabled
 from tinynet.errors import ArgumentError, DTypeError, GraphError, describe
 from tinynet.tensor import Tensor
@@ -241,7 +241,7 @@ class GradScaler:
 
 def _unscalable(g: Any) -> Any:
     """The gradient, which must be wider than float16."""
-    if g.dtype == arrays.float16:
+    if g.dtype == dtypes.float16:
         raise DTypeError(
             "gradients in float16 cannot be unscaled: what was kept by scaling would vanish again",
             hint="keep parameters in float32 (no model.half()) and use tn.autocast",

@@ -25,7 +25,11 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.arrays import Device, device_of, float16, float32, is_array
+from tinynet.arrays import Device, device_of, is_array
+from tinynet.dtypes import (
+    float16,
+    float32,
+)
 from tinynet.errors import ArgumentError, DTypeError
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays, autocasting
+from tinynet import arrays, autocasting, dtypes
 from tinynet.arrays import Array
 from tinynet.autograd import AliasNode, Edge, Node, clock, differentiate, place
 from tinynet.crossing import alike
@@ -340,10 +340,10 @@ def _promote(op: Op, inputs: tuple[Any, ...], values: Sequence[Any]) -> tuple[An
     if op.promote == "none":
         return inputs
     dtype = arrays.result_type(*values[op.masks :])
-    if op.promote == "float" and not arrays.is_floating(dtype):
-        dtype = arrays.get_default_dtype()
-    elif op.promote == "number" and dtype == arrays.bool_:
-        dtype = arrays.int64
+    if op.promote == "float" and not dtypes.is_floating(dtype):
+        dtype = dtypes.get_default_dtype()
+    elif op.promote == "number" and dtype == dtypes.bool_:
+        dtype = dtypes.int64
     return (*inputs[: op.masks], *(_promoted(x, dtype) for x in inputs[op.masks :]))
 
 
@@ -381,7 +381,7 @@ def _autocast(op: Op, inputs: tuple[Any, ...], values: Sequence[Any]) -> tuple[A
     return tuple(wanted)
 
 
-_CAST = (arrays.float16, arrays.float32)
+_CAST = (dtypes.float16, dtypes.float32)
 
 
 def _cast_once(x: Tensor, dtype: np.dtype[Any], known: dict[Any, Any]) -> Any:

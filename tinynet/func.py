@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import arrays, dtypes
 from tinynet.autograd import AliasNode, edge_of, leaves_of, place
 from tinynet.autograd import grad as _gradients
 from tinynet.crossing import inside
@@ -61,7 +61,7 @@ def _fresh(x: Any, i: int) -> Tensor:
     if not isinstance(x, Tensor):
         x = Tensor(arrays.as_array(x))
     x = inside(x)
-    if not arrays.is_floating(x.dtype):
+    if not dtypes.is_floating(x.dtype):
         raise DTypeError(
             f"argument {i} must be floating point to be differentiated",
             got=describe(x),
@@ -224,7 +224,7 @@ def _basis(x: Any) -> Iterator[Tensor]:
 
 def _stack(columns: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     if not columns:
-        return Tensor(np.zeros(shape, dtype=arrays.get_default_dtype()))
+        return Tensor(np.zeros(shape, dtype=dtypes.get_default_dtype()))
     stacked: Any = np.stack(list[Any](columns))
     return Tensor.reshape(stacked, shape)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import arrays, dtypes
 from tinynet.autograd import AliasNode, Edge, Node, edge_of, place
 from tinynet.dispatch import cast
 from tinynet.errors import DTypeError, InPlaceError, RuleError, describe
@@ -173,7 +173,7 @@ def _record(node: FunctionNode, outputs: list[Tensor], constant: list[bool]) -> 
     for i, (y, fixed) in enumerate(zip(outputs, constant, strict=True)):
         own = node if len(outputs) == 1 else OutputNode(node, i)
         node.ctx._outputs.append(weakref.ref(own))  # type: ignore[union-attr]
-        if not fixed and arrays.is_floating(y.dtype):
+        if not fixed and dtypes.is_floating(y.dtype):
             y._requires_grad, y._node = True, own
 
 

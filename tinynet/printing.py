@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import arrays, dtypes
 from tinynet.errors import ArgumentError
 
 _DEFAULTS: dict[str, Any] = {
@@ -76,7 +76,7 @@ def text(x: Any) -> str:
     notes = [values]
     if array.size == 0 and array.ndim != 1:
         notes.append(f"size={x.shape}")
-    if x.dtype not in (arrays.get_default_dtype(), arrays.int64, arrays.bool_):
+    if x.dtype not in (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool_):
         notes.append(f"dtype={x.dtype}")
     if x.device != "cpu":
         notes.append(f"device='{x.device}'")

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import arrays, dtypes
 from tinynet.arrays import Array
 from tinynet.batching import once_for_all
 from tinynet.errors import ArgumentError
@@ -96,8 +96,8 @@ class Generator:
 
     def _draw(self, draw: Any, shape: tuple[int, ...], dtype: Any) -> Array:
         """Floats of this dtype; float16 is rounded from float32."""
-        dtype = np.dtype(dtype or arrays.get_default_dtype())
-        drawn = arrays.float32 if dtype == arrays.float16 else dtype
+        dtype = np.dtype(dtype or dtypes.get_default_dtype())
+        drawn = dtypes.float32 if dtype == dtypes.float16 else dtype
         with arrays.place(self.device):
             return draw(shape, dtype=drawn).astype(dtype, copy=False)
 
@@ -105,12 +105,12 @@ class Generator:
         """Whole numbers from low up to, and without, high."""
         with arrays.place(self.device):
             drawn = self.source.integers(low, high, shape)
-            return drawn.astype(dtype or arrays.int64, copy=False)
+            return drawn.astype(dtype or dtypes.int64, copy=False)
 
     def permutation(self, n: int) -> Array:
         """0 … n − 1 in random order: the order of n random keys, which both libraries can draw."""
         with arrays.place(self.device):
-            return np.argsort(self.random((n,), arrays.float64))
+            return np.argsort(self.random((n,), dtypes.float64))
 
 
 _default: dict[str, Generator] = {}

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays, printing
+from tinynet import arrays, dtypes, printing
 from tinynet.arrays import Array
 from tinynet.batching import once_for_all
 from tinynet.errors import ArgumentError, DTypeError, GraphError, ShapeError, describe
@@ -68,7 +68,7 @@ class Tensor:
     ) -> None:
         if sizes or type(array) is not np.ndarray:
             if sizes or isinstance(array, int | list | tuple):
-                array = arrays.older((array, *sizes), arrays.get_default_dtype())
+                array = arrays.older((array, *sizes), dtypes.get_default_dtype())
             elif not arrays.is_array(array):
                 raise DTypeError(
                     "Tensor() wraps an array", got=describe(array), hint="tn.tensor(data)"
@@ -139,7 +139,7 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
-        if wanted and not arrays.is_floating(self.dtype):
+        if wanted and not dtypes.is_floating(self.dtype):
             raise DTypeError(
                 "only floating-point tensors can require gradients: a derivative needs small steps",
                 got=describe(self),

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import dtypes
 from tinynet.check.doors import check_backward, check_gradients
 from tinynet.check.judge import judge
 from tinynet.check.report import GradientReport
@@ -276,7 +276,7 @@ class _Claim:
             floats = [
                 i
                 for i, x in enumerate(inputs)
-                if isinstance(x, float) or (hasattr(x, "dtype") and arrays.is_floating(x.dtype))
+                if isinstance(x, float) or (hasattr(x, "dtype") and dtypes.is_floating(x.dtype))
             ]
             places = dict(zip(floats, gradients, strict=False))
             return [places.get(i) for i in range(len(inputs))]

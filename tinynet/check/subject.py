@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import arrays, dtypes
 from tinynet.autograd import grad
 from tinynet.errors import ArgumentError, DTypeError, describe
 from tinynet.grad_mode import enable_grad, no_grad
@@ -286,6 +286,6 @@ def joined(y: Any) -> Tensor:
     if isinstance(y, tuple | list) and y and all(isinstance(v, Tensor) for v in y):
         from tinynet.ops import exports
 
-        parts = [v.reshape(-1) for v in y if arrays.is_floating(v.dtype)]
+        parts = [v.reshape(-1) for v in y if dtypes.is_floating(v.dtype)]
         return exports["cat"](parts)  # type: ignore[no-any-return]
     raise DTypeError("the function must return a Tensor", got=describe(y))

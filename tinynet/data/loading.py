@@ -8,9 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
 from typing import Any
 
-from tinynet.arrays import float64, gpus
+from tinynet.arrays import gpus
 from tinynet.data.batching import default_collate, gather, pinned
 from tinynet.data.sets import IterableDataset
+from tinynet.dtypes import (
+    float64,
+)
 from tinynet.errors import ArgumentError, DataError
 from tinynet.ops.creation import as_tensor, multinomial
 from tinynet.random import Generator, Stream, default_generator

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import dtypes
 from tinynet.errors import ShapeError, describe
 from tinynet.nn import functional
 from tinynet.nn.module import Module
@@ -48,7 +48,7 @@ class PReLU(Module):
     ) -> None:
         super().__init__()
         self.num_parameters, self.init = num_parameters, init
-        kind = dtype or arrays.get_default_dtype()
+        kind = dtype or dtypes.get_default_dtype()
         self.weight = Parameter(np.full(num_parameters, init, kind))
         if device is not None:
             self.to(device=device)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import dtypes
 from tinynet.derivations.attention import weights as attention_weights
 from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
 from tinynet.nn import functional, init
@@ -64,7 +64,7 @@ class MultiheadAttention(Module):
         self.head_dim = embed_dim // num_heads
         self.kdim, self.vdim = kdim or embed_dim, vdim or embed_dim
         self.dropout, self.batch_first, self.add_zero_attn = dropout, batch_first, add_zero_attn
-        kind = dtype or arrays.get_default_dtype()
+        kind = dtype or dtypes.get_default_dtype()
 
         def new(*shape: int) -> Parameter:
             return Parameter(np.zeros(shape, kind))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import dtypes
 from tinynet.derivations.windows import per_axis
 from tinynet.errors import ArgumentError, ShapeError
 from tinynet.nn import functional, init
@@ -70,7 +70,7 @@ class _Convolution(Module):
         else:
             self.padding = per_axis("padding", padding, self.axes, 0)
             self._ends = [end for P in reversed(self.padding) for end in (P, P)]
-        kind = dtype or arrays.get_default_dtype()
+        kind = dtype or dtypes.get_default_dtype()
         channels = (in_channels, out_channels)
         outer, inner = channels if self.transposed else channels[::-1]
         self.weight = Parameter(np.empty((outer, inner // groups, *self.kernel_size), kind))

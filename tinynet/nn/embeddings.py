@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import dtypes
 from tinynet.errors import ArgumentError, OutOfRangeError, ShapeError, describe
 from tinynet.nn import functional, init
 from tinynet.nn.module import Module
@@ -46,7 +46,7 @@ class _Table(Module):
         self.padding_idx = padding_idx
         shape = (num_embeddings, embedding_dim)
         if weight is None:
-            self.weight = Parameter(np.empty(shape, dtype or arrays.get_default_dtype()))
+            self.weight = Parameter(np.empty(shape, dtype or dtypes.get_default_dtype()))
             self.reset_parameters()
         elif tuple(weight.shape) != shape:
             raise ShapeError(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import dtypes
 from tinynet.errors import ArgumentError
 from tinynet.nn import functional, init
 from tinynet.nn.module import Module
@@ -43,7 +43,7 @@ class Linear(Module):
                 "Linear: sizes are not negative", got=f"{in_features}, {out_features}"
             )
         self.in_features, self.out_features = in_features, out_features
-        kind = dtype or arrays.get_default_dtype()
+        kind = dtype or dtypes.get_default_dtype()
         self.weight = Parameter(np.empty((out_features, in_features), kind))
         self.register_parameter("bias", Parameter(np.empty(out_features, kind)) if bias else None)
         self.reset_parameters()
@@ -92,7 +92,7 @@ class Bilinear(Module):
             raise ArgumentError("Bilinear: in1_features is positive", got=f"{in1_features}")
         self.in1_features, self.in2_features = in1_features, in2_features
         self.out_features = out_features
-        kind = dtype or arrays.get_default_dtype()
+        kind = dtype or dtypes.get_default_dtype()
         self.weight = Parameter(np.empty((out_features, in1_features, in2_features), kind))
         self.register_parameter("bias", Parameter(np.empty(out_features, kind)) if bias else None)
         self.reset_parameters()

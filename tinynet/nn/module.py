@@ -14,7 +14,7 @@ from weakref import ref
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import arrays, dtypes
 from tinynet.autograd import clock
 from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
 from tinynet.hooks import RemovableHandle
@@ -313,13 +313,13 @@ class Module:
         dtype('float64')
         """
         kind, device, _ = destination(args, dtype, device)
-        if kind is not None and not arrays.is_floating(kind):
+        if kind is not None and not dtypes.is_floating(kind):
             raise DTypeError("a module's parameters are floating point", got=str(kind))
 
         def moved(array: Any) -> Any:
             if device is not None:
                 array = arrays.to_device(array, device, non_blocking=non_blocking)
-            if kind is None or not arrays.is_floating(array.dtype):
+            if kind is None or not dtypes.is_floating(array.dtype):
                 return array
             with arrays.home(array):
                 return array.astype(kind, copy=False)
@@ -337,15 +337,15 @@ class Module:
 
     def half(self: Self) -> Self:
         """All floating parameters and buffers as float16."""
-        return self.to(dtype=arrays.float16)
+        return self.to(dtype=dtypes.float16)
 
     def float(self: Self) -> Self:
         """All floating parameters and buffers as float32."""
-        return self.to(dtype=arrays.float32)
+        return self.to(dtype=dtypes.float32)
 
     def double(self: Self) -> Self:
         """All floating parameters and buffers as float64."""
-        return self.to(dtype=arrays.float64)
+        return self.to(dtype=dtypes.float64)
 
     def cpu(self: Self) -> Self:
         """To the computer's own memory."""

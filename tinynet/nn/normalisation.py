@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import dtypes
 from tinynet.errors import ArgumentError, ShapeError, describe
 from tinynet.nn import functional, init
 from tinynet.nn.module import Module
@@ -24,7 +24,7 @@ class _Affine(Module):
     bias: Parameter | None
 
     def _make(self, shape: tuple[int, ...], weight: bool, bias: bool, dtype: Any) -> None:
-        kind = dtype or arrays.get_default_dtype()
+        kind = dtype or dtypes.get_default_dtype()
         for name, wanted in (("weight", weight), ("bias", weight and bias)):
             self.register_parameter(name, Parameter(np.empty(shape, kind)) if wanted else None)
 
@@ -65,11 +65,11 @@ class _Running(_Affine):
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self._make((num_features,), affine, bias, dtype)
-        kind = dtype or arrays.get_default_dtype()
+        kind = dtype or dtypes.get_default_dtype()
         buffers = {
             "running_mean": np.empty(num_features, kind),
             "running_var": np.empty(num_features, kind),
-            "num_batches_tracked": np.zeros((), arrays.int64),
+            "num_batches_tracked": np.zeros((), dtypes.int64),
         }
         for name, value in buffers.items():
             self.register_buffer(name, Tensor(value) if track_running_stats else None)

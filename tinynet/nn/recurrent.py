@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import dtypes
 from tinynet.derivations import gru as _gru
 from tinynet.derivations import lstm as _lstm
 from tinynet.derivations import rnn as _rnn
@@ -125,7 +125,7 @@ class _Recurrent(Module):
         self.dropout, self.bidirectional = float(dropout), bidirectional
         self.proj_size = proj_size
         gates = _MODES[self.mode][0]
-        options = (bias, hidden_size, proj_size, dtype or arrays.get_default_dtype())
+        options = (bias, hidden_size, proj_size, dtype or dtypes.get_default_dtype())
         for layer in range(num_layers):
             inputs = len(self._directions) * (proj_size or hidden_size) if layer else input_size
             for end in self._directions:
@@ -391,7 +391,7 @@ class _Cell(Module):
                 got=f"input_size={input_size}, hidden_size={hidden_size}",
             )
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
-        kind = dtype or arrays.get_default_dtype()
+        kind = dtype or dtypes.get_default_dtype()
         _add_weights(self, _MODES[self.mode][0], input_size, "", (bias, hidden_size, 0, kind))
         self.reset_parameters()
         if device is not None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import dtypes
 from tinynet.errors import ArgumentError, ShapeError, describe
 from tinynet.nn import functional, init
 from tinynet.nn.attention import MultiheadAttention
@@ -353,5 +353,5 @@ class Transformer(Module):
                 [  0.,   0.]])
         """
         mask = np.where(np.tri(sz, dtype=bool), 0.0, -np.inf)
-        y = Tensor(mask.astype(dtype or arrays.get_default_dtype()))
+        y = Tensor(mask.astype(dtype or dtypes.get_default_dtype()))
         return y if device is None else y.to(device)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import dtypes
 from tinynet.errors import ArgumentError, ShapeError, describe
 from tinynet.ops.creation import eye, ones
 from tinynet.ops.elementwise import clamp, isnan, logical_not
@@ -64,9 +64,9 @@ def nan_to_num(
     >>> tn.nan_to_num(tn.tensor([1.0, tn.nan, tn.inf]), posinf=9.0)
     tensor([1., 0., 9.])
     """
-    if not arrays.is_floating(input.dtype):
+    if not dtypes.is_floating(input.dtype):
         return input * 1
-    limits = arrays.finfo(input.dtype)
+    limits = dtypes.finfo(input.dtype)
     y = np.where(isnan(input), nan, input)
     y = np.where(input == math.inf, limits.max if posinf is None else posinf, y)
     return np.where(input == -math.inf, limits.min if neginf is None else neginf, y)
@@ -194,7 +194,7 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
         size = max(input.shape[axis_of(dim, input.ndim)] - 1, 0)
         later = narrow(input, dim, min(1, input.shape[dim]), size)
         earlier = narrow(input, dim, 0, size)
-        input = later ^ earlier if input.dtype == arrays.bool_ else later - earlier
+        input = later ^ earlier if input.dtype == dtypes.bool_ else later - earlier
     return input
 
 

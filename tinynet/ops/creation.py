@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import arrays, dtypes
 from tinynet.errors import ArgumentError, describe
 from tinynet.op import implements
 from tinynet.ops.public import method, public
@@ -102,7 +102,7 @@ def zeros(
             [0., 0., 0.]])
     """
     shape = sizes((size, *more))
-    return _new(np.zeros(shape, dtype or arrays.get_default_dtype()), device, requires_grad)
+    return _new(np.zeros(shape, dtype or dtypes.get_default_dtype()), device, requires_grad)
 
 
 def ones(
@@ -114,7 +114,7 @@ def ones(
 ) -> Tensor:
     """Ones."""
     shape = sizes((size, *more))
-    return _new(np.ones(shape, dtype or arrays.get_default_dtype()), device, requires_grad)
+    return _new(np.ones(shape, dtype or dtypes.get_default_dtype()), device, requires_grad)
 
 
 def empty(
@@ -126,7 +126,7 @@ def empty(
 ) -> Tensor:
     """A Tensor whose values are not set: they are whatever the memory held."""
     shape = sizes((size, *more))
-    return _new(np.empty(shape, dtype or arrays.get_default_dtype()), device, requires_grad)
+    return _new(np.empty(shape, dtype or dtypes.get_default_dtype()), device, requires_grad)
 
 
 def eye(
@@ -138,7 +138,7 @@ def eye(
     requires_grad: bool = False,
 ) -> Tensor:
     """Ones on the diagonal, zeros elsewhere; n × m, square by default."""
-    return _new(np.eye(n, m, dtype=dtype or arrays.get_default_dtype()), device, requires_grad)
+    return _new(np.eye(n, m, dtype=dtype or dtypes.get_default_dtype()), device, requires_grad)
 
 
 def arange(
@@ -158,7 +158,7 @@ def arange(
     """
     start, end = (0, start) if end is None else (start, end)
     whole = all(isinstance(v, int) for v in (start, end, step))
-    kind = np.dtype(dtype or (arrays.int64 if whole else arrays.get_default_dtype()))
+    kind = np.dtype(dtype or (dtypes.int64 if whole else dtypes.get_default_dtype()))
     if kind.kind in "iu":
         start, end, step = int(start), int(end), int(step)
     if step == 0 or (end - start) / step < 0:
@@ -185,7 +185,7 @@ def linspace(
 ) -> Tensor:
     """`steps` values from start to end, both included, evenly spaced."""
     values = np.linspace(_number(start), _number(end), steps)
-    return _new(values.astype(dtype or arrays.get_default_dtype()), device, requires_grad)
+    return _new(values.astype(dtype or dtypes.get_default_dtype()), device, requires_grad)
 
 
 def logspace(
@@ -205,18 +205,18 @@ def logspace(
     tensor([  1.,  10., 100.])
     """
     values = float(base) ** np.linspace(_number(start), _number(end), steps)
-    return _new(values.astype(dtype or arrays.get_default_dtype()), device, requires_grad)
+    return _new(values.astype(dtype or dtypes.get_default_dtype()), device, requires_grad)
 
 
 def tril_indices(
-    row: int, col: int, offset: int = 0, *, dtype: Any = arrays.int64, device: Any = None
+    row: int, col: int, offset: int = 0, *, dtype: Any = dtypes.int64, device: Any = None
 ) -> Tensor:
     """Rows and columns (2, n) of the entries that `tril` keeps."""
     return _new(np.stack(np.tril_indices(row, offset, col)).astype(dtype), device, False)
 
 
 def triu_indices(
-    row: int, col: int, offset: int = 0, *, dtype: Any = arrays.int64, device: Any = None
+    row: int, col: int, offset: int = 0, *, dtype: Any = dtypes.int64, device: Any = None
 ) -> Tensor:
     """Rows and columns (2, n) of the entries that `triu` keeps."""
     return _new(np.stack(np.triu_indices(row, offset, col)).astype(dtype), device, False)
@@ -459,18 +459,18 @@ def multinomial(
     tensor([1, 1])
     """
     w = raw(input)
-    if w.ndim not in (1, 2) or not arrays.is_floating(w.dtype) or w.shape[-1] == 0:
+    if w.ndim not in (1, 2) or not dtypes.is_floating(w.dtype) or w.shape[-1] == 0:
         raise ArgumentError("multinomial needs a vector or rows of weights", got=describe(input))
     if not bool((np.isfinite(w) & (w >= 0)).all()) or bool((w.sum(-1) <= 0).any()):
         raise ArgumentError("multinomial: weights are not negative, finite, and not all 0")
     source = _generator(generator, arrays.device_of(w))
     if replacement:
-        total = np.cumsum(w, axis=-1, dtype=arrays.float64)
-        u = source.random((*w.shape[:-1], num_samples), arrays.float64) * total[..., -1:]
+        total = np.cumsum(w, axis=-1, dtype=dtypes.float64)
+        u = source.random((*w.shape[:-1], num_samples), dtypes.float64) * total[..., -1:]
         return Tensor(np.sum(u[..., None] >= total[..., None, :], axis=-1))
     if num_samples > int(np.count_nonzero(w, axis=-1).min()):
         raise ArgumentError(f"multinomial: there are no {num_samples} classes to draw from")
-    waiting = -np.log1p(-source.random(w.shape, arrays.float64))
+    waiting = -np.log1p(-source.random(w.shape, dtypes.float64))
     keys = np.where(w > 0, waiting / np.where(w > 0, w, 1), math.inf)
     return Tensor(np.argsort(keys, axis=-1)[..., :num_samples])
 

@@ -19,8 +19,11 @@ from typing import Any
 import numpy as np
 
 from tinynet import arrays
-from tinynet.arrays import Array, is_floating
+from tinynet.arrays import Array
 from tinynet.dispatch import cast
+from tinynet.dtypes import (
+    is_floating,
+)
 from tinynet.errors import ArgumentError
 from tinynet.op import elementwise, implements, primitive
 from tinynet.ops.public import binary, method, operator, public, unary

@@ -26,7 +26,6 @@ from tinynet.arrays import (
     Array,
     device_of,
     is_array,
-    is_floating,
     on_cpu,
     repeats,
     same_device,
@@ -35,6 +34,9 @@ from tinynet.arrays import (
 from tinynet.arrays import index_add as scatter_in_place
 from tinynet.crossing import beside
 from tinynet.dispatch import cast
+from tinynet.dtypes import (
+    is_floating,
+)
 from tinynet.errors import ArgumentError, DTypeError, ShapeError, describe
 from tinynet.op import implements, primitive
 from tinynet.ops.elementwise import add, maximum, minimum, mul

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import arrays, dtypes
 from tinynet.autograd import place
 from tinynet.batching import once_for_all
 from tinynet.crossing import alike
@@ -213,8 +213,8 @@ def random_(
     if high is None and low:
         low, high = 0, low
     if high is None:  # as far as the dtype counts without gaps
-        real = arrays.is_floating(self.dtype)
-        high = int(2 / arrays.finfo(self.dtype).eps) if real else arrays.iinfo(self.dtype).max
+        real = dtypes.is_floating(self.dtype)
+        high = int(2 / dtypes.finfo(self.dtype).eps) if real else dtypes.iinfo(self.dtype).max
     source = generator or default_generator(self.device)
     return overwrite(self, source.integers(low, high, self.shape, self.dtype))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import arrays, dtypes
 from tinynet.ops.creation import plain
 from tinynet.ops.public import exports
 from tinynet.tensor import Tensor
@@ -32,15 +32,15 @@ class TensorType:
 
 
 TYPES = {
-    arrays.bool_: "BoolTensor",
-    arrays.uint8: "ByteTensor",
-    arrays.int8: "CharTensor",
-    arrays.int16: "ShortTensor",
-    arrays.int32: "IntTensor",
-    arrays.int64: "LongTensor",
-    arrays.float16: "HalfTensor",
-    arrays.float32: "FloatTensor",
-    arrays.float64: "DoubleTensor",
+    dtypes.bool_: "BoolTensor",
+    dtypes.uint8: "ByteTensor",
+    dtypes.int8: "CharTensor",
+    dtypes.int16: "ShortTensor",
+    dtypes.int32: "IntTensor",
+    dtypes.int64: "LongTensor",
+    dtypes.float16: "HalfTensor",
+    dtypes.float32: "FloatTensor",
+    dtypes.float64: "DoubleTensor",
 }
 for _dtype, _name in TYPES.items():
     exports[_name] = TensorType(_name, _dtype)

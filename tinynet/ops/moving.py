@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import arrays, dtypes
 from tinynet.arrays import Array
 from tinynet.dispatch import cast
 from tinynet.errors import ArgumentError, DeviceError
@@ -150,15 +150,15 @@ def _type(input: Tensor, dtype: Any = None) -> Any:
 for _function in (_cpu, _cuda, _type):
     method(_function.__name__[1:], _function)
 _SHORTHANDS: dict[str, np.dtype[Any]] = {
-    "byte": arrays.uint8,
-    "char": arrays.int8,
-    "short": arrays.int16,
-    "half": arrays.float16,
-    "float": arrays.float32,
-    "double": arrays.float64,
-    "int": arrays.int32,
-    "long": arrays.int64,
-    "bool": arrays.bool_,
+    "byte": dtypes.uint8,
+    "char": dtypes.int8,
+    "short": dtypes.int16,
+    "half": dtypes.float16,
+    "float": dtypes.float32,
+    "double": dtypes.float64,
+    "int": dtypes.int32,
+    "long": dtypes.int64,
+    "bool": dtypes.bool_,
 }
 for _name, _dtype in _SHORTHANDS.items():
     _shorthand(_name, _dtype)

@@ -12,8 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinynet.arrays import Array, int64, is_floating
+from tinynet.arrays import Array
 from tinynet.dispatch import cast
+from tinynet.dtypes import (
+    int64,
+    is_floating,
+)
 from tinynet.errors import ArgumentError, OutOfRangeError, ShapeError
 from tinynet.op import Op, implements, primitive
 from tinynet.ops.public import public

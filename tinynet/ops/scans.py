@@ -18,8 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.arrays import Array, int64, is_floating
+from tinynet.arrays import Array
 from tinynet.dispatch import cast
+from tinynet.dtypes import (
+    int64,
+    is_floating,
+)
 from tinynet.op import implements, primitive
 from tinynet.ops.public import public
 from tinynet.ops.reductions import Axis, answers_reduce, axes_of, checked_axis, restore

@@ -10,7 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.arrays import Array, int32, int64
+from tinynet.arrays import Array
+from tinynet.dtypes import (
+    int32,
+    int64,
+)
 from tinynet.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError, describe
 from tinynet.op import implements, primitive
 from tinynet.ops.creation import as_tensor

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import arrays, dtypes
 from tinynet.dispatch import OpNode, watched
 from tinynet.errors import describe, user_line
 from tinynet.op import Op
@@ -60,7 +60,7 @@ def count_bad(array: Any) -> str:
     '2 of 3 entries are not finite (-inf, nan)'
     """
     array = raw(array)
-    if not arrays.is_array(array) or not arrays.is_floating(array.dtype):
+    if not arrays.is_array(array) or not dtypes.is_floating(array.dtype):
         return ""
     with arrays.home(array):
         bad = ~np.isfinite(array)
@@ -75,7 +75,7 @@ def count_bad(array: Any) -> str:
 
 def _has_nan(x: Any) -> bool:
     array = raw(x)
-    if not arrays.is_array(array) or not arrays.is_floating(array.dtype):
+    if not arrays.is_array(array) or not dtypes.is_floating(array.dtype):
         return False
     return bool(np.any(np.isnan(array)))
 

@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.arrays import finfo, is_floating
+from tinynet.dtypes import (
+    finfo,
+    is_floating,
+)
 from tinynet.errors import ArgumentError, ShapeError, describe
 from tinynet.ops import activations as table
 from tinynet.ops.elementwise import clamp

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinynet import arrays
+from tinynet import arrays, dtypes
 from tinynet.derivations import attention
 from tinynet.errors import ArgumentError, ShapeError, at_op, describe
 from tinynet.random import default_generator
@@ -59,7 +59,7 @@ def _kept(query: Any, key: Any, value: Any, p: float) -> Tensor:
     except ShapeError as error:
         raise at_op("attention", (query, key, value), error) from None
     source = default_generator(arrays.device_of(query.array))
-    return Tensor(source.random(shape, arrays.float32) >= p)
+    return Tensor(source.random(shape, dtypes.float32) >= p)
 
 
 def _grouped(query: Any, key: Any, value: Any, mask: Any) -> tuple[Any, Any, Any, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import arrays, dtypes
 from tinynet.derivations import dropout as _dropout
 from tinynet.errors import ArgumentError, ShapeError, describe
 from tinynet.ops.inplace import in_place
@@ -154,7 +154,7 @@ def _dropped(
     if not training or p == 0:
         return input
     source = generator or default_generator(arrays.device_of(input.array))
-    mask = Tensor(source.random(tuple(shape), arrays.float32) >= p)
+    mask = Tensor(source.random(tuple(shape), dtypes.float32) >= p)
     return (in_place(rule) if inplace else rule)(input, mask, p)
 
 

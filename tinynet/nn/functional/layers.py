@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import dtypes
 from tinynet.derivations import linear as _linear
 from tinynet.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError, describe
 from tinynet.ops.pieces import pad as _pad
@@ -136,4 +136,4 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
             got=f"{int(ids.min())} … {int(ids.max())}",
         )
     names = np.arange(num_classes, like=ids)
-    return Tensor((np.expand_dims(ids, -1) == names).astype(arrays.int64))
+    return Tensor((np.expand_dims(ids, -1) == names).astype(dtypes.int64))

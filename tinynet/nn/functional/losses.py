@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import dtypes
 from tinynet.derivations import bce, bernoulli, huber, kl, mae, mse, nll, soft_cross_entropy
 from tinynet.derivations import cross_entropy as _cross_entropy
 from tinynet.derivations.reduction import check_classes, classes_of, reduce, sizes_of
@@ -49,7 +49,7 @@ def cross_entropy(
     """
     if not 0 <= label_smoothing <= 1:
         raise ArgumentError("label_smoothing lies between 0 and 1", got=f"{label_smoothing}")
-    if arrays.is_floating(target.dtype):
+    if dtypes.is_floating(target.dtype):
         if ignore_index >= 0:
             raise ArgumentError(
                 "cross_entropy: probabilities have no class that could be ignored",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet import arrays
+from tinynet import dtypes
 from tinynet.derivations import batch_norm as _batch_norm
 from tinynet.derivations import group_norm as _group_norm
 from tinynet.derivations import layer_norm as _layer_norm
@@ -159,8 +159,8 @@ def rms_norm(
     """
     shape = _last_axes("rms_norm", input, normalized_shape)
     if eps is None:
-        kept = arrays.is_floating(input.dtype)
-        eps = float(np.finfo(input.dtype if kept else arrays.get_default_dtype()).eps)
+        kept = dtypes.is_floating(input.dtype)
+        eps = float(np.finfo(input.dtype if kept else dtypes.get_default_dtype()).eps)
     return _rms_norm.op(input, *_affine(weight, None, shape, input), dims=len(shape), eps=eps)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from tinynet import arrays, autocasting
+from tinynet import autocasting, dtypes
 from tinynet.tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -26,10 +26,10 @@ def summed_in_float32(function: F) -> F:
 
     @wraps(function)
     def wide(input: Any, *args: Any, **kwargs: Any) -> Any:
-        if not isinstance(input, Tensor) or input.dtype != arrays.float16:
+        if not isinstance(input, Tensor) or input.dtype != dtypes.float16:
             return function(input, *args, **kwargs)
-        y = function(input.to(arrays.float32), *args, **kwargs)
-        stays = autocasting.dtype_for(function.__name__, (input.array,)) == arrays.float32
-        return y if stays else y.to(arrays.float16)
+        y = function(input.to(dtypes.float32), *args, **kwargs)
+        stays = autocasting.dtype_for(function.__name__, (input.array,)) == dtypes.float32
+        return y if stays else y.to(dtypes.float16)
 
     return cast(F, wide)
