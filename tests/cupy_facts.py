@@ -54,10 +54,19 @@ def choose_loop(loops: Sequence[str], operands: Sequence[Any], dtype: Any) -> tu
         return next((p for p in pairs if np.dtype(p[1]) == np.dtype(dtype)), pairs[-1])
     weak = [type(x) if type(x) in (int, float, complex) else None for x in operands]
     known = [np.asarray(x).dtype for x in operands]
+    return _first_that_takes(tuple(pairs), tuple(known), tuple(weak))
+
+
+@functools.cache
+def _first_that_takes(
+    pairs: tuple[tuple[str, str], ...],
+    known: tuple[np.dtype[Any], ...],
+    weak: tuple[type | None, ...],
+) -> tuple[str, str]:
     ranks = [{"b": 0, "i": 1, "u": 1}.get(t.kind, 2) for t in known]
     strong = max((r for r, w in zip(ranks, weak, strict=True) if not w), default=-1)
     if not -1 < max((r for r, w in zip(ranks, weak, strict=True) if w), default=9) <= strong:
-        weak = [None] * len(weak)
+        weak = (None,) * len(weak)
     for ins, outs in pairs:
         if all(
             np.can_cast(t, c) or (w and np.result_type(w(0), np.dtype(c)) == np.dtype(c))

@@ -4,6 +4,7 @@ name, and that they say nothing where they know nothing.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ import pytest
 from gradient_mistakes import Case, load
 
 import tinynet as tn
-from tinynet.check import Traced, check_backward
-from tinynet.check.diagnosis.flow import Forward
+from tinynet.check import GradientReport, Traced, check_backward
+from tinynet.check.diagnosis.flow import Forward, as_if
 from tinynet.check.diagnosis.recording import fill, record
 from tinynet.check.problem import Problem
 
@@ -54,9 +55,17 @@ def test_most_mistakes_are_explained() -> None:
     assert len(UNEXPLAINED) <= len(MISTAKES) / 4
 
 
+@functools.cache
+def report_of(id: str) -> GradientReport:
+    """What is said about a mistake of the collection."""
+    case = next(case for case in MISTAKES if case.id == id)
+    assert case.wrong is not None
+    return check_backward(case.forward, case.wrong, *case.args, wrt=case.wrt)
+
+
 @pytest.mark.parametrize("case", MISTAKES, ids=lambda case: case.id)
 def test_a_mistake_is_found_and_named(case: Case) -> None:
-    report = check_backward(case.forward, case.wrong, *case.args, wrt=case.wrt)
+    report = report_of(case.id)
     assert report.verdict == "wrong"
     assert len(report.diagnosis) <= 300
     said = report.diagnosis.lower()
@@ -174,7 +183,7 @@ def test_the_line_is_right_in_most_of_the_collection() -> None:
     several = [c for c in MISTAKES if c.id not in UNEXPLAINED][::12]
     places = []
     for case in several:
-        report = check_backward(case.forward, case.wrong, *case.args, wrt=case.wrt)
+        report = report_of(case.id)
         if report.where is not None and case.line_number is not None:
             places.append(abs(report.where.wrong.line - case.line_number) <= 1)
     assert len(places) > 12
@@ -252,6 +261,30 @@ def test_the_tape_gives_the_gradient_of_every_value() -> None:
     for k, d in enumerate(forward.gradients()):
         assert problem.residual(k, d) <= 1
     assert len(forward.true) > 20
+
+
+def test_a_tape_that_is_used_again_gives_the_same() -> None:
+    """With one value taken for a constant; `_recurrence` writes into memory on the way."""
+    r = np.random.default_rng(5)
+    args = r.normal(size=(4, 3)), r.normal(size=(3, 3))
+    y = _recurrence(*args)
+    ones = tuple(map(np.ones_like, args))
+    g = r.normal(size=y.shape)
+    forward = Forward(Problem(_recurrence, None, args, (0, 1), ("x", "w"), g, y, args, args, ones))
+
+    def without(out: int) -> list[Any]:
+        return forward.gradients(
+            lambda step, values: as_if(step, values, None) if step.out == out else step
+        )
+
+    outs = [s.out for s in forward.program.steps if s.function in (np.tanh, np.matmul, np.add)]
+    assert len(outs) > 12
+    again = [without(out) for out in outs]
+    assert forward.tape
+    forward.tape = {}
+    for out, found in zip(outs, again, strict=True):
+        for one, two in zip(found, without(out), strict=True):
+            np.testing.assert_array_equal(one, two)
 
 
 def test_one_number_is_no_evidence_of_a_penalty() -> None:

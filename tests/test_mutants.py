@@ -4,6 +4,7 @@ would be found by these.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ import pytest
 
 from tinynet import cli
 from tinynet.check import check_mutants, check_ops, mutants, sweep
-from tinynet.check.mutants import IN_THE_GRADIENT, Mutant, mutants_of, planted
+from tinynet.check.mutants import IN_THE_GRADIENT, Mutant, planted
 from tinynet.check.samples import Draw, sample
 from tinynet.op import Derivation, Op, registry
 from tinynet.tensor import raw
 
+mutants_of = functools.cache(mutants.mutants_of)  # several tests ask for those of each op
 OPS = [name for name in sorted(registry) if registry[name].differentiable]
 
 

@@ -4,6 +4,7 @@ rounding allows.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,13 +18,13 @@ from tinynet.check.measure import (
     coarse_slope,
     direction_in,
     empty,
-    entry_slope,
+    line_of,
     measure,
     mismatch,
     tolerance,
     wrong_places,
 )
-from tinynet.check.numeric import EPS
+from tinynet.check.numeric import EPS, Line, careful_slope
 from tinynet.errors import describe
 
 Array = np.ndarray[Any, Any]
@@ -92,30 +93,35 @@ def judged_fully(point: Point, k: int) -> Argument:
     """Every entry against differences."""
     measured = measure(point, k)
     argument = compared(point, k, measured)
+    # Looked at again and again in the same steps: what f gives there is kept.
+    lines = functools.cache(lambda at: _remembering(line_of(point, k, at)))
     for again in (_on_the_ladder, _in_coarse_steps):
         if not argument.wrong or argument.misfit:
             break
         # The worst first: if that stays wrong, all is said.
         worst = np.unravel_index(int(np.argmax(argument.off)), argument.off.shape)
-        if again(point, argument, k, tuple(int(n) for n in worst)):
+        if again(point, argument, k, at := tuple(int(n) for n in worst), lines(at)):
             for place in np.argwhere(argument.off > 1).tolist():
-                again(point, argument, k, tuple(place))
+                again(point, argument, k, tuple(place), lines(tuple(place)))
         argument = compared(point, k, measured)
     return argument
 
 
-def _on_the_ladder(point: Point, a: Argument, k: int, at: tuple[int, ...]) -> bool:
+def _remembering(line: Line) -> Line:
+    return line._replace(at=functools.cache(line.at))
+
+
+def _on_the_ladder(point: Point, a: Argument, k: int, at: tuple[int, ...], line: Line) -> bool:
     """Whether the claim is right after all: two ordinary steps may agree by chance."""
-    slope = entry_slope(point, k, at, 0.0, careful=True)
-    a.measured.put(at, slope)
+    a.measured.put(at, careful_slope(line))
     return bool(compared(point, k, a.measured).off[at] <= 1)
 
 
-def _in_coarse_steps(point: Point, a: Argument, k: int, at: tuple[int, ...]) -> bool:
+def _in_coarse_steps(point: Point, a: Argument, k: int, at: tuple[int, ...], line: Line) -> bool:
     """Whether the claim is right, if the function rounds more than its output shows."""
     claims = np.array([claim[at] for claim in point.claims[k]])
     for rounding, loose in ((EPS, 0.25), (1e3 * EPS, 1e-4), (1e6 * EPS, 1e-4), (1e8 * EPS, 1e-4)):
-        slope = coarse_slope(point, k, at, rounding)
+        slope = coarse_slope(line, rounding)
         size = np.maximum(np.abs(slope.value), np.abs(claims))
         near = np.abs(claims - slope.value) <= 4 * slope.error + 1e-6 * size
         if (near & (slope.error <= loose * size)).all() and slope.kind == "smooth":

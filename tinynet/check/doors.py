@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinynet.autograd import grad
-from tinynet.check.diagnosis import diagnose, first_departure
+from tinynet.check.diagnosis import diagnose
 from tinynet.check.diagnosis.locate import Departure
 from tinynet.check.judge import Findings, judge
 from tinynet.check.problem import Candidate
@@ -123,8 +123,7 @@ def _explained(found: Findings) -> tuple[list[Candidate], Departure | None]:
         return [], None
     try:
         with quiet():
-            candidates = diagnose(found.problem)
-            return candidates, first_departure(found.problem, candidates)
+            return diagnose(found.problem)
     except Exception:  # the verdict stands, whatever the learner's code does to its explanation
         return [], None
 

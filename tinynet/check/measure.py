@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -172,27 +172,22 @@ def takes_complex(point: Point) -> bool:
     return y is not None and y.shape == point.y.shape and y.dtype.kind == "c"
 
 
-def coarse_slope(point: Point, k: int, at: tuple[int, ...], rounding: float) -> Slope:
-    """The derivative by one entry as it looks if values of another size were rounded on the way,
-    which the output does not show: 1 + erf(−6) moves in stairs, and x (1 + erf(x)) has slopes on
-    them.
+def coarse_slope(line: Line, rounding: float) -> Slope:
+    """The derivative as it looks if values of another size were rounded on the way, which the
+    output does not show: 1 + erf(−6) moves in stairs, and x (1 + erf(x)) has slopes on them.
     """
-    noise = np.maximum(point.noise, rounding * np.maximum(1.0, np.abs(point.y)))
-    return entry_slope(replace(point, noise=noise), k, at, 0.0, careful=True)
+    noise = np.maximum(line.noise, rounding * np.maximum(1.0, np.abs(line.y)))
+    return careful_slope(line._replace(noise=noise))
 
 
-def entry_slope(point: Point, k: int, at: tuple[int, ...], known: float, careful: bool) -> Slope:
-    """The derivative by one entry."""
+def line_of(point: Point, k: int, at: tuple[int, ...]) -> Line:
+    """The line along one entry."""
     i = point.subject.wrt[k]
-    line = entry_line(point.value, list(point.args), i, at, point.y, point.weights, point.noise)
-    slope = None if careful else quick_slope(line, known)
-    return slope or careful_slope(line)
+    return entry_line(point.value, list(point.args), i, at, point.y, point.weights, point.noise)
 
 
-def with_complex(point: Point, k: int, at: tuple[int, ...], slope: Slope) -> Slope:
+def with_complex(line: Line, slope: Slope) -> Slope:
     """The same by a complex step, where the differences do not contradict it."""
-    i = point.subject.wrt[k]
-    line = entry_line(point.value, list(point.args), i, at, point.y, point.weights, point.noise)
     exact = complex_slope(line)
     agrees = np.abs(exact.value - slope.value) <= 4 * slope.error
     if slope.kind == "smooth" and agrees.all():
@@ -215,11 +210,12 @@ def measure(
     for at in np.ndindex(np.shape(x)) if places is None else places:
         if time.perf_counter() > stop:
             break
-        slope = entry_slope(point, k, at, known, careful=False)
+        line = line_of(point, k, at)
+        slope = quick_slope(line, known) or careful_slope(line)
         loose = slope.error > 1e-6 * np.abs(slope.value)
         if slope.kind == "smooth" and loose.any():
             analytic = takes_complex(point) if analytic is None else analytic
-            slope = with_complex(point, k, at, slope) if analytic else slope
+            slope = with_complex(line, slope) if analytic else slope
         if slope.kind == "smooth":
             known = max(known, float(np.min(np.abs(slope.value))))
         result.put(at, slope)
@@ -271,13 +267,13 @@ def along(point: Point, directions: Directions, patient: bool = True) -> Slope |
         for k, v in directions.items():
             i = point.subject.wrt[k]
             near[i] = np.asarray(near[i] + t * v)
-        return point.value(*near)
+        return point.value(*near).ravel()
 
     # Entries that cancel leave a small slope; what it is compared with is their spread.
     spread = sum(float(np.linalg.norm(point.claims[k][0] * v)) for k, v in directions.items())
     known = 1e4 * spread if np.isfinite(spread) else 0.0
     for size in (1.0, 1e-2, 1e-4):
-        line = Line(at, point.y, point.weights, point.noise, size)
+        line = Line(at, point.y.ravel(), point.weights, point.noise.ravel(), size)
         slope = quick_slope(line, known)
         if slope is not None:
             return slope

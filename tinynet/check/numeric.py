@@ -63,10 +63,10 @@ class Slope(NamedTuple):
 class Line(NamedTuple):
     """f along a line through the point: what the differences below are taken of.
 
-    at       t ↦ f(x + t v)
-    y        f(x)
+    at       t ↦ f(x + t v), flat
+    y        f(x), flat
     weights  the cotangents, one in each row
-    noise    the rounding error of each output: from `rounding_noise`
+    noise    the rounding error of each output, flat: from `rounding_noise`
     size     of x along the line: steps are relative to it
     start    the value at t = 0, for steps that x + t can hold exactly; 0 for a direction
     """
@@ -88,8 +88,8 @@ class Line(NamedTuple):
         return self.exact(max(1.0, abs(self.start), self.size) / 16)
 
     def contract(self, dy: Array) -> Array:
-        """Σ g dy, for each cotangent."""
-        return np.asarray(self.weights @ dy.ravel())
+        """Σ g dy, for each cotangent; of several dy, one in each row."""
+        return np.asarray(dy @ self.weights.T)
 
     def noise_of(self, moved: Array, *outputs: Array) -> Array:
         """The noise of Σ g dy. Outputs that never moved add none; if none moved at all, rounding
@@ -100,7 +100,7 @@ class Line(NamedTuple):
             noise = np.maximum(noise, EPS * np.abs(y))
         if moved.any():
             noise = np.where(moved, noise, 0.0)
-        return np.asarray(2 * np.sqrt(self.weights**2 @ noise.ravel() ** 2))
+        return np.asarray(2 * np.sqrt(noise**2 @ self.weights.T**2))
 
 
 def rounding_noise(f: Callable[..., Array], args: Arrays, moving: Sequence[int], y: Array) -> Array:
@@ -209,13 +209,12 @@ def careful_slope(line: Line) -> Slope:
     low = max(1e-12 * min(1.0, line.size), 1e-305)
     rungs = max(6, 1 + math.ceil(math.log(line.top / low, RATIO)))
     steps = [line.exact(line.top * RATIO**-i) for i in range(rungs)]
-    pairs = [(line.at(h), line.at(-h)) for h in steps]
+    ahead, behind = (np.array([line.at(sign * h) for h in steps]) for sign in (1, -1))
     h = np.array(steps)[:, None]
-    right = np.array([line.contract(a - line.y) for a, _ in pairs]) / h
-    left = np.array([line.contract(line.y - b) for _, b in pairs]) / h
-    central = np.array([line.contract(a - b) for a, b in pairs]) / (2 * h)
-    moved = np.logical_or.reduce([(a != line.y) | (b != line.y) for a, b in pairs])
-    noise = np.array([line.noise_of(moved, a, b) for a, b in pairs]) / (2 * h)
+    right, left = line.contract(ahead - line.y) / h, line.contract(line.y - behind) / h
+    central = line.contract(ahead - behind) / (2 * h)
+    moved = ((ahead != line.y) | (behind != line.y)).any(axis=0)
+    noise = line.noise_of(moved, ahead, behind) / (2 * h)
     value, error = _best_rung(central, noise)
     kind, rung = _kind_of_point(h, left, right, noise)
     if kind == "smooth" and not np.isfinite(error).all():
@@ -317,9 +316,9 @@ def entry_line(
     def at(t: complex) -> Array:
         near = x.astype(np.complex128) if np.iscomplexobj(t) else x.copy()
         near[k] += t
-        return np.asarray(f(*args[:i], near, *args[i + 1 :]))
+        return np.ravel(f(*args[:i], near, *args[i + 1 :]))
 
-    return Line(at, y, weights, noise, size, float(x[k].real))
+    return Line(at, y.ravel(), weights, noise.ravel(), size, float(x[k].real))
 
 
 def numeric_vjp(

@@ -155,6 +155,7 @@ def arrays(
     _grid(low, high, points, _GRID)  # a mistake in the range is told at once
     factors = scale if isinstance(scale, st.SearchStrategy) else st.just(float(scale))
 
+    @functools.lru_cache(maxsize=64)  # to make and to validate one takes longer than to draw
     def filled(drawn: tuple[Shape, Any]) -> st.SearchStrategy[Array]:
         wanted, factor = drawn
         count = math.prod(wanted)

@@ -13,7 +13,6 @@ In the numbers alone, for code of any kind:
 Start with `search.py`: it asks all of them, and believes what holds at a second point.
 """
 
-from tinynet.check.diagnosis.locate import first_departure
 from tinynet.check.diagnosis.search import diagnose
 
-__all__ = ["diagnose", "first_departure"]
+__all__ = ["diagnose"]

@@ -104,16 +104,23 @@ def _products(backward: Backward, step: Step, true: Array) -> Iterator[Any]:
     for u, i in matrices:
         for w, j in matrices:
             for text, f in forms if i != j and true.ndim == 2 else ():
-                try:
-                    made = f(values[i], values[j])
-                except ValueError:
-                    continue
-                if same(made, true):
+                if same(_product(backward, text, f, i, j), true):
                     about = ""
                     if w in backward.problem.names:
                         about = f", propagated through the weights `{w}` (multiplied by {w}.T)"
                     cost = 1.35 if about else 1.6
                     yield text.format(u, w), about, cost, lambda v, f=f, i=i, j=j: f(v[i], v[j])
+
+
+def _product(backward: Backward, text: str, f: Callable[[Any, Any], Any], i: int, j: int) -> Any:
+    """A product of two values, made once; None where the shapes do not fit."""
+    key = text, i, j
+    if key not in backward.formed:
+        try:
+            backward.formed[key] = f(backward.values[i], backward.values[j])
+        except ValueError:
+            backward.formed[key] = None
+    return backward.formed[key]
 
 
 def _form(backward: Backward, factor: Factor, slot: int) -> Any:

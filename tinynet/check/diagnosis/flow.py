@@ -43,7 +43,10 @@ class Forward:
         self.output: int = next(refs(self.program.outputs)).slot
         self.words = Words(self.program, problem.names)
         self.depends = self._depends()
-        self.true = self._gradients_of_slots()
+        self.tape: dict[int, Any] = {}
+        values = self.run()
+        self.tape = {slot: values[slot] for slot in self._lasting()}
+        self.true = self._gradients_of_slots(values)
 
     @cached_property
     def activations(self) -> list[Found]:
@@ -64,11 +67,19 @@ class Forward:
                 found.add(step.out)
         return found
 
+    def _lasting(self) -> set[int]:
+        """The slots whose memory nothing writes into."""
+        memory = self.program.memory
+        written = {memory[step.into] for step in self.program.steps if step.into is not None}
+        return {slot for slot, root in enumerate(memory) if root not in written}
+
     def _tensors(self) -> list[Any]:
         wanted = {self.program.inputs[i] for i in self.problem.wrt}
         return [
             x
             if slot is None
+            else self.tape[slot]
+            if slot in self.tape
             else Tensor(np.array(x, dtype=float), requires_grad=True)
             if slot in wanted
             else Tensor(np.array(x))
@@ -76,12 +87,17 @@ class Forward:
         ]
 
     def run(self, change: Change | None = None) -> list[Any]:
-        """The forward pass on Tensors; the value of every slot."""
+        """The forward pass on Tensors; the value of every slot. What no change reaches is taken
+        from the tape of the first run.
+        """
+        tape = self.tape
 
         def on_tensors(step: Step, values: Sequence[Any]) -> Any:
             y = step if change is None else change(step, values)
             if y is not step:
                 return y
+            if step.out in tape and all(values[s] is tape.get(s, step) for s in step.reads()):
+                return tape[step.out]
             if step.function in _REARRANGING:
                 return _rearrange(step, values)
             if step.function in _COMPOSED:
@@ -104,14 +120,14 @@ class Forward:
         y = values[self.output]
         if not y.requires_grad:
             return [np.zeros(np.shape(x.array)) for x in ends]
-        found = grad(y, ends, Tensor(self.problem.g.reshape(y.shape)), allow_unused=True)
+        g = Tensor(self.problem.g.reshape(y.shape))
+        found = grad(y, ends, g, retain_graph=True, allow_unused=True)
         return [
             np.zeros(np.shape(x.array)) if d is None else np.asarray(d.array)
             for d, x in zip(found, ends, strict=True)
         ]
 
-    def _gradients_of_slots(self) -> dict[int, Array]:
-        values = self.run()
+    def _gradients_of_slots(self, values: Sequence[Any]) -> dict[int, Array]:
         slots = [
             s
             for s in sorted(self.depends)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import linecache
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -18,8 +18,8 @@ import numpy as np
 from tinynet.check.diagnosis.flow import Forward
 from tinynet.check.diagnosis.meaning import same
 from tinynet.check.diagnosis.recording import fill
-from tinynet.check.diagnosis.retraced import FAILURES, Backward
-from tinynet.check.problem import Array, Candidate, Problem
+from tinynet.check.diagnosis.retraced import Backward
+from tinynet.check.problem import Array, Candidate
 
 
 class Place(NamedTuple):
@@ -50,16 +50,6 @@ class Departure(NamedTuple):
             place, whose = self.right[-1]
             text = f"`{place.name}` (line {place.line}) is right, the gradient of `{whose}`; {text}"
         return f"{text}: {self.source}" if self.source else text
-
-
-def first_departure(problem: Problem, candidates: Sequence[Candidate]) -> Departure | None:
-    """The same, from the problem alone; None where the code cannot be followed."""
-    if problem.backward is None:
-        return None
-    try:
-        return departure(Backward(problem, Forward(problem)), candidates)
-    except FAILURES:
-        return None
 
 
 def departure(backward: Backward, candidates: Iterable[Candidate]) -> Departure | None:

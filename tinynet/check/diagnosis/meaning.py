@@ -67,15 +67,17 @@ class Found(NamedTuple):
 
 def elementwise(program: Program) -> Iterator[Found]:
     """The activations in a program, each at its last step."""
+    images: dict[int, list[tuple[str, Array]]] = {}  # of each z, under all of them
     with np.errstate(all="ignore"):
         for z, a in _pairs(program):
             zs, values = program.values[z], program.values[a]
             if same(zs, values):
                 continue
-            for f in ACTIVATIONS.values():
-                if same(f.value(zs), values):
-                    yield Found(f.name, z, a)
-                    break
+            if z not in images:
+                images[z] = [(f.name, f.value(zs)) for f in ACTIVATIONS.values()]
+            name = next((name for name, image in images[z] if same(image, values)), None)
+            if name is not None:
+                yield Found(name, z, a)
 
 
 def softmaxes(program: Program) -> list[Found]:

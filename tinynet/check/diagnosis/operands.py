@@ -452,7 +452,7 @@ def solved(
     true = backward.problem.true[k]
     if step.into is not None or np.asarray(backward.values[step.out]).dtype.kind != "f":
         return None
-    without = np.asarray(backward.run(times(steps, 0.0).change, steps)[k])
+    without = np.asarray(backward.run(times(steps, 0.0).change, steps, [k])[0])
     if without.shape != true.shape or np.shape(now[k]) != true.shape:
         return None
     part, rest = now[k] - without, true - without

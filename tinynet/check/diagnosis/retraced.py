@@ -70,8 +70,8 @@ class Backward:
         self.steps = self.words.steps
         self.factors: list[Any] | None = None  # what operands.py makes of the variables
         self.made_of: dict[Any, list[Any]] = {}  # and departures.py, of a gradient
-        self.formed: dict[tuple[str, int], Any] = {}  # and of a factor
-        self._after: dict[tuple[int, ...], list[Step]] = {}
+        self.formed: dict[tuple[Any, ...], Any] = {}  # and of factors and products
+        self._after: dict[Any, list[Step]] = {}
         self.order = {step.out: i for i, step in enumerate(self.program.steps)}
         # What each variable stood for, and since which step.
         self.variables: dict[str, list[tuple[int, int]]] = {}
@@ -80,15 +80,25 @@ class Backward:
             if isinstance(self.values[slot], np.ndarray):
                 self.variables.setdefault(name, []).append((when, slot))
 
-    def run(self, change: New | None = None, changed: Sequence[Step] = ()) -> list[Any]:
-        """The gradients, with the code changed at the steps `changed`."""
+    def run(
+        self,
+        change: New | None = None,
+        changed: Sequence[Step] = (),
+        only: Sequence[int] | None = None,
+    ) -> list[Any]:
+        """The gradients, or those numbered `only`, with the code changed at the steps `changed`."""
         p = self.problem
         copies = [np.array(x) if isinstance(x, (np.ndarray, float)) else x for x in (p.g, *p.args)]
-        key = tuple(step.out for step in changed)
-        if key not in self._after:
-            self._after[key] = self.program.after(changed)
-        values = self.program.run(copies, change, self._after[key], self.values, places=set(key))
-        return list(fill(tuple(self.outputs), values))
+        wanted = tuple(range(len(self.outputs)) if only is None else only)
+        places = tuple(step.out for step in changed)
+        if (places, wanted) not in self._after:
+            needed = set().union(*(self.behind(k) for k in wanted))
+            end = max(places, default=-1)  # up to here, an edit may read anything
+            after = self.program.after(changed)
+            self._after[places, wanted] = [s for s in after if s.out <= end or s.out in needed]
+        steps = self._after[places, wanted]
+        values = self.program.run(copies, change, steps, self.values, places=set(places))
+        return [fill(self.outputs[k], values) for k in wanted]
 
     def latest(self, name: str, out: int) -> int | None:
         """The slot that a variable stood for when the step that made `out` ran."""

@@ -8,6 +8,7 @@ is all there is where the code is not Python over NumPy.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from tinynet.check.diagnosis.arithmetic import constants, powers, products
 from tinynet.check.diagnosis.as_if import Hypothesis
 from tinynet.check.diagnosis.departures import departures
 from tinynet.check.diagnosis.flow import Forward
+from tinynet.check.diagnosis.locate import Departure, departure
 from tinynet.check.diagnosis.meaning import Found
 from tinynet.check.diagnosis.paths import missing_paths, passed_through, statistics, time_steps
 from tinynet.check.diagnosis.retraced import FAILURES, Backward, Edit
@@ -56,19 +58,26 @@ REPAIRS: tuple[Callable[[Backward, Any], Iterator[Edit]], ...] = (
 )
 
 
-def diagnose(problem: Problem) -> list[Candidate]:
-    """The causes whose repair brings the gradient to the true one, the simplest first."""
+def diagnose(problem: Problem) -> tuple[list[Candidate], Departure | None]:
+    """The causes whose repair brings the gradient to the true one, the simplest first, and the line
+    where the code goes wrong.
+    """
     second = problem.again()
     problem = dataclasses.replace(problem, again=lambda: second)
+    there = functools.cache(lambda: _recorded(Forward, second))
     with np.errstate(all="ignore"):
         forward = _recorded(Forward, problem)
-        found = [] if forward is None else list(_as_if(forward))
-        if problem.backward is not None:
-            backward = _recorded(lambda p: Backward(p, forward), problem)
-            if backward is not None:
-                found += _edited(backward)
+        found = [] if forward is None else list(_as_if(forward, there))
+        backward = _backward(problem, forward)
+        if backward is not None:
+            found += _edited(backward, there)
         found += value_candidates(problem)
-    return sorted(found, key=lambda c: (round(c.cost, 6), c.line is None))
+        found.sort(key=lambda c: (round(c.cost, 6), c.line is None))
+        backward = _backward(problem, forward)  # anew: an edit may have written into its values
+        try:
+            return found, None if backward is None else departure(backward, found)
+        except FAILURES:
+            return found, None
 
 
 def _recorded(make: Callable[[Problem], Any], problem: Problem | None) -> Any:
@@ -79,6 +88,13 @@ def _recorded(make: Callable[[Problem], Any], problem: Problem | None) -> Any:
         return make(problem)
     except FAILURES:
         return None
+
+
+def _backward(problem: Problem | None, forward: Forward | None) -> Any:
+    """The recording of the backward code; None where there is none."""
+    if problem is None or problem.backward is None:
+        return None
+    return _recorded(lambda p: Backward(p, forward), problem)
 
 
 # -- the forward pass ------------------------------------------------------------------------------
@@ -113,7 +129,7 @@ def _grouped(forward: Forward, found: Iterable[Found]) -> list[list[Found]]:
     return list(groups.values())
 
 
-def _as_if(forward: Forward) -> Iterator[Candidate]:
+def _as_if(forward: Forward, again: Callable[[], Forward | None]) -> Iterator[Candidate]:
     """Causes found by changing the forward pass."""
     problem, wrong = forward.problem, forward.problem.wrong()
     true = forward.gradients()
@@ -124,7 +140,7 @@ def _as_if(forward: Forward) -> Iterator[Candidate]:
         if not fits:
             continue
         if second is None:
-            second = _recorded(Forward, problem.again())
+            second = again()
             if second is None:
                 return
             there, true2 = list(_hypotheses(second)), second.gradients()
@@ -203,7 +219,7 @@ def _solved(backward: Backward, wrong: Sequence[int], end: float) -> Iterator[tu
                 break
 
 
-def _edited(backward: Backward) -> Iterator[Candidate]:
+def _edited(backward: Backward, again: Callable[[], Forward | None]) -> Iterator[Candidate]:
     """Causes found by changing the backward pass."""
     problem, wrong = backward.problem, backward.problem.wrong()
     kept = [k for k in range(len(problem.wrt)) if k not in wrong]
@@ -217,7 +233,7 @@ def _edited(backward: Backward) -> Iterator[Candidate]:
         if not fits:
             continue
         if second is None:
-            second = _second(problem)
+            second = _backward(problem.again(), again())
             if second is None:
                 return
         same = next((s for s in there(second) if s.key == e.key), None)
@@ -227,17 +243,12 @@ def _edited(backward: Backward) -> Iterator[Candidate]:
             yield found
     for e, c in () if clear else _solved(backward, wrong, end):
         fits, residual, broken = _set_right(backward, e, wrong, kept)
-        second = second or _second(problem)
+        second = second or _backward(problem.again(), again())
         if second is None:
             return
         steps = second.program.sites().get(e.changed[0].site)
         if steps and (fits := _set_right(second, operands.times(steps, c), fits, kept)[0]):
             yield _candidate(e, fits, residual, len(wrong), broken)
-
-
-def _second(problem: Problem) -> Any:
-    """The backward pass at a second point."""
-    return _recorded(lambda p: Backward(p, _recorded(Forward, p)), problem.again())
 
 
 def _candidate(e: Edit, fits: Sequence[int], residual: float, wrong: int, broken: int) -> Candidate:
@@ -252,10 +263,11 @@ def _set_right(
     """Which gradients an edit sets right, how well, and how many right ones it breaks."""
     p = backward.problem
     try:
-        new = backward.run(e.change, e.changed)
+        new = backward.run(e.change, e.changed, wrong)  # most edits fit none: the others wait
+        off = {k: p.residual(k, d) for k, d in zip(wrong, new, strict=True)}
+        fits = [k for k in wrong if off[k] <= 1]
+        others = backward.run(e.change, e.changed, kept) if fits else []
     except FAILURES:
         return [], np.inf, 0
-    fits = [k for k in wrong if k < len(new) and p.residual(k, new[k]) <= 1]
-    residual = max((p.residual(k, new[k]) for k in fits), default=np.inf)
-    broken = sum(k >= len(new) or p.residual(k, new[k]) > 1 for k in kept)
-    return fits, residual, broken
+    broken = sum(p.residual(k, d) > 1 for k, d in zip(kept, others, strict=False))
+    return fits, max((off[k] for k in fits), default=np.inf), broken

@@ -185,9 +185,12 @@ def _solve(p: Problem, k: int, columns: list[Array]) -> Array | None:
         return None
     a = np.stack([c.ravel() for c in columns], axis=1).astype(np.float64)
     gap = (both[1] - both[0]).ravel()
-    if not np.isfinite(a).all() or not np.isfinite(gap).all():
+    if not np.isfinite(a).all() or not np.isfinite(gap).all() or not a.any():
         return None
-    c: Array = np.linalg.lstsq(a, gap, rcond=1e-9)[0]
+    if len(columns) == 1:  # the same as below, in a tenth of the time
+        c: Array = gap @ a / np.sum(a * a)
+    else:
+        c = np.linalg.lstsq(a, gap, rcond=1e-9)[0]
     if np.max(np.abs(a @ c - gap) / p.tolerance[k].ravel()) > 1 or np.any(np.abs(c) < 1e-6):
         return None
     return c
