@@ -4,7 +4,7 @@ In the code of the learner, recorded without its source (`recording.py`):
     flow.py, as_if.py           what was differentiated instead: the forward pass with one change,
                                 in paths.py, arithmetic.py, slopes.py
     retraced.py                 the one instruction that must change, in slips.py, storage.py,
-                                operands.py, departures.py
+                                operands.py, constant.py, departures.py
     locate.py                   the first line that departs from the truth
     meaning.py, words.py        what values are, and what they are called
 In the numbers alone, for code of any kind:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tinynet.check.diagnosis import operands, slips, storage
+from tinynet.check.diagnosis import constant, operands, slips, storage
 from tinynet.check.diagnosis.arithmetic import constants, powers, products
 from tinynet.check.diagnosis.as_if import Hypothesis
 from tinynet.check.diagnosis.departures import departures
@@ -42,7 +42,7 @@ REPAIRS: tuple[Callable[[Backward, Any], Iterator[Edit]], ...] = (
     slips.reductions,
     slips.numbers,
     slips.exchanged,
-    slips.scaled,
+    constant.scaled,
     storage.overwritten,
     storage.aliases,
     storage.slices_exchanged,
@@ -211,7 +211,7 @@ def _solved(backward: Backward, wrong: Sequence[int], end: float) -> Iterator[tu
     for steps in backward.program.sites().values():
         for k in wrong if time.thread_time() < end + 1 else ():
             try:
-                found = operands.solved(backward, steps, now, k)
+                found = constant.solved(backward, steps, now, k)
             except FAILURES:
                 continue
             if found is not None:
@@ -247,7 +247,7 @@ def _edited(backward: Backward, again: Callable[[], Forward | None]) -> Iterator
         if second is None:
             return
         steps = second.program.sites().get(e.changed[0].site)
-        if steps and (fits := _set_right(second, operands.times(steps, c), fits, kept)[0]):
+        if steps and (fits := _set_right(second, constant.times(steps, c), fits, kept)[0]):
             yield _candidate(e, fits, residual, len(wrong), broken)
 
 

@@ -363,25 +363,6 @@ def all_axes(backward: Backward) -> Iterator[Edit]:
             yield edit(apart, ("axes", axis, new), "axis", 1.2, say, along)
 
 
-def scaled(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
-    """A factor 2, ½ or −1 inside a formula that is not linear."""
-    step = steps[-1]
-    value = backward.values[step.out]
-    if step.into is not None or not isinstance(value, np.ndarray) or value.dtype.kind != "f":
-        return
-    menu = (
-        (-1.0, "has the wrong sign (factor -1)", "Change the sign."),
-        (0.5, "is twice too large: the factor 1/2 (half) is missing", "Multiply by 0.5."),
-        (2.0, "is twice too small: the factor 2 is missing", "Multiply by 2."),
-    )
-    for c, what, hint in menu:
-
-        def say(what: str = what, hint: str = hint) -> Say:
-            return f"{backward.here(step)} {what}.", hint
-
-        yield edit(steps, ("scaled", c), "factor", 1.45, say, lambda s, v, c=c: c * compute(s, v))
-
-
 def numbers(backward: Backward, steps: list[Step]) -> Iterator[Edit]:
     """A constant of the code that must be another: an exponent, an offset, a tolerance."""
     step = steps[-1]
