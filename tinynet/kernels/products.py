@@ -28,7 +28,7 @@ import numpy as np
 
 from tinynet.kernels.threads import get_num_threads, share
 
-SMALL = 5e5  # flops that BLAS libraries compute with one thread anyway
+SMALL = 5e5  # flops of one product that BLAS libraries compute with one thread anyway
 LARGE = 1e7  # flops that are worth a second thread
 ROWS = 96  # of Y that pay for a copy of B
 
@@ -40,11 +40,14 @@ def product(a: Any, b: Any, out: Any = None, *, bias: Any = None) -> Any:
     >>> product(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]), bias=np.array([0.5]))
     array([[11.5]])
     """
-    if a.ndim < 2 or b.ndim < 2 or _flops(a, b) <= SMALL:
+    if a.ndim < 2 or b.ndim < 2:
+        return _plain(a, b, out, bias)
+    flops, each = _flops(a, b), 2 * a.shape[-2] * a.shape[-1] * b.shape[-1]
+    if flops <= LARGE and each <= SMALL:
         return _plain(a, b, out, bias)
     with blas_alone as told:
         threads = get_num_threads()
-        if not told or threads == 1 or _flops(a, b) <= LARGE:
+        if not told or threads == 1 or flops <= LARGE:
             return _whole(a, b, out, bias)
         return _in_pieces(a, b, out, bias, threads)
 
