@@ -44,7 +44,8 @@ def ratios(results: Sequence[Result]) -> Any:
             )  # fmt: skip
     ax.axvline(1.0, color=GREY, linewidth=1.2, zorder=0)
     ax.set_xscale("log")
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = ax.get_xlim()  # over many decades the numbers between would touch
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1e3 * low else (1,)))
     ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_yticks(range(len(results)), [r.name for r in results])
