@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_plot_legible import collisions
 
 import tinynet as tn
 from tinynet import bench, cli
@@ -231,6 +232,16 @@ def test_lines_and_table() -> None:
     assert head == ["row", "tinynet", "/", "torch", "/", "numpy"]
     assert one == ["one", "500.00", "µs", "0.50", "–"]
     assert two == ["two", "3.00", "MiB", "–", "3.00"]
+
+
+@pytest.mark.parametrize("ratio", [0.5, 200, 1e4])
+def test_the_numbers_of_the_scale_do_not_touch(ratio: float) -> None:
+    spread = {"tinynet": Spread(1.0, 1.0, 1.0), "torch": Spread(ratio, ratio, ratio)}
+    far = {**spread, "torch": Spread(1 / 150, 1 / 150, 1 / 150)}
+    name = "attention-2048-causal-forward"
+    figure = picture.ratios([Result(name, "", "s", spread), Result("two", "", "s", far)])
+    figure.draw_without_rendering()
+    assert not collisions(figure)
 
 
 def test_the_picture_shows_the_ratios() -> None:

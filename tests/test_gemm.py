@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from other_computers import AVX2, PLAIN
 
 from tinynet.errors import ArgumentError, DTypeError, ShapeError
 from tinynet.kernels import gemm, get_num_threads, matmul, set_num_threads
@@ -335,9 +336,6 @@ for dtype, m, k, n in (("f4", 20, 40, 35), ("i4", 9, 3, 20)):
         np.testing.assert_allclose(matmul(a.copy("F"), b), a @ b, rtol=1e-4, atol=1e-3)
 print(tile_shape("f4"))
 """
-
-AVX2 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma"}
-PLAIN = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from other_computers import AVX2
 
 import tinynet as tn
 from tinynet import kernels, nn
@@ -447,8 +448,6 @@ for L, S, E, Ev, lead, kind, causal in (
     mask = t.a_mask(kind, (*lead, L, S), "f4", 3)
     t.check(q, k, v, mask, causal, None, t.drawn((*lead, L, Ev), "f4", 4), "f4")
 """
-
-AVX2 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma"}
 
 
 @pytest.mark.parametrize(

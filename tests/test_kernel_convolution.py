@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from other_computers import AVX2, PLAIN
 
 from tinynet import kernels
 from tinynet.derivations import conv2d, conv_transpose2d
@@ -277,9 +278,6 @@ for dtype in ("float32", "float64"):
 t.test_rungs_agree(2, 1, 1, 2)
 print(t.kernel.windows_shape("f4"))
 """
-
-AVX2 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma"}
-PLAIN = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
 
 
 @pytest.mark.parametrize(

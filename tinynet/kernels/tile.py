@@ -38,9 +38,9 @@ def tile_shape(dtype: Any) -> tuple[int, int]:
 
 
 def set_block(a: Any, b: Any, c: Any, keep: int) -> None:
-    """c[:R, :S] = a[:R] b[:, :S], plus what was there if `keep` is 1; cut at the borders of c.
+    """c[:R, :S] = a[:R] b[:k, :S], plus what was there if `keep` is 1; cut at the borders of c.
 
-    a (m, k) may have any strides; the rows of b (k, n) and of c have no gaps.
+    a (m, k) may have any strides; the rows of b and of c have no gaps. b may have more than k rows.
     """
     rows, columns = tile_shape(c.dtype)
     into = c[:rows, :columns]
